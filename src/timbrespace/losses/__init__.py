@@ -1,1 +1,1 @@
-
+"""Loss terms, schedules and the objective that adds them up."""

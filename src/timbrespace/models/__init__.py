@@ -1,1 +1,1 @@
-
+"""Networks: encoders, bottlenecks, decoders and conditions, joined by slots into one Autoencoder."""

@@ -1,0 +1,36 @@
+"""The objective: raw named terms and one table of weights, which meet in one line."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from timbrespace.losses.latent import FreeBitsOver, free_bits, kl_per_dimension
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Reconstruction and KL of a batch; the KL's weight is `beta`, given at each step."""
+
+    reconstruction: Callable[[Tensor, Tensor], Tensor]
+    free_bits: float = 0.0
+    free_bits_over: FreeBitsOver = "dimension"
+
+    def terms(self, x: Tensor, target: Tensor, mean: Tensor, logvar: Tensor) -> dict[str, Tensor]:
+        """Raw terms: `reconstruction`, `kl` (after free bits) and `kl_raw` (nats per sound)."""
+        kl = kl_per_dimension(mean, logvar)
+        return {
+            "reconstruction": self.reconstruction(x, target),
+            "kl": free_bits(kl, self.free_bits, self.free_bits_over),
+            "kl_raw": kl.sum(1).mean(),
+        }
+
+
+def total(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+    """The weighted sum of the terms that `weights` names; KeyError for a name that is no term."""
+    names = iter(weights)
+    first = next(names)
+    result = weights[first] * terms[first]
+    for name in names:
+        result = result + weights[name] * terms[name]
+    return result

@@ -1,0 +1,75 @@
+"""The model: four slots, encoder -> bottleneck -> decoder, and the condition that two of them hear."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from timbrespace.models.bottlenecks import Latent
+from timbrespace.models.conditions import Conditions
+
+Labels = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What one pass gives: the picture x (B, 1, F, T), its latent, and the z that was decoded."""
+
+    x: Tensor
+    latent: Latent
+    z: Tensor
+
+
+class EncoderHalf(nn.Module):
+    """Condition, encoder and bottleneck: pictures to latents. Works without the other half."""
+
+    def __init__(self, conditions: Conditions, net: nn.Module, bottleneck: nn.Module) -> None:
+        super().__init__()
+        self.conditions, self.net, self.bottleneck = conditions, net, bottleneck
+
+    def forward(self, x: Tensor, labels: Labels) -> Latent:
+        return self.bottleneck(self.net(x, self.conditions(labels, len(x), x.device)))
+
+
+class DecoderHalf(nn.Module):
+    """Condition and decoder: latent points to pictures. Works without the other half."""
+
+    def __init__(self, conditions: Conditions, net: nn.Module) -> None:
+        super().__init__()
+        self.conditions, self.net = conditions, net
+
+    def forward(self, z: Tensor, labels: Labels) -> Tensor:
+        return self.net(z, self.conditions(labels, len(z), z.device))
+
+
+class Autoencoder(nn.Module):
+    """Pictures (B, 1, F, T) in [-1, 1] to latents (B, Z) and back."""
+
+    def __init__(self, encoder: EncoderHalf, decoder: DecoderHalf) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+
+    @property
+    def latent(self) -> int:
+        return self.encoder.bottleneck.latent  # type: ignore[return-value]
+
+    def encode(self, x: Tensor, labels: Labels | None = None) -> Latent:
+        return self.encoder(x, labels or {})
+
+    def decode(self, z: Tensor, labels: Labels | None = None) -> Tensor:
+        return self.decoder(z, labels or {})
+
+    def forward(self, x: Tensor, labels: Labels, noise: Tensor) -> Reconstruction:
+        """One training pass; `noise` (B, Z) is handed in so that a step can be repeated exactly."""
+        latent = self.encode(x, labels)
+        z = latent.sample(noise)
+        return Reconstruction(self.decode(z, labels), latent, z)
+
+    def parameters_count(self) -> int:
+        return sum(p.numel() for p in self.parameters())
+
+
+@torch.no_grad()
+def decode_mean(model: Autoencoder, x: Tensor, labels: Labels) -> Tensor:
+    """Decode the posterior mean: what the explorer plays."""
+    return model.decode(model.encode(x, labels).mean, labels)

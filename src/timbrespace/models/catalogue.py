@@ -1,0 +1,44 @@
+"""Which parts there are, and how a recipe's words become a model."""
+
+from typing import Any
+
+from torch import nn
+
+from timbrespace.models.autoencoder import Autoencoder, DecoderHalf, EncoderHalf
+from timbrespace.models.bottlenecks import Gaussian
+from timbrespace.models.conditions import PITCHES, Conditions
+from timbrespace.models.decoders import Conv2dDecoder
+from timbrespace.models.encoders import Conv2dEncoder
+
+ENCODERS: dict[str, type[nn.Module]] = {"conv2d": Conv2dEncoder}
+DECODERS: dict[str, type[nn.Module]] = {"conv2d": Conv2dDecoder}
+BOTTLENECKS: dict[str, type[nn.Module]] = {"gaussian": Gaussian}
+CONDITIONS: dict[str, int] = {"pitch": PITCHES}
+
+
+def build_model(
+    shape: tuple[int, int], *, encoder: dict[str, Any], bottleneck: dict[str, Any],
+    decoder: dict[str, Any], condition: dict[str, Any],
+) -> Autoencoder:  # fmt: skip
+    """A model for pictures of `shape` (mels, frames) from the keyword arguments of each part.
+
+    Each dict holds `kind` (a name of the catalogue) and that class's settings; `condition` holds
+    `labels` (names) and `size` (numbers per label). ValueError when the parts cannot fit.
+    """
+
+    def split(settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        return settings["kind"], {k: v for k, v in settings.items() if k != "kind"}
+
+    def conditions() -> Conditions:
+        return Conditions({n: CONDITIONS[n] for n in condition["labels"]}, condition["size"])
+
+    encoder_kind, encoder_settings = split(encoder)
+    decoder_kind, decoder_settings = split(decoder)
+    bottleneck_kind, bottleneck_settings = split(bottleneck)
+    told_encoder, told_decoder = conditions(), conditions()
+    if decoder_settings.get("film") and not told_decoder.size:
+        raise ValueError("decoder.film needs a condition; add condition.labels: [pitch]")
+    net = ENCODERS[encoder_kind](shape, told_encoder.size, **encoder_settings)
+    neck = BOTTLENECKS[bottleneck_kind](net.width, **bottleneck_settings)
+    back = DECODERS[decoder_kind](shape, neck.latent, told_decoder.size, **decoder_settings)
+    return Autoencoder(EncoderHalf(told_encoder, net, neck), DecoderHalf(told_decoder, back))
