@@ -1,0 +1,295 @@
+"""Recipes: a YAML file that says everything about one training, checked before anything runs.
+
+A recipe may name one `parent` and hold only what differs from it; a saved run holds the whole. Every
+fault is reported at once, with the line's key and the nearest name that exists.
+"""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from timbrespace.errors import RecipeError
+
+FOLDER = Path(__file__).parent / "recipes"
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FeatureSection(Section):
+    """The picture: see features.LogMel."""
+
+    kind: Literal["log_mel"] = "log_mel"
+    sample_rate: Annotated[int, Field(ge=8000, le=48000)] = 16000  # Hz
+    n_fft: Annotated[int, Field(ge=64, le=16384)] = 1024  # samples
+    hop: Annotated[int, Field(ge=16, le=8192)] = 256  # samples
+    mels: Annotated[int, Field(ge=8, le=1024)] = 80
+    frames: Annotated[int, Field(ge=8, le=8192)] = 128
+    floor_db: Annotated[float, Field(ge=-160.0, le=-20.0)] = -80.0
+
+
+Channels = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=7)
+]
+Activation = Literal["relu", "silu", "gelu"]
+
+
+class EncoderSection(Section):
+    kind: Literal["conv2d"] = "conv2d"
+    channels: Channels = (16, 32, 64)
+    residual: Annotated[int, Field(ge=0, le=8)] = 0  # blocks per level
+    hidden: Annotated[int, Field(ge=0, le=8192)] = 0  # width of the mixing layer; 0 = none
+    activation: Activation = "relu"
+
+
+class DecoderSection(EncoderSection):
+    film: bool = False  # tell the condition to every level, per frequency
+
+
+class BottleneckSection(Section):
+    kind: Literal["gaussian"] = "gaussian"
+    latent: Annotated[int, Field(ge=1, le=1024)] = 32
+
+
+class ConditionSection(Section):
+    labels: tuple[Literal["pitch"], ...] = ()
+    size: Annotated[int, Field(ge=1, le=1024)] = 32  # numbers per label
+
+
+class ModelSection(Section):
+    encoder: EncoderSection = EncoderSection()
+    bottleneck: BottleneckSection = BottleneckSection()
+    decoder: DecoderSection = DecoderSection()
+    condition: ConditionSection = ConditionSection()
+
+
+class ObjectiveSection(Section):
+    """reconstruction + beta * kl. Ask for a beta, or for a rate and the trainer finds beta."""
+
+    reconstruction: Literal["gaussian_nll", "mean_squared"] = "gaussian_nll"
+    beta: Annotated[float, Field(ge=0.0, le=1e6)] | None = None
+    bits_per_sound: Annotated[float, Field(gt=0.0, le=1e5)] | None = None
+    warmup_steps: Annotated[int, Field(ge=0, le=10_000_000)] = 0  # beta rises linearly from 0
+    free_bits: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0  # nats
+    free_bits_over: Literal["total", "sound", "dimension"] = "dimension"
+
+    @model_validator(mode="after")
+    def one_of_two(self) -> "ObjectiveSection":
+        if (self.beta is None) == (self.bits_per_sound is None):
+            raise ValueError("give either beta or bits_per_sound, one of the two")
+        return self
+
+
+class AugmentSection(Section):
+    """Changes of the training pictures that leave pitch as it is."""
+
+    tilt_db: Annotated[float, Field(ge=0.0, le=60.0)] = 0.0  # largest smooth gain over frequency
+
+
+class TrainSection(Section):
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 15
+    batch: Annotated[int, Field(ge=1, le=65536)] = 128
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    clip: Annotated[float, Field(gt=0.0, le=1e6)] | None = None  # largest gradient norm
+    average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0  # decay of the weight average; 0 = off
+    precision: Literal["float32", "bfloat16", "auto"] = "auto"
+    patience: Annotated[int, Field(ge=0, le=10_000)] = 0  # epochs without progress; 0 = never stop
+    augment: AugmentSection = AugmentSection()
+
+
+class Recipe(Section):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+    about: str = ""
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    feature: FeatureSection = FeatureSection()
+    model: ModelSection = ModelSection()
+    objective: ObjectiveSection
+    train: TrainSection = TrainSection()
+
+    def to_yaml(self) -> str:
+        """The whole recipe, defaults included, as YAML that `parse` takes back unchanged."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+class _Loader(yaml.SafeLoader):
+    """safe_load that refuses duplicate keys and reads 1e-3 as a number (YAML 1.1 does not)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise RecipeError(f"line {node.start_mark.line + 1}: {key!r} is given twice")
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
+
+
+def _load_yaml(text: str, where: str) -> Any:
+    if len(text) > 200_000:
+        raise RecipeError(f"{where} has {len(text)} characters; a recipe has at most 200000")
+    if re.search(r"^\s*[^#\n'\"]*[:\-]\s+[&*]\w", text, re.M):
+        raise RecipeError(f"{where} uses YAML anchors or aliases; write the values out")
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        first = " ".join(str(error).split())
+        raise RecipeError(f"{where} is not valid YAML: {first}") from None
+    except RecursionError:
+        raise RecipeError(f"{where} is nested too deeply for a recipe") from None
+
+
+def _section_fields(path: tuple[Any, ...]) -> list[str]:
+    section: Any = Recipe
+    for key in path:
+        field = getattr(section, "model_fields", {}).get(key)
+        if field is None:
+            return []
+        section = field.annotation
+    return list(getattr(section, "model_fields", {}))
+
+
+def _faults(error: ValidationError, where: str) -> str:
+    lines = []
+    for fault in error.errors():
+        path = tuple(p for p in fault["loc"])
+        key = ".".join(str(p) for p in path)
+        if fault["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(path[-1]), _section_fields(path[:-1]), n=1, cutoff=0.5)
+            known = _section_fields(path[:-1])
+            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+            lines.append(f"{key} is no setting; {hint}")
+        elif fault["type"] == "missing":
+            lines.append(f"{key} is missing")
+        else:
+            message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            lines.append(f"{key or 'recipe'}: {message}, got {fault['input']!r:.80}")
+    return f"{where}: " + "; ".join(lines)
+
+
+def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _drop_rival(settings: dict[str, Any], change: dict[str, Any]) -> None:
+    """A child that asks for a rate drops its parent's beta, and the other way round."""
+    asked = change.get("objective")
+    if isinstance(asked, dict) and isinstance(settings.get("objective"), dict):
+        for mine, rival in (("beta", "bits_per_sound"), ("bits_per_sound", "beta")):
+            if asked.get(mine) is not None and rival not in asked:
+                settings["objective"].pop(rival, None)
+
+
+def parse(text: str, *, where: str = "recipe", settings: tuple[str, ...] = ()) -> Recipe:
+    """A Recipe from YAML text, with `section.key=value` settings laid over it.
+
+    RecipeError names every fault: unknown keys with a suggestion, values out of range, parts that
+    do not fit together.
+    """
+    loaded = _load_yaml(text, where)
+    if not isinstance(loaded, dict):
+        raise RecipeError(f"{where} should hold named sections, got {type(loaded).__name__}")
+    parent = loaded.pop("parent", None)
+    if parent is not None:
+        base = _load_yaml(_shipped_text(str(parent)), f"recipe {parent}")
+        if "parent" in base:
+            raise RecipeError(f"{where}: parent {parent} has a parent itself; one level is allowed")
+        _drop_rival(base, loaded)
+        loaded = _merge(base, loaded)
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"--set {setting!r} should look like section.key=value")
+        change: Any = _load_yaml(value, f"--set {key}")
+        for part in reversed(key.strip().split(".")):
+            change = {part: change}
+        _drop_rival(loaded, change)
+        loaded = _merge(loaded, change)
+    try:
+        recipe = Recipe.model_validate(loaded)
+    except ValidationError as error:
+        raise RecipeError(_faults(error, where)) from None
+    check(recipe)
+    return recipe
+
+
+def check(recipe: Recipe) -> None:
+    """RecipeError when the parts cannot fit; costs nothing, so it runs before any data is read."""
+    shape = (recipe.feature.mels, recipe.feature.frames)
+    for part, section in (("encoder", recipe.model.encoder), ("decoder", recipe.model.decoder)):
+        step = 2 ** len(section.channels)
+        if shape[0] % step or shape[1] % step:
+            raise RecipeError(
+                f"model.{part}.channels halves the picture {len(section.channels)} times, but "
+                f"feature.mels {shape[0]} and feature.frames {shape[1]} are not both divisible by "
+                f"{step}; change mels, frames or the number of channels"
+            )
+    if recipe.model.decoder.film and not recipe.model.condition.labels:
+        raise RecipeError(
+            "model.decoder.film tells the condition to every level, but model.condition.labels is "
+            "empty; add labels: [pitch] or switch film off"
+        )
+    if recipe.feature.hop * 2 > recipe.feature.n_fft:
+        raise RecipeError(
+            f"feature.hop {recipe.feature.hop} leaves gaps between windows of {recipe.feature.n_fft} "
+            f"samples that cannot be inverted; use at most {recipe.feature.n_fft // 2}"
+        )
+
+
+def shipped() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def _shipped_text(name: str) -> str:
+    path = FOLDER / f"{name}.yaml"
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or not path.is_file():
+        near = difflib.get_close_matches(name, shipped(), n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(shipped())}"
+        raise RecipeError(f"there is no recipe {name!r}; {hint}")
+    return path.read_text(encoding="utf-8")
+
+
+def load(name_or_file: str | Path, *, settings: tuple[str, ...] = ()) -> Recipe:
+    """A recipe by shipped name or by YAML file."""
+    path = Path(name_or_file)
+    if path.suffix in {".yaml", ".yml"}:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise RecipeError(f"{path} cannot be read as a recipe: {reason}") from None
+        return parse(text, where=str(path), settings=settings)
+    text = _shipped_text(str(name_or_file))
+    return parse(text, where=f"recipe {name_or_file}", settings=settings)
+
+
+def build(recipe: Recipe) -> Any:
+    """The recipe's untrained Autoencoder (weights from torch's current random state)."""
+    from timbrespace.models.catalogue import build_model
+
+    model = recipe.model
+    try:
+        return build_model(
+            (recipe.feature.mels, recipe.feature.frames),
+            encoder=model.encoder.model_dump(), bottleneck=model.bottleneck.model_dump(),
+            decoder=model.decoder.model_dump(), condition=model.condition.model_dump(),
+        )  # fmt: skip
+    except ValueError as error:
+        raise RecipeError(f"recipe {recipe.name}: {error}") from None
