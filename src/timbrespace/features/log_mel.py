@@ -1,0 +1,197 @@
+"""The log-mel picture: loudness over pitch and time, in dB below the loudest cell of the sound.
+
+Sound goes in as samples (full scale 1.0), comes out as a picture in [-1, 1] and one number, the
+level of its loudest cell, so that the way back restores the loudness. Powers are those of librosa's
+melspectrogram (power 2, Slaney, Hann, centred on zero padding), decibels those of power_to_db.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from timbrespace.errors import AudioError, RecipeError
+from timbrespace.features.inversion import mel_to_power
+from timbrespace.features.mel import mel_filterbank
+from timbrespace.features.phase import griffin_lim
+
+LEAST_POWER = 1e-10  # librosa.power_to_db's amin: nothing is quieter than -100 dB
+SILENCE_DB = -120.0  # the level of a sound that has none
+SLICE = 8  # sounds analysed at once: their spectra stay in the cache (measured: 32 takes twice as long)
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "sample_rate": (8000, 48000),
+    "n_fft": (64, 16384),
+    "hop": (16, 8192),
+    "mels": (8, 1024),
+    "frames": (1, 8192),
+    "floor_db": (-160.0, -20.0),
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a sound looks like.
+
+    values: (*, mels, frames) in [-1, 1]; -1 is the floor, 1 the loudest cell.
+    level_db: (*,) what 1 means: 10 log10 of the loudest mel power; -120 for silence.
+    """
+
+    values: Tensor
+    level_db: Tensor
+
+
+@dataclass(frozen=True)
+class LogMel:
+    """Settings of the log-mel picture; `analyse` and `invert` are each other's inverse.
+
+    sample_rate in Hz; n_fft and hop in samples; mels and frames are the picture's height and width;
+    floor_db is the quietest cell kept, in dB below the loudest. RecipeError for what cannot be.
+    """
+
+    sample_rate: int = 16000
+    n_fft: int = 1024
+    hop: int = 256
+    mels: int = 80
+    frames: int = 128
+    floor_db: float = -80.0
+
+    kind = "log_mel"
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            whole = name != "floor_db"
+            number = isinstance(value, int if whole else (int, float))
+            if not number or isinstance(value, bool) or not low <= value <= high:
+                sort = "a whole number" if whole else "a number"
+                raise RecipeError(f"feature.{name} should be {sort} from {low:g} to {high:g}, got {value!r}")
+        if self.n_fft % 2:
+            raise RecipeError(f"feature.n_fft should be even, got {self.n_fft}; use {self.n_fft + 1}")
+        if self.hop * 2 > self.n_fft:
+            raise RecipeError(
+                f"feature.hop {self.hop} leaves gaps between windows of {self.n_fft} samples that "
+                f"cannot be inverted; use at most {self.n_fft // 2}"
+            )
+        object.__setattr__(self, "floor_db", float(self.floor_db))
+        mel_filterbank(self.sample_rate, self.n_fft, self.mels)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(mels, frames) of every picture that `analyse` makes."""
+        return self.mels, self.frames
+
+    @property
+    def seconds(self) -> float:
+        """Length of the window that `analyse` sees."""
+        return self.frames * self.hop / self.sample_rate
+
+    def settings(self) -> dict[str, Any]:
+        """Everything `from_settings` needs, as plain values."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any]) -> "LogMel":
+        """The feature that `settings` describes; RecipeError names what is unknown or impossible."""
+        known = ["kind", *(field.name for field in fields(cls))]
+        unknown = [str(key) for key in settings if key not in known]
+        if unknown:
+            import difflib
+
+            near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+            raise RecipeError(f"feature.{unknown[0]} is no setting of {cls.kind}; {hint}")
+        if settings.get("kind", cls.kind) != cls.kind:
+            raise RecipeError(f"feature.kind should be {cls.kind}, got {settings['kind']!r}")
+        return cls(**{key: value for key, value in settings.items() if key != "kind"})
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits that differ when any setting does."""
+        text = json.dumps(self.settings(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def to_db(self, values: Tensor) -> Tensor:
+        """Decibels below the loudest cell, floor_db .. 0, of picture values -1 .. 1."""
+        return (values - 1.0) * (-0.5 * self.floor_db)
+
+    def from_db(self, db: Tensor) -> Tensor:
+        """Picture values of decibels below the loudest cell; clipped to the picture's range."""
+        return (db.clamp(self.floor_db, 0.0) * (-2.0 / self.floor_db)) + 1.0
+
+    def analyse(self, samples: Tensor) -> Picture:
+        """The first `frames` frames of samples (*, n); what lies after the sound's end is silence.
+
+        Level and loudest cell are those of the frames kept. AudioError for NaN, infinity or nothing.
+        """
+        return self.analyse_all(samples, self.frames)
+
+    def analyse_all(self, samples: Tensor, frames: int | None = None) -> Picture:
+        """Like `analyse`, with `frames` frames or, by default, all the sound has (1 + n // hop)."""
+        samples = torch.as_tensor(samples)
+        if samples.ndim == 0 or samples.shape[-1] == 0:
+            raise AudioError("a sound should have at least one sample, got none")
+        if samples.is_complex():
+            raise AudioError("a sound should be real numbers, got complex ones")
+        lead, n = samples.shape[:-1], samples.shape[-1]
+        frames = 1 + n // self.hop if frames is None else frames
+        flat = samples.detach().reshape(-1, n)
+        values = torch.empty(flat.shape[0], self.mels, frames, device=flat.device)
+        level = torch.empty(flat.shape[0], device=flat.device)
+        for start in range(0, flat.shape[0], SLICE):
+            part = slice(start, start + SLICE)
+            self._analyse_into(flat[part].float(), values[part], level[part])
+        return Picture(values.reshape(*lead, self.mels, frames), level.reshape(lead))
+
+    def _analyse_into(self, samples: Tensor, values: Tensor, level_db: Tensor) -> None:
+        if not torch.isfinite(samples.sum()) and not torch.isfinite(samples).all():
+            raise AudioError("the sound contains NaN or infinite samples; repair or remove it")
+        n, half = samples.shape[-1], self.n_fft // 2
+        heard = min(values.shape[-1], 1 + n // self.hop)
+        span = (heard - 1) * self.hop + self.n_fft
+        used = min(n, span - half)
+        padded = samples.new_zeros(samples.shape[0], span)
+        padded[:, half : half + used] = samples[:, :used]
+        window, bank = _constants(self, samples.device)
+        spectrum = torch.stft(
+            padded, self.n_fft, self.hop, window=window, center=False, return_complex=True
+        )
+        power = bank @ torch.view_as_real(spectrum).square_().sum(-1)
+        peak = power.amax(dim=(-2, -1))
+        if not torch.isfinite(peak).all():
+            raise AudioError("the sound is too loud to analyse; full scale is 1.0")
+        reference = 10.0 * torch.log10(peak.clamp_min(LEAST_POWER))
+        db = power.clamp_min_(LEAST_POWER).log10_().mul_(10.0).sub_(reference[:, None, None])
+        values.fill_(-1.0)
+        values[..., :heard] = self.from_db(db)
+        silent = peak <= LEAST_POWER
+        values[silent] = -1.0
+        level_db.copy_(torch.where(silent, SILENCE_DB, reference))
+
+    def invert(
+        self, values: Tensor, level_db: Tensor, *, method: str = "pghi", iterations: int = 5,
+        length: int | None = None, seed: int = 0,
+    ) -> Tensor:  # fmt: skip
+        """Samples (*, length) of pictures (*, mels, T), any T; length defaults to (T - 1) * hop."""
+        lead = values.shape[:-2]
+        flat = values.detach().reshape(-1, *values.shape[-2:]).float()
+        level = torch.as_tensor(level_db, device=flat.device).expand(lead).reshape(-1).float()
+        _, bank = _constants(self, flat.device)
+        db = self.to_db(flat.clamp(-1.0, 1.0))
+        power = torch.pow(10.0, db / 10.0) * (flat > -1.0)
+        magnitude = mel_to_power(power, bank).sqrt_()
+        samples = griffin_lim(
+            magnitude, self.n_fft, self.hop, iterations=iterations + 10, length=length, seed=seed
+        )
+        samples *= torch.pow(10.0, level / 20.0)[:, None]
+        return samples.reshape(*lead, samples.shape[-1])
+
+
+@lru_cache(maxsize=16)
+def _constants(feature: LogMel, device: torch.device) -> tuple[Tensor, Tensor]:
+    window = torch.hann_window(feature.n_fft, device=device)
+    return window, mel_filterbank(feature.sample_rate, feature.n_fft, feature.mels).to(device)
