@@ -1,1 +1,1 @@
-
+"""From latents to sound: points, paths, morphs, whole sounds."""

@@ -1,1 +1,1 @@
-
+"""Training: state, step, loop, checkpoints, loggers."""

@@ -1,0 +1,58 @@
+"""Pictures and labels of a corpus as batches; the order is a pure function of seed and epoch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from timbrespace.data.corpus import Corpus, FeatureStore
+from timbrespace.models.catalogue import CONDITIONS
+
+IN_MEMORY = 6 * 2**30  # bytes of float16 pictures that are kept in memory; more stays on disk
+
+
+@dataclass
+class Pictures:
+    """Rows of a feature store with their labels: `rows` (N,), and a batch by positions."""
+
+    store: FeatureStore
+    rows: np.ndarray
+    labels: dict[str, Tensor]
+    kept: Tensor | None = None
+
+    @classmethod
+    def of(cls, corpus: Corpus, store: FeatureStore, rows: np.ndarray, names: tuple[str, ...]) -> "Pictures":
+        labels = {name: label_tensor(corpus, name, rows) for name in names}
+        size = 2 * len(rows) * int(np.prod(store.values.shape[1:]))
+        kept = torch.from_numpy(np.ascontiguousarray(store.values[rows])) if size <= IN_MEMORY else None
+        return cls(store, rows, labels, kept)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, positions: Tensor, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
+        """Pictures (B, 1, F, T) float32 and labels {name: (B,)} at the given positions."""
+        if self.kept is not None:
+            x = self.kept[positions].to(device).float()
+        else:
+            x = torch.from_numpy(self.store.read(self.rows[positions.numpy()])).to(device)
+        return x[:, None], {name: value[positions].to(device) for name, value in self.labels.items()}
+
+    def in_order(self, size: int, device: torch.device) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        for start in range(0, len(self), size):
+            yield self.batch(torch.arange(start, min(start + size, len(self))), device)
+
+
+def label_tensor(corpus: Corpus, name: str, rows: np.ndarray) -> Tensor:
+    """The label of each row as numbers 0..count-1, missing ones as `count` (unknown)."""
+    count = CONDITIONS[name]
+    values = corpus.labels(name) if name in corpus.label_names else [None] * len(corpus.rows)
+    numbers = [count if values[r] is None or values[r] == "" else int(values[r]) for r in rows]
+    return torch.tensor(numbers, dtype=torch.long)
+
+
+def order(seed: int, epoch: int, count: int) -> Tensor:
+    """The permutation of one epoch; needs no state to resume."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))

@@ -1,0 +1,109 @@
+"""The run's space: latents of the whole corpus, their 2-D maps, their labels."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from timbrespace.data.atomic import write_bytes, write_text
+from timbrespace.errors import RunError
+from timbrespace.runs import Run
+
+Progress = Callable[[str, int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Space:
+    """N sounds: rows (N,), mean and logvar (N, Z), level_db (N,), maps {name: (N, 2)}, labels."""
+
+    rows: np.ndarray
+    mean: np.ndarray
+    logvar: np.ndarray
+    level_db: np.ndarray
+    maps: dict[str, np.ndarray]
+    labels: dict[str, list[Any]]
+    split: list[str]
+    version: str
+
+    @classmethod
+    def open(cls, run: Run) -> "Space":
+        """The space that `build_space` wrote; RunError when there is none yet."""
+        folder = run.path / "space"
+        try:
+            facts = json.loads((folder / "space.json").read_text(encoding="utf-8"))
+            with np.load(folder / facts["file"], allow_pickle=False) as arrays:
+                tables = {name: arrays[name] for name in arrays.files}
+        except (OSError, ValueError, KeyError):
+            raise RunError(
+                f"{run.path} has no space yet; make it with: timbrespace space {run.path}"
+            ) from None
+        return cls(
+            tables["rows"], tables["mean"], tables["logvar"], tables["level_db"],
+            {n.removeprefix("map_"): v for n, v in tables.items() if n.startswith("map_")},
+            facts["labels"], facts["split"], facts["version"],
+        )  # fmt: skip
+
+
+def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None) -> Space:
+    """Encode every row of the run's corpus, project, and write space/; the old space stays readable
+    until the new one is whole.
+
+    The PCA is fitted on training rows. UMAP joins when umap-learn is installed.
+    """
+    import torch
+
+    from timbrespace.space.project import Pca, umap_map
+    from timbrespace.batches import Pictures
+
+    corpus, model = run.corpus, run.model
+    store = corpus.features(run.feature)
+    rows = np.arange(len(corpus.rows))
+    pictures = Pictures.of(corpus, store, rows, run.recipe.model.condition.labels)
+    means, logvars = [], []
+    with torch.no_grad():
+        for x, labels in pictures.in_order(256, torch.device("cpu")):
+            latent = model.encode(x.contiguous(memory_format=torch.channels_last), labels)
+            means.append(latent.mean.numpy())
+            logvars.append(latent.logvar.numpy())
+            if progress:
+                progress("space", sum(map(len, means)), len(rows), {})
+    mean, logvar = np.concatenate(means), np.concatenate(logvars)
+    split = run.split()
+    splits = [split.get(int(r), "new") for r in rows]
+    train = np.array([s == "train" for s in splits])
+    maps = {"pca": Pca.fit(mean[train], 2).transform(mean).astype(np.float32)}
+    if umap:
+        try:
+            maps["umap"] = umap_map(mean, seed=run.recipe.seed)
+        except ImportError:
+            pass  # PCA needs nothing extra; `timbrespace doctor` names the extra for UMAP
+    labels = {name: list(corpus.labels(name)) for name in corpus.label_names}
+    version = sha256(mean.tobytes() + repr(sorted(maps)).encode()).hexdigest()[:12]
+    space = Space(
+        rows, mean, logvar, np.asarray(store.level_db, np.float32), maps, labels, splits, version
+    )
+    packed = io.BytesIO()
+    np.savez(
+        packed, rows=rows, mean=mean, logvar=logvar, level_db=space.level_db,
+        **{f"map_{name}": table for name, table in maps.items()},
+    )  # fmt: skip
+    folder = run.path / "space"
+    folder.mkdir(exist_ok=True)
+    file = f"latents-{version}.npz"
+    write_bytes(folder / file, packed.getvalue())
+    facts = {"version": version, "file": file, "labels": labels, "split": splits}
+    write_text(folder / "space.json", json.dumps(facts, default=_plain))
+    for old in folder.glob("latents-*.npz"):
+        if old.name != file:
+            old.unlink(missing_ok=True)
+    return space
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no label")

@@ -1,0 +1,135 @@
+"""A trained model as an instrument: sounds to latents, latents to pictures and sound.
+
+Longer sounds than the model's window are encoded as windows that overlap by half and cross-faded in
+decibels before one inversion, so that no phase meets another; shorter ones come back at their length.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from timbrespace.features.log_mel import LogMel
+from timbrespace.models.autoencoder import Autoencoder
+from timbrespace.models.conditions import PITCHES
+
+Pitch = int | np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Windows of one sound: mean and logvar (W, Z), level_db (W,), pitch, length in samples."""
+
+    mean: np.ndarray
+    logvar: np.ndarray
+    level_db: np.ndarray
+    pitch: int | None
+    length: int
+
+
+class Synth:
+    """Encode and decode with one model and its feature. Sound is float32 mono at feature.sample_rate."""
+
+    def __init__(self, model: Autoencoder, feature: LogMel) -> None:
+        self.model, self.feature = model.eval(), feature
+        self.pitched = "pitch" in model.decoder.conditions.counts
+
+    def _labels(self, pitch: Pitch, count: int) -> dict[str, Tensor]:
+        if not self.pitched:
+            return {}
+        values = np.broadcast_to(PITCHES if pitch is None else pitch, (count,))
+        return {"pitch": torch.tensor(np.array(values), dtype=torch.long)}
+
+    @torch.no_grad()
+    def _encode_windows(self, values: Tensor, pitch: Pitch) -> tuple[np.ndarray, np.ndarray]:
+        latent = self.model.encode(values[:, None], self._labels(pitch, len(values)))
+        return latent.mean.numpy(), latent.logvar.numpy()
+
+    def encode(self, samples: np.ndarray, *, pitch: int | None = None) -> Encoded:
+        """One sound (n,) as the latents of its windows; an unknown pitch of a pitched model is
+        found by `guess_pitch`."""
+        windows, level = self._windows(samples)
+        if self.pitched and pitch is None and float(level.max()) > -119.0:
+            pitch = self.guess_pitch(windows[int(level.argmax())])
+        mean, logvar = self._encode_windows(windows, pitch)
+        return Encoded(mean, logvar, level.numpy(), pitch, len(samples))
+
+    def _windows(self, samples: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Windows (W, mels, frames) half overlapping, each against its own level (W,)."""
+        frames, hop = self.feature.frames, self.feature.hop
+        step = frames // 2 * hop
+        count = 1 + max(0, -(-(len(samples) - frames * hop) // step))
+        padded = np.zeros((count - 1) * step + frames * hop, np.float32)
+        padded[: len(samples)] = samples[: len(padded)]
+        cut = np.stack([padded[i * step : i * step + frames * hop] for i in range(count)])
+        picture = self.feature.analyse(torch.from_numpy(cut))
+        return picture.values, picture.level_db
+
+    @torch.no_grad()
+    def guess_pitch(self, window: Tensor) -> int:
+        """The MIDI pitch with which the model explains a window (mels, frames) best.
+
+        Analysis by synthesis over all pitches 21..108: the decoder draws the harmonics of the pitch it
+        is told, so the wrong pitch costs distortion.
+        """
+        pitches = np.arange(21, 109)
+        x = window[None].expand(len(pitches), -1, -1)
+        mean, _ = self._encode_windows(x, pitches)
+        error = (torch.from_numpy(self.picture(mean, pitches)) - x).square().mean((1, 2))
+        return int(pitches[int(error.argmin())])
+
+    @torch.no_grad()
+    def picture(self, latents: np.ndarray, pitch: Pitch = None) -> np.ndarray:
+        """Pictures (N, mels, frames) in [-1, 1] of latent points (N, Z)."""
+        z = torch.as_tensor(np.asarray(latents, np.float32))
+        x = self.model.decode(z, self._labels(pitch, len(z)))
+        return x[:, 0].clamp(-1.0, 1.0).numpy()
+
+    def decode(
+        self, latents: np.ndarray, *, pitch: Pitch = None, level_db: float | np.ndarray = 0.0,
+        seconds: float | None = None, iterations: int = 5,
+    ) -> np.ndarray:  # fmt: skip
+        """Latent points (N, Z) as sound (N, samples), one window each, at most `seconds` long.
+
+        level_db: 10 log10 of the loudest mel power, as LogMel.analyse measures it.
+        """
+        values = torch.from_numpy(self.picture(latents, pitch))
+        level = torch.as_tensor(np.broadcast_to(np.float32(level_db), (len(values),)).copy())
+        sound = self.feature.invert(values, level, iterations=iterations).numpy()
+        if seconds is not None:
+            sound = sound[:, : max(1, round(seconds * self.feature.sample_rate))]
+        return sound
+
+    def decode_windows(self, encoded: Encoded, *, iterations: int = 5) -> np.ndarray:
+        """One sound (length,) of the windows of `encode`: decoded, cross-faded in dB, inverted once."""
+        feature = self.feature
+        pictures = self.picture(encoded.mean, encoded.pitch)
+        absolute = (pictures - 1.0) * (-feature.floor_db / 2.0) + encoded.level_db[:, None, None]
+        frames, step = feature.frames, feature.frames // 2
+        total = (len(pictures) - 1) * step + frames
+        mixed = np.zeros((feature.mels, total), np.float32)
+        weight = np.zeros(total, np.float32)
+        for index, window in enumerate(absolute):
+            fade = np.ones(frames, np.float32)
+            ramp = (np.arange(frames - step, dtype=np.float32) + 0.5) / (frames - step)
+            if index > 0:
+                fade[: frames - step] = ramp
+            if index < len(absolute) - 1:
+                fade[step:] = ramp[::-1]
+            at = index * step
+            mixed[:, at : at + frames] += window * fade
+            weight[at : at + frames] += fade
+        mixed /= weight
+        level = float(mixed.max())
+        values = torch.from_numpy((mixed - level) / (-feature.floor_db / 2.0) + 1.0).clamp(-1, 1)
+        sound = feature.invert(
+            values[None], torch.tensor([level]), iterations=iterations, length=encoded.length
+        )
+        return sound[0].numpy()
+
+    def reconstruct(self, samples: np.ndarray, *, pitch: int | None = None) -> np.ndarray:
+        """A sound through the model and back, at its own length and level; silence stays silence."""
+        if not np.any(samples):
+            return np.zeros_like(samples, dtype=np.float32)
+        return self.decode_windows(self.encode(samples, pitch=pitch))

@@ -1,0 +1,176 @@
+"""The run folder: everything one training made, readable without this code.
+
+    recipe.yaml          the whole recipe; provenance.json: version, seed, machine, threads, corpus
+    split.csv            row id, file, split        feature.json   the picture's settings
+    weights.safetensors  the weights in use (averaged when the recipe says so), plain tensors
+    checkpoints/         last, previous, best       history.csv    one line per epoch
+    status.json          where the training stands  space/  evaluation/
+"""
+
+import csv
+import json
+import os
+import platform
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from timbrespace.data.atomic import write_text
+from timbrespace.data.corpus import Corpus
+from timbrespace.errors import RunError
+from timbrespace.features.log_mel import LogMel
+from timbrespace.recipe import Recipe, build, parse
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from timbrespace.models.autoencoder import Autoencoder, DecoderHalf, EncoderHalf
+
+FORMAT = 1
+
+
+@dataclass
+class Run:
+    """A run folder, opened. Heavy parts (model, corpus) are loaded when first asked for."""
+
+    path: Path
+    recipe: Recipe
+    provenance: dict[str, Any]
+
+    @classmethod
+    def create(cls, path: str | Path, recipe: Recipe, corpus: Corpus) -> "Run":
+        """A new run folder; RunError when `path` exists and is not empty."""
+        path = Path(path)
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise RunError(
+                f"{path} is not empty; choose another --out, or continue it with --resume"
+            )
+        import torch
+
+        from timbrespace import __version__
+
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{path} cannot be made: {error.strerror}") from None
+        provenance = {
+            "format": FORMAT, "timbrespace": __version__, "torch": torch.__version__,
+            "python": platform.python_version(), "machine": platform.machine(),
+            "cores": os.cpu_count(), "threads": torch.get_num_threads(), "seed": recipe.seed,
+            "corpus": str(corpus.path.resolve()), "corpus_digest": corpus.digest,
+        }  # fmt: skip
+        run = cls(path, recipe, provenance)
+        lines = ["row,file,split"]
+        lines += [f"{r.row},{_cell(r.file)},{r.split}" for r in corpus.rows]
+        write_text(path / "split.csv", "\n".join(lines) + "\n")
+        write_text(path / "feature.json", json.dumps(run.feature.settings(), indent=1) + "\n")
+        write_text(path / "recipe.yaml", recipe.to_yaml())
+        write_text(path / "provenance.json", json.dumps(provenance, indent=1) + "\n")
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Run":
+        """An existing run; RunError when the folder is none, or from a newer format."""
+        path = Path(path)
+        if not path.is_dir():
+            raise RunError(f"there is no run folder {path}; train one with: timbrespace train")
+        try:
+            provenance = json.loads((path / "provenance.json").read_text(encoding="utf-8"))
+            text = (path / "recipe.yaml").read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            raise RunError(
+                f"{path} is not a run: it lacks a readable recipe.yaml and provenance.json"
+            ) from None
+        if not isinstance(provenance, dict) or provenance.get("format") != FORMAT:
+            raise RunError(f"{path} has another run format than {FORMAT}; train it again")
+        return cls(path, parse(text, where=str(path / "recipe.yaml")), provenance)
+
+    @property
+    def name(self) -> str:
+        return self.recipe.name
+
+    @cached_property
+    def feature(self) -> LogMel:
+        return LogMel.from_settings(self.recipe.feature.model_dump())
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The corpus it was trained on; RunError when that is gone or has changed."""
+        path = Path(self.provenance["corpus"])
+        if not path.is_dir():
+            raise RunError(f"the corpus of this run, {path}, is gone; pass --corpus with its new place")
+        corpus = Corpus.open(path)
+        if corpus.digest != self.provenance["corpus_digest"]:
+            raise RunError(
+                f"{path} has changed since this run was trained; train again or pass another --corpus"
+            )
+        return corpus
+
+    @property
+    def weights_path(self) -> Path:
+        return self.path / "weights.safetensors"
+
+    @cached_property
+    def model(self) -> "Autoencoder":
+        """The trained model in eval mode; load again with `reload` after more training."""
+        model = build(self.recipe)
+        model.load_state_dict(self._tensors(""))
+        return model.eval()
+
+    def reload(self) -> None:
+        """Forget the loaded model, so that the next use reads the newest weights."""
+        self.__dict__.pop("model", None)
+
+    def load_encoder(self) -> "EncoderHalf":
+        """The encoder half alone (sounds to latents)."""
+        half = build(self.recipe).encoder
+        half.load_state_dict(self._tensors("encoder."))
+        return half.eval()
+
+    def load_decoder(self) -> "DecoderHalf":
+        """The decoder half alone (latents to sounds)."""
+        half = build(self.recipe).decoder
+        half.load_state_dict(self._tensors("decoder."))
+        return half.eval()
+
+    def _tensors(self, prefix: str) -> "dict[str, Tensor]":
+        from safetensors import SafetensorError, safe_open
+
+        if not self.weights_path.is_file():
+            raise RunError(f"{self.path} has no weights yet; train it, or wait for the first epoch")
+        try:
+            with safe_open(str(self.weights_path), framework="pt") as file:
+                names = [n for n in file.keys() if n.startswith(prefix)]  # noqa: SIM118
+                return {n.removeprefix(prefix): file.get_tensor(n) for n in names}
+        except SafetensorError as error:
+            raise RunError(f"{self.weights_path} is damaged: {error}") from None
+
+    def split(self) -> dict[int, str]:
+        """Row id -> train, valid or test, as it was when training began."""
+        with open(self.path / "split.csv", encoding="utf-8", newline="") as file:
+            return {int(line["row"]): line["split"] for line in csv.DictReader(file)}
+
+    def history(self) -> list[dict[str, float]]:
+        """One dict per finished epoch; empty before the first."""
+        path = self.path / "history.csv"
+        if not path.is_file():
+            return []
+        with open(path, encoding="utf-8", newline="") as file:
+            return [{k: float(v) for k, v in line.items() if v} for line in csv.DictReader(file)]
+
+    def status(self) -> dict[str, Any]:
+        """Where the training stands: epoch, epochs, finished, and the words of the last verdict."""
+        try:
+            return json.loads((self.path / "status.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {"epoch": 0, "epochs": self.recipe.train.epochs, "finished": False}
+
+
+def _cell(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n\r') else text
+
+
+def list_runs(folder: str | Path) -> list[Path]:
+    """The run folders directly inside `folder`, by name."""
+    return sorted(p.parent for p in Path(folder).glob("*/recipe.yaml"))

@@ -1,0 +1,97 @@
+"""All that exists while training, and its exact way to disk and back."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from timbrespace.losses.schedule import RateController
+from timbrespace.models.autoencoder import Autoencoder
+from timbrespace.recipe import Recipe, build
+
+
+@dataclass
+class State:
+    """Model, optimiser, weight average, controller and counters: a checkpoint is this, whole.
+
+    `epoch` counts finished epochs, `position` the finished steps of the one in work.
+    """
+
+    model: Autoencoder
+    optimizer: torch.optim.Optimizer
+    average: dict[str, Tensor] | None
+    controller: RateController | None
+    step: int = 0
+    epoch: int = 0
+    position: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    best: float = math.inf
+    best_epoch: int = 0
+
+    @classmethod
+    def fresh(cls, recipe: Recipe, device: torch.device) -> "State":
+        """The start of a training; the same seed gives the same weights and leaves torch's own
+        random state as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            model = build(recipe)
+        model = model.to(device).to(memory_format=torch.channels_last)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=recipe.train.learning_rate,
+            weight_decay=recipe.train.weight_decay, fused=True,
+        )  # fmt: skip
+        average = None
+        if recipe.train.average:
+            average = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        controller = None
+        if recipe.objective.bits_per_sound:
+            controller = RateController(recipe.objective.bits_per_sound * math.log(2.0))
+        return cls(model, optimizer, average, controller)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights to use: the average where there is one."""
+        return self.average if self.average is not None else self.model.state_dict()
+
+    def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and plain facts from which `unpack` restores this state bit by bit."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        if self.average is not None:
+            tensors |= {f"average.{k}": v for k, v in self.average.items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in moments.items()}
+        facts: dict[str, Any] = {
+            "step": self.step, "epoch": self.epoch, "position": self.position, "sums": self.sums,
+            "best": None if math.isinf(self.best) else self.best, "best_epoch": self.best_epoch,
+            "threads": torch.get_num_threads(), "torch": torch.__version__,
+        }  # fmt: skip
+        if self.controller is not None:
+            rate = self.controller.rate
+            facts["controller"] = [self.controller.log_beta, None if math.isnan(rate) else rate]
+        return {k: v.detach().cpu().clone() for k, v in tensors.items()}, facts
+
+    def unpack(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Become the packed state."""
+        groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+        for name, value in tensors.items():
+            group, _, key = name.partition(".")
+            groups[group][key] = value
+        self.model.load_state_dict(groups["model"])
+        if self.average is not None:
+            self.average = {k: groups["average"][k].to(v.device) for k, v in self.average.items()}
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in groups["optimizer"].items():
+            index, _, moment = key.partition(".")
+            moments.setdefault(int(index), {})[moment] = value
+        self.optimizer.load_state_dict(
+            {"state": moments, "param_groups": self.optimizer.state_dict()["param_groups"]}
+        )
+        self.step, self.epoch = facts["step"], facts["epoch"]
+        self.position, self.sums = facts["position"], dict(facts["sums"])
+        self.best = math.inf if facts["best"] is None else facts["best"]
+        self.best_epoch = facts["best_epoch"]
+        if self.controller is not None:
+            log_beta, rate = facts["controller"]
+            self.controller.log_beta = log_beta
+            self.controller.rate = math.nan if rate is None else rate

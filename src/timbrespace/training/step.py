@@ -1,0 +1,71 @@
+"""One step: batch, terms, total, backward, clip, update."""
+
+import torch
+from torch import Tensor
+
+from timbrespace.losses.objective import Objective, total
+from timbrespace.losses.reconstruction import RECONSTRUCTIONS
+from timbrespace.losses.schedule import learning_rate_factor, warm_up
+from timbrespace.recipe import Recipe
+from timbrespace.training.augment import tilt
+from timbrespace.training.state import State
+
+
+def objective_of(recipe: Recipe) -> Objective:
+    section = recipe.objective
+    return Objective(
+        RECONSTRUCTIONS[section.reconstruction], section.free_bits, section.free_bits_over
+    )
+
+
+def beta_at(recipe: Recipe, state: State) -> float:
+    """The KL's weight at the state's step: warmed up, and the controller's where a rate is asked."""
+    section = recipe.objective
+    beta = state.controller.beta if state.controller is not None else float(section.beta or 0.0)
+    return beta * warm_up(state.step, section.warmup_steps)
+
+
+def train_step(
+    state: State, recipe: Recipe, objective: Objective, x: Tensor, labels: dict[str, Tensor], *,
+    steps: int, autocast: bool,
+) -> dict[str, float]:  # fmt: skip
+    """One update of `state` from pictures (B, 1, F, T); returns the raw terms, weights and total.
+
+    Noise and augmentation are drawn from (seed, step), so that a repeated step is the same step.
+    """
+    train = recipe.train
+    generator = torch.Generator().manual_seed(recipe.seed * 7_919 + 2 * state.step + 1)
+    state.model.train()
+    if train.augment.tilt_db:
+        x = tilt(x, generator, tilt_db=train.augment.tilt_db, floor_db=recipe.feature.floor_db)
+    x = x.contiguous(memory_format=torch.channels_last)
+    noise = torch.randn(len(x), state.model.latent, generator=generator).to(x.device)
+    factor = learning_rate_factor(
+        state.step, steps, kind=train.schedule, warm_up_steps=train.warmup_steps
+    )
+    for group in state.optimizer.param_groups:
+        group["lr"] = train.learning_rate * factor
+
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast):
+        out = state.model(x, labels, noise)
+    terms = objective.terms(out.x, x, out.latent.mean, out.latent.logvar)
+    beta = beta_at(recipe, state)
+    loss = total(terms, {"reconstruction": 1.0, "kl": beta})
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if train.clip is not None:
+        torch.nn.utils.clip_grad_norm_(state.model.parameters(), train.clip)
+    state.optimizer.step()
+    if state.average is not None:
+        # the average forgets its start quickly: decay min(a, (1 + n) / (10 + n))
+        decay = min(train.average, (1.0 + state.step) / (10.0 + state.step))
+        now = state.model.state_dict()
+        torch._foreach_lerp_(
+            list(state.average.values()), [now[k] for k in state.average], 1.0 - decay
+        )
+    figures = {name: float(value.detach()) for name, value in terms.items()}
+    if state.controller is not None:
+        state.controller.update(figures["kl_raw"])
+    state.step += 1
+    mse = float((out.x.detach().float() - x).square().mean())
+    return {**figures, "total": float(loss.detach()), "beta": beta, "mse": mse}

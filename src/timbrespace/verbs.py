@@ -1,0 +1,506 @@
+"""The verbs: what `timbrespace VERB` does, as Python functions of the same names.
+
+Each takes paths, returns something with names, and reports to `progress(stage, done, total, facts)`.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from timbrespace.errors import AudioError, RunError
+
+if TYPE_CHECKING:
+    from timbrespace.data.corpus import Corpus
+    from timbrespace.mapping import Space
+    from timbrespace.runs import Run
+
+Progress = Callable[[str, int, int, dict[str, float]], None]
+StrPath = str | Path
+
+
+def instruments(
+    out: StrPath, *, notes: int | None = None, soundfont: StrPath | None = None, seed: int = 0,
+    workers: int | None = None, progress: Progress | None = None,
+) -> Any:  # fmt: skip
+    """Render sampled instruments as a data set in the NSynth layout."""
+    from timbrespace.data.instruments import render_instruments
+
+    tell = None if progress is None else (lambda done, total: progress("render", done, total, {}))
+    return render_instruments(
+        out, notes=notes, soundfont=soundfont, seed=seed, workers=workers, progress=tell
+    )
+
+
+def prepare(
+    source: StrPath, out: StrPath, *, layout: str = "auto", labels: StrPath | None = None,
+    recipe: StrPath = "instruments", workers: int | None = None, progress: Progress | None = None,
+) -> "Corpus":  # fmt: skip
+    """Read a folder of sounds, check it, and write a corpus with the recipe's feature."""
+    from timbrespace.data.prepare import prepare as prepare_corpus
+    from timbrespace.features.log_mel import LogMel
+    from timbrespace.recipe import load
+
+    feature = LogMel.from_settings(load(recipe).feature.model_dump())
+    tell = None if progress is None else (lambda done, total: progress("prepare", done, total, {}))
+    return prepare_corpus(
+        source, out, layout=layout, feature=feature, workers=workers, labels_csv=labels, progress=tell
+    )
+
+
+def recipes(show: str | None = None) -> dict[str, str]:
+    """Recipe names with one line each, or the whole text of one as {name: YAML}."""
+    from timbrespace import recipe
+
+    if show is not None:
+        return {show: recipe.load(show).to_yaml()}
+    return {name: recipe.load(name).about for name in recipe.shipped()}
+
+
+def estimate(
+    recipe: StrPath, corpus: StrPath, *, settings: tuple[str, ...] = ()
+) -> dict[str, float]:
+    """Seconds and memory a training would take here, from timing a few steps on random pictures."""
+    from timbrespace.data.corpus import Corpus
+    from timbrespace.recipe import load
+    from timbrespace.training.estimate import estimate_training
+
+    count = len(Corpus.open(corpus).split_rows("train"))
+    return estimate_training(load(recipe, settings=settings), count)
+
+
+def train(
+    recipe: StrPath, corpus: StrPath, out: StrPath, *, settings: tuple[str, ...] = (),
+    resume: bool = False, tensorboard: bool = False, wandb: bool = False,
+    progress: Progress | None = None, after_epoch: Callable[[int], None] | None = None,
+) -> "Run":  # fmt: skip
+    """Train a recipe on a corpus into the run folder `out`, or go on with it."""
+    from timbrespace.data.corpus import Corpus
+    from timbrespace.recipe import load
+    from timbrespace.runs import Run
+    from timbrespace.training.loggers import tensorboard_logger, wandb_logger
+    from timbrespace.training.loop import train_run
+
+    wanted = load(recipe, settings=settings)
+    if resume and (Path(out) / "recipe.yaml").is_file():
+        run = Run.open(out)
+        if run.recipe != wanted:
+            raise RunError(
+                f"{out} was trained with other settings ({_differences(run.recipe, wanted)}); "
+                "resume with the same, or choose another --out"
+            )
+        resume = (run.path / "checkpoints" / "last").is_dir() or (
+            run.path / "checkpoints" / "previous"
+        ).is_dir()
+    else:
+        run, resume = Run.create(out, wanted, Corpus.open(corpus)), False
+    loggers = []
+    if tensorboard:
+        loggers.append(tensorboard_logger(run.path / "tensorboard"))
+    if wandb:
+        loggers.append(wandb_logger(run.path, run.name))
+    tell = None if progress is None else (lambda d, t: progress("features", d, t, {}))
+    run.corpus.features(run.feature, progress=tell)
+    train_run(
+        run, resume=resume, progress=progress, loggers=tuple(loggers), after_epoch=after_epoch
+    )
+    return run
+
+
+def _differences(one: Any, other: Any) -> str:
+    def flat(value: Any, key: str = "") -> dict[str, Any]:
+        if not isinstance(value, dict):
+            return {key: value}
+        return {k: v for n, x in value.items() for k, v in flat(x, f"{key}.{n}".strip(".")).items()}
+
+    a, b = flat(one.model_dump()), flat(other.model_dump())
+    return ", ".join(sorted(k for k in a if a[k] != b.get(k)))
+
+
+def space(run: StrPath, *, umap: bool = True, progress: Progress | None = None) -> "Space":
+    """Encode the run's whole corpus and draw its maps."""
+    from timbrespace.mapping import build_space
+    from timbrespace.runs import Run
+
+    return build_space(Run.open(run), umap=umap, progress=progress)
+
+
+def evaluate(
+    run: StrPath, *, split: str = "valid", corpus: StrPath | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Measure a run and write evaluation/metrics.json and report.html."""
+    from timbrespace.data.corpus import Corpus
+    from timbrespace.evaluation.evaluate import evaluate as evaluate_run
+    from timbrespace.runs import Run
+
+    other = None if corpus is None else Corpus.open(corpus)
+    return evaluate_run(Run.open(run), split=split, corpus=other, progress=progress)
+
+
+def compare(runs: list[StrPath]) -> list[dict[str, Any]]:
+    """The runs' metrics.json side by side, one dict per run."""
+    import json
+
+    rows = []
+    for path in runs:
+        file = Path(path) / "evaluation" / "metrics.json"
+        try:
+            metrics = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise RunError(f"{path} has no metrics yet; run: timbrespace evaluate {path}") from None
+        rows.append({"run": str(path), **metrics})
+    return rows
+
+
+def _synth(run: "Run") -> Any:
+    from timbrespace.render.synth import Synth
+
+    return Synth(run.model, run.feature)
+
+
+def _read(run: "Run", path: StrPath) -> np.ndarray:
+    from timbrespace.audio.files import read
+
+    return read(path, sample_rate=run.feature.sample_rate).mono()
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a verb wrote: the sound files, and the pitches (MIDI) it used where there are any."""
+
+    files: list[Path]
+    pitches: list[int | None]
+
+
+def _write(out: StrPath, name: str, samples: np.ndarray, run: "Run") -> Path:
+    from timbrespace.audio.files import write
+
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise AudioError(f"{folder} is a file; --out wants a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.wav"
+    write(path, samples, run.feature.sample_rate)
+    return path
+
+
+def _free_names(files: list[StrPath], suffix: str) -> list[str]:
+    """One output name per input, numbered where stems repeat."""
+    names: list[str] = []
+    for file in files:
+        stem = f"{Path(file).stem}{suffix}"
+        name, number = stem, 2
+        while name in names:
+            name, number = f"{stem}-{number}", number + 1
+        names.append(name)
+    return names
+
+
+def reconstruct(
+    run: StrPath, files: list[StrPath], out: StrPath, *, pitch: int | None = None,
+    progress: Progress | None = None,
+) -> Written:  # fmt: skip
+    """Each sound through the model and back, at its own length and level.
+
+    A pitched model that is not told the pitch finds the one that explains the sound best.
+    """
+    from timbrespace.runs import Run
+
+    opened = Run.open(run)
+    synth = _synth(opened)
+    written, pitches = [], []
+    for done, (file, name) in enumerate(zip(files, _free_names(files, ".reconstructed"), strict=True)):
+        samples = _read(opened, file)
+        encoded = synth.encode(samples, pitch=pitch)
+        sound = synth.decode_windows(encoded) if np.any(samples) else samples
+        written.append(_write(out, name, sound, opened))
+        pitches.append(encoded.pitch)
+        if progress:
+            progress("reconstruct", done + 1, len(files), {})
+    return Written(written, pitches)
+
+
+def encode(run: StrPath, files: list[StrPath], out: StrPath, *, pitch: int | None = None) -> Path:
+    """The latents of sounds as an .npz: file, window, mean, logvar, level_db, pitch, length."""
+    import io
+
+    from timbrespace.data.atomic import write_bytes
+    from timbrespace.runs import Run
+
+    opened = Run.open(run)
+    synth = _synth(opened)
+    parts = [synth.encode(_read(opened, file), pitch=pitch) for file in files]
+    windows = [len(p.mean) for p in parts]
+    packed = io.BytesIO()
+    np.savez(
+        packed, file=np.repeat([str(f) for f in files], windows),
+        window=np.concatenate([np.arange(w) for w in windows]),
+        mean=np.concatenate([p.mean for p in parts]),
+        logvar=np.concatenate([p.logvar for p in parts]),
+        level_db=np.concatenate([p.level_db for p in parts]),
+        pitch=np.repeat([-1 if p.pitch is None else p.pitch for p in parts], windows),
+        length=np.repeat([p.length for p in parts], windows),
+    )  # fmt: skip
+    path = Path(out)
+    write_bytes(path, packed.getvalue())
+    return path
+
+
+def decode(
+    run: StrPath, latents: StrPath, out: StrPath, *, pitch: int | None = None
+) -> Written:
+    """Sounds from an .npz of `encode` (edited or not), one file per sound."""
+    from timbrespace.render.synth import Encoded
+    from timbrespace.runs import Run
+
+    opened = Run.open(run)
+    synth = _synth(opened)
+    try:
+        with np.load(latents, allow_pickle=False) as arrays:
+            table = {name: arrays[name] for name in arrays.files}
+        names, mean = table["file"], np.asarray(table["mean"], np.float32)
+    except (OSError, ValueError, KeyError):
+        raise RunError(f"{latents} is no latents file; make one with: timbrespace encode") from None
+    if mean.ndim != 2 or mean.shape[1] != opened.model.latent or not np.isfinite(mean).all():
+        raise RunError(
+            f"{latents} holds latents of shape {mean.shape}; this run wants finite (windows, "
+            f"{opened.model.latent})"
+        )
+    written, pitches = [], []
+    groups = [np.flatnonzero(names == file) for file in dict.fromkeys(names.tolist())]
+    for at, name in zip(groups, _free_names([names[g[0]] for g in groups], ".decoded"), strict=True):
+        told = int(table["pitch"][at[0]]) if pitch is None else pitch
+        encoded = Encoded(
+            mean[at], table["logvar"][at], np.asarray(table["level_db"][at], np.float32),
+            None if told < 0 else told, int(table["length"][at[0]]),
+        )  # fmt: skip
+        written.append(_write(out, name, synth.decode_windows(encoded), opened))
+        pitches.append(encoded.pitch)
+    return Written(written, pitches)
+
+
+def morph(
+    run: StrPath, files: list[StrPath], out: StrPath, *, steps: int = 8, path: str = "slerp",
+    pitch: int | None = None,
+) -> Written:  # fmt: skip
+    """Sounds along the way from one sound to the next; with four files, a grid between the corners.
+
+    The first window of each sound is used. Without `pitch`, the pitch of the first sound is kept.
+    """
+    from timbrespace.runs import Run
+    from timbrespace.space.paths import path as latent_path
+
+    if len(files) not in (2, 4):
+        raise RunError(f"morph wants two or four sounds, got {len(files)}")
+    if steps < 2 or steps > 1000:
+        raise RunError(f"morph wants 2 to 1000 steps, got {steps}")
+    opened = Run.open(run)
+    synth = _synth(opened)
+    ends = [synth.encode(_read(opened, file), pitch=pitch) for file in files]
+    told = pitch if pitch is not None else ends[0].pitch
+    if len(ends) == 2:
+        latents = latent_path(ends[0].mean[0], ends[1].mean[0], steps, path)
+        levels = np.linspace(ends[0].level_db[0], ends[1].level_db[0], steps)
+        names = [f"morph-{i:03d}" for i in range(steps)]
+    else:
+        a, b, c, d = (e.mean[0] for e in ends)
+        tops, bottoms = latent_path(a, b, steps, path), latent_path(c, d, steps, path)
+        latents = np.concatenate(
+            [latent_path(t, u, steps, path) for t, u in zip(tops, bottoms, strict=True)]
+        )
+        levels = np.full(len(latents), np.mean([e.level_db[0] for e in ends]))
+        names = [f"morph-{i:03d}-{j:03d}" for i in range(steps) for j in range(steps)]
+    seconds = max(e.length for e in ends) / opened.feature.sample_rate
+    sounds = synth.decode(latents, pitch=told, level_db=levels, seconds=seconds)
+    written = [_write(out, n, s, opened) for n, s in zip(names, sounds, strict=True)]
+    return Written(written, [told] * len(written))
+
+
+def generate(
+    run: StrPath, out: StrPath, *, n: int = 8, near: StrPath | None = None,
+    pitch: int | None = None, spread: float = 1.0, seed: int = 0,
+) -> Written:  # fmt: skip
+    """New sounds: around real sounds of the space, or around one given sound.
+
+    A point is a real sound's latent and its posterior noise times `spread`, half way to one of that
+    sound's nearest neighbours; plain draws from the prior land between the sounds and were found
+    incoherent by two of the reports.
+    """
+    from timbrespace.mapping import Space
+    from timbrespace.runs import Run
+    from timbrespace.space.neighbours import nearest
+
+    if not 1 <= n <= 10_000:
+        raise RunError(f"generate makes 1 to 10000 sounds, got {n}")
+    opened = Run.open(run)
+    synth = _synth(opened)
+    known = Space.open(opened)
+    rng = np.random.default_rng(seed)
+    if near is not None:
+        encoded = synth.encode(_read(opened, near), pitch=pitch)
+        pitch = encoded.pitch if pitch is None else pitch
+        start = np.repeat(encoded.mean[:1], n, 0)
+        level = np.full(n, encoded.level_db[0])
+        noise = np.exp(0.5 * np.repeat(encoded.logvar[:1], n, 0))
+        pitches: Any = pitch
+    else:
+        rows = rng.integers(0, len(known.mean), n)
+        start, level = known.mean[rows], known.level_db[rows]
+        noise = np.exp(0.5 * known.logvar[rows])
+        own = known.labels.get("pitch")
+        told = [None if own is None else own[r] for r in rows]
+        pitches = pitch if pitch is not None or None in told else np.array(told, int)
+    _, neighbours = nearest(known.mean, start, 8)
+    partner = known.mean[neighbours[np.arange(n), rng.integers(1, 8, n) % neighbours.shape[1]]]
+    share = rng.uniform(0.0, 0.5, (n, 1))
+    latents = start + share * (partner - start) + spread * noise * rng.standard_normal(start.shape)
+    sounds = synth.decode(latents.astype(np.float32), pitch=pitches, level_db=level)
+    names = [f"generated-{i:03d}" for i in range(n)]
+    written = [_write(out, name, s, opened) for name, s in zip(names, sounds, strict=True)]
+    return Written(written, list(np.broadcast_to(np.asarray(pitches, object), (n,))))
+
+
+@dataclass(frozen=True)
+class Match:
+    """One sound found by `search`: its row and file in the corpus, labels, and latent distance."""
+
+    row: int
+    file: str
+    distance: float
+    labels: dict[str, Any]
+
+
+def search(run: StrPath, query: StrPath, *, k: int = 10, pitch: int | None = None) -> list[Match]:
+    """The sounds of the corpus nearest to `query` in the latent space, nearest first."""
+    from timbrespace.mapping import Space
+    from timbrespace.runs import Run
+    from timbrespace.space.neighbours import nearest
+
+    opened = Run.open(run)
+    known = Space.open(opened)
+    if k < 1:
+        raise RunError(f"search wants k of at least 1, got {k}")
+    encoded = _synth(opened).encode(_read(opened, query), pitch=pitch)
+    distances, indices = nearest(known.mean, encoded.mean[:1], min(k, len(known.mean)))
+    rows = opened.corpus.rows
+    return [
+        Match(
+            int(known.rows[i]), rows[int(known.rows[i])].file, float(d),
+            {name: values[i] for name, values in known.labels.items()},
+        )
+        for d, i in zip(distances[0], indices[0], strict=True)
+    ]  # fmt: skip
+
+
+def explore(run: StrPath, *, port: int | None = None, browser: bool = True) -> None:
+    """Serve the explorer of a run on this machine until Ctrl-C."""
+    from timbrespace.explorer.server import serve
+    from timbrespace.mapping import Space
+    from timbrespace.runs import Run
+
+    opened = Run.open(run)
+    try:
+        Space.open(opened)
+    except RunError:
+        space(run)
+    serve(opened, **({} if port is None else {"port": port}), browser=browser)
+
+
+def demo(
+    out: StrPath = "demo", *, notes: int | None = None, epochs: int | None = None,
+    browser: bool = True, serve: bool = True, port: int | None = None,
+    progress: Progress | None = None,
+) -> "Run":  # fmt: skip
+    """The whole journey on the built-in instruments: render, prepare, train, space, report, explore.
+
+    The explorer opens after the first epochs and follows the training that goes on behind it. Every
+    stage resumes: a second call goes on where the first one stopped.
+    """
+    import threading
+
+    from timbrespace.explorer.server import serve as serve_run
+
+    folder = Path(out)
+    instruments(folder / "instruments", notes=notes or DEMO_NOTES, progress=progress)
+    prepare(folder / "instruments", folder / "corpus", layout="nsynth", progress=progress)
+    settings = () if epochs is None else (f"train.epochs={epochs}",)
+    if progress:
+        progress("estimate", 0, 0, estimate("instruments", folder / "corpus", settings=settings))
+    stop = threading.Event()
+    server: list[threading.Thread] = []
+
+    def after_epoch(epoch: int) -> None:
+        from timbrespace.runs import Run
+
+        if epoch == FIRST_MAP_EPOCH and serve:
+            space(folder / "run", umap=False)
+            thread = threading.Thread(
+                target=serve_run, args=(Run.open(folder / "run"),),
+                kwargs={"browser": browser, "stop": stop, **({} if port is None else {"port": port})},
+                daemon=True,
+            )  # fmt: skip
+            thread.start()
+            server.append(thread)
+
+    run = train(
+        "instruments", folder / "corpus", folder / "run", settings=settings, resume=True,
+        progress=progress, after_epoch=after_epoch,
+    )  # fmt: skip
+    space(run.path, progress=progress)
+    evaluate(run.path, progress=progress)
+    if serve:
+        if server:
+            with suppress(KeyboardInterrupt):
+                server[0].join()
+            stop.set()
+        else:
+            explore(run.path, port=port, browser=browser)
+    return run
+
+
+DEMO_NOTES = 8000
+FIRST_MAP_EPOCH = 2
+
+
+def doctor() -> dict[str, Any]:
+    """What is installed, what is missing and how to get it, the device, and a speed estimate."""
+    import importlib.metadata
+    import os
+    import platform
+    import time
+
+    import torch
+
+    from timbrespace.training.loop import use_bfloat16
+
+    extras = {"umap-learn": "maps", "tensorboard": "tensorboard", "wandb": "wandb"}
+    required = ["numpy", "scipy", "soundfile", "soxr", "torch", "starlette", "uvicorn"]
+
+    def version(name: str) -> str | None:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            return None
+
+    a = torch.randn(1024, 1024)
+    torch.mm(a, a)
+    began = time.perf_counter()
+    for _ in range(5):
+        torch.mm(a, a)
+    speed = 5 * 2 * 1024**3 / (time.perf_counter() - began) / 1e9
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return {
+        "timbrespace": version("timbrespace"), "python": platform.python_version(),
+        "packages": {name: version(name) for name in required},
+        "extras": {
+            name: version(name) or f"missing: pip install 'timbrespace[{extra}]'"
+            for name, extra in extras.items()
+        },
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.machine(),
+        "cores": os.cpu_count(), "threads": torch.get_num_threads(),
+        "bfloat16": use_bfloat16("auto", device), "gflops_float32": round(speed, 1),
+    }  # fmt: skip
