@@ -141,7 +141,7 @@ def test_far_is_small_among_the_sounds_and_large_outside():
     assert far(spots * 1000, np.array([[30_000.0, 4000.0]]))[0] == pytest.approx(21.0)
 
 
-# --- paths -----------------------------------------------------------------------------------------
+# --- paths ---
 
 
 @pytest.mark.parametrize("kind", ["lerp", "slerp"])

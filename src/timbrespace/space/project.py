@@ -81,15 +81,12 @@ class Pca:
         width = min(keep + 16, len(mean))
         rng = np.random.default_rng(seed)
         frame = np.linalg.qr(rng.standard_normal((len(mean), width)).astype(np.float32))[0]
-        for step in range(passes):
-            image = np.zeros_like(frame)
-            for batch in batches():
-                centred = np.asarray(batch, np.float32) - mean
-                image += centred.T @ (centred @ frame)
-            # Rayleigh-Ritz: the covariance seen inside the frame gives variances and directions
-            values, turn = np.linalg.eigh(frame.T @ image)
-            if step + 1 < passes:
-                frame = np.linalg.qr(image)[0]
+        image = _scatter(batches, mean, frame)
+        for _ in range(passes - 1):
+            frame = np.linalg.qr(image)[0]
+            image = _scatter(batches, mean, frame)
+        # Rayleigh-Ritz: the covariance seen inside the frame gives variances and directions
+        values, turn = np.linalg.eigh(frame.T @ image)
         order = np.argsort(values)[::-1][:keep]
         spread = square / rows - float(np.square(mean.astype(np.float64)).sum())
         return cls(
@@ -148,6 +145,17 @@ def umap_map(
             n_jobs=1,
         )
         return np.asarray(mapper.fit_transform(points), np.float32)
+
+
+def _scatter(
+    batches: Callable[[], Iterable[np.ndarray]], mean: np.ndarray, frame: np.ndarray
+) -> np.ndarray:
+    """Covariance times rows, applied to a frame (D, K): the sum over rows of c c^T frame."""
+    image = np.zeros_like(frame)
+    for batch in batches():
+        centred = np.asarray(batch, np.float32) - mean
+        image += centred.T @ (centred @ frame)
+    return image
 
 
 def _slices(points: np.ndarray, size: int) -> Iterator[np.ndarray]:
