@@ -1,0 +1,264 @@
+"""Sound files in and out, for files that come from anywhere.
+
+Reading: float32 samples (channels, n), full scale 1.0, through libsndfile, after the checks of
+`riff`; headers are never trusted for lengths. Writing: whole or not at all, never non-finite,
+never clipped, never made louder.
+"""
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from timbrespace.audio import riff
+from timbrespace.audio.riff import Unusable
+from timbrespace.errors import AudioError
+
+SUFFIXES = (
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3",
+    ".aif", ".aiff", ".aifc", ".caf", ".au", ".snd", ".w64", ".rf64",
+)  # fmt: skip
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # Hz
+MOST_CHANNELS = 64
+FEWEST_SAMPLES = 20
+MOST_VALUES = 2**28  # samples times channels: 1 GiB of float32
+LOUDEST = 100.0  # +40 dBFS; beyond it a float file holds something else than sound
+CEILING = 10.0 ** (-0.1 / 20.0)  # highest peak written, -0.1 dBFS
+
+_FRAMES = 65_536  # decoded at a time
+_BYTES = 1 << 20  # read at a time
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Samples (channels, n) float32, full scale 1.0, at sample_rate Hz."""
+
+    samples: np.ndarray
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        """Length of the sound."""
+        return self.samples.shape[1] / self.sample_rate
+
+    def mono(self) -> np.ndarray:
+        """The mean of the channels, (n,)."""
+        return self.samples[0] if len(self.samples) == 1 else self.samples.mean(axis=0)
+
+    def at(self, sample_rate: int) -> "Audio":
+        """The same sound at another rate (soxr, high quality: exact anti-aliasing)."""
+        return Audio(resample(self.samples, self.sample_rate, sample_rate), sample_rate)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What `decode` found: the sound, the SHA-256 of the file's bytes, its largest absolute sample,
+    and whether the file announces more sound than it holds."""
+
+    audio: Audio
+    sha256: str
+    peak: float
+    truncated: bool
+
+
+def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
+    """samples (..., n) at `rate` Hz, brought to `new_rate` Hz; n * new_rate / rate samples."""
+    if rate == new_rate:
+        return samples
+    import soxr
+
+    flat = samples.reshape(-1, samples.shape[-1])
+    if len(flat) == 1:
+        moved = soxr.resample(flat[0], rate, new_rate, quality="HQ")[None]
+    else:
+        moved = soxr.resample(np.ascontiguousarray(flat.T), rate, new_rate, quality="HQ").T
+    moved = np.ascontiguousarray(moved, dtype=np.float32)
+    return moved.reshape(*samples.shape[:-1], moved.shape[-1])
+
+
+def read(
+    path: str | Path, *, sample_rate: int | None = None, max_seconds: float = 600.0
+) -> Audio:
+    """The sound in a file, at its own rate or at `sample_rate` Hz.
+
+    AudioError, with the file's name and what is wrong, for anything that is not a usable sound:
+    missing, a folder or pipe, not audio, damaged, without samples, NaN, longer than max_seconds.
+    """
+    try:
+        audio = decode(path, max_seconds=max_seconds).audio
+    except Unusable as error:
+        raise Unusable(error.code, f"{printable(path)}: {error}") from None
+    return audio if sample_rate is None else audio.at(sample_rate)
+
+
+def decode(path: str | Path, *, max_seconds: float = 600.0) -> Decoded:
+    """The sound of a file and what reading it tells; Unusable says why not, without the name."""
+    descriptor = _open_regular(path)
+    try:
+        kind = riff.container(descriptor)
+        sha256, lists = _survey(descriptor, kind == "wav")
+        missing = 0
+        if kind == "wav":
+            riff.check_lists(descriptor, lists)
+            missing = riff.missing_bytes(descriptor)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        samples, rate, short = _samples(descriptor, max_seconds)
+    finally:
+        os.close(descriptor)
+    if samples.shape[1] < FEWEST_SAMPLES:
+        raise Unusable(
+            "too_short",
+            f"only {samples.shape[1]} samples of sound; at least {FEWEST_SAMPLES} are needed",
+        )
+    peak = max(float(samples.max()), -float(samples.min()))
+    if not np.isfinite(peak):
+        raise Unusable("nonfinite", "it contains NaN or infinite samples; repair or remove it")
+    if peak > LOUDEST:
+        raise Unusable(
+            "out_of_range", f"its samples reach {peak:.3g} where full scale is 1; rescale it"
+        )
+    return Decoded(Audio(samples, rate), sha256, peak, bool(missing) or short)
+
+
+def write(
+    path: str | Path, samples: np.ndarray, sample_rate: int, *, subtype: str = "PCM_16"
+) -> None:
+    """Write samples (n,) or (channels, n) as WAV, whole or not at all.
+
+    A clip that peaks above -0.1 dBFS is lowered as a whole; nothing is made louder. AudioError for
+    NaN, infinity, wrong shapes, and for a place that cannot be written.
+    """
+    path = Path(path)
+    data = to_wav_bytes(samples, sample_rate, subtype=subtype)
+    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise AudioError(f"{printable(path)} cannot be written: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def to_wav_bytes(samples: np.ndarray, sample_rate: int, *, subtype: str = "PCM_16") -> bytes:
+    """The bytes of a WAV file; rules and errors as in `write`."""
+    samples = np.asarray(samples)
+    if samples.ndim == 1:
+        samples = samples[None]
+    if samples.ndim != 2 or samples.shape[1] == 0 or not 1 <= len(samples) <= MOST_CHANNELS:
+        raise AudioError(
+            f"a sound to write should be (n,) or (channels, n), got shape {samples.shape}"
+        )
+    peak = float(np.abs(samples).max())
+    if not np.isfinite(peak):
+        # libsndfile would write NaN as a full-scale click.
+        raise AudioError("the sound to write contains NaN or infinite samples; nothing was written")
+    if peak > CEILING:
+        samples = samples * (CEILING / peak)
+    if not soundfile.check_format("WAV", subtype):
+        raise AudioError(f"WAV files cannot hold {subtype}; use PCM_16, PCM_24 or FLOAT")
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples.T, sample_rate, format="WAV", subtype=subtype)
+    return buffer.getvalue()
+
+
+def printable(path: str | Path) -> str:
+    """A path that can be shown: bytes that are no text and control characters are escaped."""
+    text = os.fspath(path).encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _open_regular(path: str | Path) -> int:
+    # A pipe would block for ever in open(), a folder or device is no sound.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        raise Unusable("not_found", "there is no such file") from None
+    except PermissionError:
+        raise Unusable("permission", "it may not be read; change its permissions") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
+        raise Unusable("not_regular", "it cannot be opened as a file") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        sort = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        raise Unusable("not_regular", f"it is {sort}; a sound file was expected")
+    if status.st_size == 0:
+        os.close(descriptor)
+        raise Unusable("empty", "the file has 0 bytes")
+    return descriptor
+
+
+def _survey(descriptor: int, find_lists: bool) -> tuple[str, list[int]]:
+    """SHA-256 of all bytes, and where "LIST" stands among them; reads the file once, in blocks."""
+    digest, lists, at, tail = hashlib.sha256(), [], 0, b""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    try:
+        while block := os.read(descriptor, _BYTES):
+            digest.update(block)
+            if find_lists:
+                text = tail + block
+                place = text.find(b"LIST")
+                while place >= 0:
+                    lists.append(at - len(tail) + place)
+                    place = text.find(b"LIST", place + 1)
+                tail = text[-3:]
+            at += len(block)
+    except OSError as error:
+        raise Unusable("malformed", f"the disk does not give it back: {error.strerror}") from None
+    return digest.hexdigest(), lists
+
+
+def _samples(descriptor: int, max_seconds: float) -> tuple[np.ndarray, int, bool]:
+    try:
+        with soundfile.SoundFile(descriptor, closefd=False) as file:
+            rate, channels, announced = file.samplerate, file.channels, file.frames
+            if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+                raise Unusable(
+                    "implausible_rate",
+                    f"it says {rate} Hz; {LOWEST_RATE} to {HIGHEST_RATE} Hz can be true",
+                )
+            if not 1 <= channels <= MOST_CHANNELS:
+                raise Unusable(
+                    "unsupported", f"it has {channels} channels; at most {MOST_CHANNELS} are read"
+                )
+            limit = int(min(max_seconds * rate, MOST_VALUES // channels))
+            blocks, n = [], 0
+            while True:
+                block = file.read(_FRAMES, dtype="float32", always_2d=True)
+                blocks.append(block)
+                n += len(block)
+                if n > limit:
+                    raise Unusable(
+                        "too_long", f"longer than {limit / rate:g} s; cut it into shorter files"
+                    )
+                if len(block) < _FRAMES:
+                    break
+    except soundfile.LibsndfileError as error:
+        raise Unusable("malformed", _sentence(error.error_string)) from None
+    except (RuntimeError, ValueError, TypeError, MemoryError, OverflowError) as error:
+        raise Unusable("malformed", _sentence(str(error) or type(error).__name__)) from None
+    whole = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    # A FLAC may leave its length open, which reads as a huge one.
+    short = n < announced < 2**40
+    return np.ascontiguousarray(whole.T), rate, short
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split()).rstrip(".")
+    return f"it cannot be decoded ({text}); it is damaged or not what its header says"
