@@ -70,9 +70,13 @@ def test_pca_refuses_what_is_no_table(bad):
         Pca.fit(bad, 2)
 
 
-def test_umap_needs_a_handful_of_sounds_and_says_what_to_install(monkeypatch):
-    with pytest.raises(TimbrespaceError, match="at least 8"):
-        umap_map(np.zeros((3, 4)))
+def test_umap_of_a_handful_is_their_pca():
+    points = decaying(5, 4)
+    assert np.array_equal(umap_map(points), Pca.fit(points, 2).transform(points))
+    assert umap_map(points[:1]).tolist() == [[0.0, 0.0]]
+
+
+def test_without_umap_a_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(MissingExtra, match=r"pip install"):
         umap_map(np.zeros((9, 4)))

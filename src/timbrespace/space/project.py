@@ -13,7 +13,7 @@ import numpy as np
 from timbrespace.errors import MissingExtra, TimbrespaceError
 
 SMALL = 1024  # up to this many rows or columns an exact decomposition costs less than a second
-UMAP_LEAST = 8  # sounds; below it the neighbour graph says nothing and umap-learn fails
+UMAP_LEAST = 8  # points; below it the neighbour graph says nothing and umap-learn fails
 
 
 @dataclass(frozen=True)
@@ -111,15 +111,14 @@ def umap_map(
 ) -> np.ndarray:
     """A UMAP map (N, 2) float32 of points (N, D), the same for the same seed.
 
-    Starts from the PCA, so that large distances mean something. MissingExtra without umap-learn;
-    TimbrespaceError for fewer than 8 points.
+    Starts from the PCA, so that large distances mean something; fewer than 8 points have no
+    neighbourhoods to unfold and stay there. MissingExtra without umap-learn.
     """
     points = np.asarray(points, np.float32)
+    start = Pca.fit(points, 2).transform(points)
+    start = np.pad(start, ((0, 0), (0, 2 - start.shape[1])))
     if len(points) < UMAP_LEAST:
-        raise TimbrespaceError(
-            f"UMAP needs at least {UMAP_LEAST} sounds, got {len(points)}; the PCA map needs none"
-        )
-    _refuse_nonfinite(points)
+        return start.astype(np.float32)
     try:
         import umap
     except ImportError:
@@ -128,9 +127,6 @@ def umap_map(
         ) from None
     import warnings
 
-    start = Pca.fit(points, 2).transform(points)
-    if start.shape[1] < 2:
-        start = np.pad(start, ((0, 0), (0, 1)))
     rng = np.random.default_rng(seed)
     start = 10.0 * start / max(float(np.abs(start).max()), 1e-9)
     start = start + rng.normal(0.0, 1e-4, start.shape)  # apart, where sounds are copies

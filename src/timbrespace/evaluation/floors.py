@@ -1,0 +1,158 @@
+"""Floors: what it costs to know nothing, only the pitch, or only linear algebra.
+
+Conventions
+-----------
+All floors are fitted on training rows and measured like the model, in dB RMSE on the evaluated
+rows. A model above the mean sound is broken; at the mean sound it knows nothing; at the mean of
+each pitch it knows the pitch it was told and no timbre; PCA of the same size is a linear model with
+no limit of rate: below it a network has earned its training time.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from timbrespace.errors import TimbrespaceError
+from timbrespace.space.project import Pca
+
+SIZES = (8, 16, 32, 64)  # numbers per sound that the PCA floors keep
+PCA_ROWS = 4_000  # training rows for a PCA fit: measured beside all rows, it costs < 1 % of the dB
+BATCH = 256
+
+Read = Callable[[np.ndarray], np.ndarray]  # row ids -> pictures (n, mels, frames)
+
+
+@dataclass(frozen=True)
+class Floors:
+    """Fitted floors. `by_pitch` is None when the training rows have no pitch."""
+
+    mean: np.ndarray  # (mels, frames)
+    by_pitch: dict[int, np.ndarray] | None
+    pca: Pca
+    pca_given_pitch: Pca | None
+    fitted_rows: int
+    pca_rows: int
+
+    @classmethod
+    def fit(
+        cls,
+        read: Read,
+        rows: np.ndarray,
+        pitches: Sequence[Any] | None = None,
+        *,
+        pitch_given: bool = False,
+        seed: int = 0,
+    ) -> "Floors":
+        """Fit on training `rows`, whose pitches (MIDI or None) are given in the same order.
+
+        `pitch_given`: also fit the PCA of what is left when the mean of each pitch is taken away,
+        the fair floor of a model that is told the pitch. The PCAs use at most 4,000 rows drawn
+        with `seed`; the means use all. TimbrespaceError without rows.
+        """
+        rows = np.asarray(rows)
+        if not len(rows):
+            raise TimbrespaceError("there are no training sounds to fit the floors on")
+        known = _midi(pitches, len(rows))
+        total: np.ndarray | None = None
+        sums: dict[int, np.ndarray] = {}
+        counts: dict[int, int] = {}
+        for part, pictures in _read_in_parts(read, rows):
+            total = pictures.sum(0, dtype=np.float64) + (0.0 if total is None else total)
+            for pitch in {p for p in known[part] if p is not None}:
+                here = [p == pitch for p in known[part]]
+                sums[pitch] = sums.get(pitch, 0.0) + pictures[here].sum(0, dtype=np.float64)
+                counts[pitch] = counts.get(pitch, 0) + sum(here)
+        assert total is not None  # rows are not empty
+        mean = (total / len(rows)).astype(np.float32)
+        by_pitch = {p: (sums[p] / counts[p]).astype(np.float32) for p in sums} or None
+
+        some = np.arange(len(rows))
+        if len(some) > PCA_ROWS:
+            some = np.sort(np.random.default_rng(seed).choice(len(rows), PCA_ROWS, replace=False))
+        own = [known[i] for i in some]
+
+        def batches() -> Iterator[np.ndarray]:
+            for _, pictures in _read_in_parts(read, rows[some]):
+                yield pictures.reshape(len(pictures), -1)
+
+        def residuals() -> Iterator[np.ndarray]:
+            for part, pictures in _read_in_parts(read, rows[some]):
+                guess = _by_pitch(own[part], by_pitch or {}, mean)
+                yield (pictures - guess).reshape(len(pictures), -1)
+
+        given = None
+        if pitch_given and by_pitch:
+            given = Pca.fit_batches(residuals, max(SIZES), seed=seed)
+        pca = Pca.fit_batches(batches, max(SIZES), seed=seed)
+        return cls(mean, by_pitch, pca, given, len(rows), len(some))
+
+    def errors(
+        self, pictures: np.ndarray, pitches: Sequence[Any] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Mean squared error per sound (N,) of each floor: "mean_sound", "mean_per_pitch" (when
+        there are pitches), "pca_8" ... and "pca_given_pitch_8" ... (when fitted)."""
+        flat = pictures.reshape(len(pictures), -1).astype(np.float32)
+        known = _midi(pitches, len(pictures))
+        result = {"mean_sound": _mse(flat - self.mean.ravel())}
+        result |= {f"pca_{k}": e for k, e in _pca_errors(self.pca, flat).items()}
+        if self.by_pitch is not None:
+            rest = flat - _by_pitch(known, self.by_pitch, self.mean).reshape(len(flat), -1)
+            result["mean_per_pitch"] = _mse(rest)
+            if self.pca_given_pitch is not None:
+                given = _pca_errors(self.pca_given_pitch, rest)
+                result |= {f"pca_given_pitch_{k}": e for k, e in given.items()}
+        return result
+
+
+def scale(pictures: np.ndarray, floor_db: float) -> dict[str, float]:
+    """The feature's own scale: what one unit is, how much the cells vary, how many are silent."""
+    unit = -floor_db / 2.0
+    return {
+        "db_per_unit": unit,
+        "std_db": float(pictures.std(dtype=np.float64)) * unit,
+        "share_at_floor": float((pictures <= -1.0).mean()),
+    }
+
+
+def _pca_errors(pca: Pca, flat: np.ndarray) -> dict[int, np.ndarray]:
+    # the frame is orthonormal: what k numbers explain is the sum of their squares
+    rest = np.square(flat - pca.mean).sum(1, dtype=np.float64)
+    explained = np.cumsum(np.square(pca.transform(flat).astype(np.float64)), 1)
+    last = explained.shape[1]
+    return {
+        k: np.maximum(rest - explained[:, min(k, last) - 1], 0.0) / flat.shape[1] for k in SIZES
+    }
+
+
+def _mse(difference: np.ndarray) -> np.ndarray:
+    return np.square(difference).mean(1, dtype=np.float64)
+
+
+def _midi(pitches: Sequence[Any] | None, count: int) -> list[int | None]:
+    if pitches is None:
+        return [None] * count
+    assert len(pitches) == count
+    return [None if p is None or p == "" else int(p) for p in pitches]
+
+
+def _by_pitch(
+    pitches: Sequence[int | None], table: dict[int, np.ndarray], otherwise: np.ndarray
+) -> np.ndarray:
+    """The mean picture of each pitch, of the nearest seen pitch (the lower of two) where it is
+    missing, and of everything where the pitch is unknown."""
+    seen = np.array(sorted(table))
+
+    def of(pitch: int | None) -> np.ndarray:
+        if pitch is None or not len(seen):
+            return otherwise
+        return table[int(seen[np.abs(seen - pitch).argmin()])]
+
+    return np.stack([of(p) for p in pitches])
+
+
+def _read_in_parts(read: Read, rows: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    for start in range(0, len(rows), BATCH):
+        part = slice(start, min(start + BATCH, len(rows)))
+        yield part, np.asarray(read(rows[part]), np.float32)

@@ -1,0 +1,165 @@
+"""The verdict: what the figures mean, in words, and what to do about it.
+
+Conventions
+-----------
+Rate before distortion: a space that keeps less than one nat (1.44 bits) per sound is collapsed,
+whatever else its figures say; no kind word is said about it. Each threshold stands below with its
+reason. The first faults named are the gravest.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+# One nat is less than it takes to name one of three sounds (ln 3 = 1.1); the reports' "no collapse"
+# stood on 0.45 nats.
+COLLAPSED_NATS = 1.0
+# If decoding another sound's latent costs less than a twentieth of the error, the decoder does not
+# listen to it.
+IGNORED_SHARE = 0.05
+# In squared error; 0.9 is half a dB of 10 dB. A model this near the mean has learnt an average.
+HARDLY_BETTER = 0.9
+# decode(mu) may be a little worse by chance; more means that the decoder never saw points that
+# quiet (measured: 0.298 beside 0.221 for a collapsed model).
+WORSE_AT_MEAN = 1.02
+# Training sounds this much better (in dB) than new instruments were learnt by heart.
+BY_HEART = 1.5
+# Separation below which one sampled z tells two random sounds apart wrongly in 16 % of cases.
+BLURRED = 2.0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """`faults`: short names, the gravest first, () when healthy. `words`: sentences for people."""
+
+    faults: tuple[str, ...]
+    words: str
+
+    @property
+    def healthy(self) -> bool:
+        return not self.faults
+
+
+def verdict(metrics: dict[str, Any]) -> str:
+    """The words alone; see `judge`."""
+    return judge(metrics).words
+
+
+def judge(metrics: dict[str, Any]) -> Judgement:
+    """Judge figures laid out as in metrics.json; what is missing there is not judged.
+
+    Needs distortion.rmse_db, rate.nats_per_sound, rate.active_units and rate.dimensions.
+    """
+    distortion, rate = metrics["distortion"], metrics["rate"]
+    floors = metrics.get("floors") or {}
+    rmse, nats = distortion["rmse_db"], rate["nats_per_sound"]
+    if not all(isinstance(v, int | float) and math.isfinite(v) for v in (rmse, nats)):
+        return Judgement(
+            ("diverged",), "the figures are not finite: the training has diverged; lower the "
+            "learning rate and train again"
+        )  # fmt: skip
+    active, dimensions = rate["active_units"], rate["dimensions"]
+    bits = nats / math.log(2.0)
+    keeps = (
+        f"keeps {_number(bits)} {_plural(bits, 'bit')} per sound; {active} of {dimensions} "
+        f"dimensions {'is' if active == 1 else 'are'} active"
+    )
+    mean_sound, per_pitch = floors.get("mean_sound_rmse_db"), floors.get("mean_per_pitch_rmse_db")
+    faults: list[str] = []
+    said: list[str] = []
+
+    def fault(name: str, words: str) -> None:
+        faults.append(name)
+        said.append(words)
+
+    if nats < COLLAPSED_NATS:
+        fault("collapsed", "this space has collapsed; lower beta or ask for a rate")
+    if mean_sound is not None and rmse >= mean_sound:
+        fault(
+            "worse than the mean sound",
+            f"at {_db(rmse)} it is worse than the mean sound ({_db(mean_sound)}); "
+            "train longer or lower the learning rate",
+        )
+    elif mean_sound is not None and rmse**2 > HARDLY_BETTER * mean_sound**2:
+        fault(
+            "hardly better than the mean sound",
+            f"at {_db(rmse)} it is hardly better than the mean sound ({_db(mean_sound)}); "
+            "train longer or allow more bits",
+        )
+    elif per_pitch is not None and rmse**2 > HARDLY_BETTER * per_pitch**2:
+        compared = "no better" if rmse >= per_pitch else "hardly better"
+        fault(
+            "knows only the pitch",
+            f"at {_db(rmse)} it is {compared} than the mean sound of each pitch "
+            f"({_db(per_pitch)}): it knows the pitch and little timbre; train longer or allow "
+            "more bits",
+        )
+    shuffled = distortion.get("rmse_db_shuffled")
+    if nats >= COLLAPSED_NATS and shuffled and shuffled**2 - rmse**2 < IGNORED_SHARE * shuffled**2:
+        fault(
+            "decoder ignores the latent",
+            f"the decoder ignores the latent: with another sound's latent it is as good "
+            f"({_db(shuffled)}); lower beta, or make the decoder smaller",
+        )
+    at_mean = distortion.get("rmse_db_at_mean")
+    if at_mean is not None and at_mean > WORSE_AT_MEAN * rmse:
+        fault(
+            "decode(mu) worse than decode(z)",
+            f"decode(mu) is worse than decode(z) ({_db(at_mean)} beside {_db(rmse)}), so what "
+            "you hear on the map is worse than these figures; allow more bits",
+        )
+    families = (metrics.get("labels") or {}).get("families") or 0
+    if COLLAPSED_NATS <= nats < math.log(max(families, 1)):
+        fault(
+            "too few bits",
+            f"naming one of {families} families takes {math.log2(families):.1f} bits; allow more",
+        )
+    separation = rate.get("separation")
+    if nats >= COLLAPSED_NATS and separation is not None and separation < BLURRED:
+        fault(
+            "blurred",
+            f"two sounds lie only {separation:.1f} noise widths apart, so their places on the map "
+            "blur; allow more bits",
+        )
+    trained = distortion.get("train_rmse_db")
+    if trained and rmse > BY_HEART * trained:
+        fault(
+            "learnt by heart",
+            f"training sounds come back at {_db(trained)}, these at {_db(rmse)}: it learnt sounds "
+            "by heart; use more instruments, fewer epochs or more weight decay",
+        )
+    if not faults:
+        said.append(f"a healthy space: {_db(rmse)}{_beside(floors, dimensions)}")
+        used = rate.get("active_units_by_rate", active)
+        if used < dimensions:
+            idle = dimensions - used
+            said.append(
+                f"{idle} {_plural(idle, 'dimension')} keep{'s' * (idle == 1)} almost nothing"
+            )
+    return Judgement(tuple(faults), f"{keeps}: " + "; ".join(said))
+
+
+def _beside(floors: dict[str, Any], dimensions: int) -> str:
+    parts = []
+    if floors.get("mean_sound_rmse_db") is not None:
+        parts.append(f"mean sound {_db(floors['mean_sound_rmse_db'])}")
+    if floors.get("mean_per_pitch_rmse_db") is not None:
+        parts.append(f"mean per pitch {_db(floors['mean_per_pitch_rmse_db'])}")
+    size = str(dimensions)
+    pca = floors.get("pca_rmse_db") or {}
+    if pca.get(size) is not None:
+        parts.append(f"PCA-{size}, whose rate has no limit, {_db(pca[size])}")
+    return f" beside {', '.join(parts)}" if parts else ""
+
+
+def _db(value: float) -> str:
+    return f"{value:.1f} dB"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"
+
+
+def _plural(value: float, word: str) -> str:
+    # "0.2 bit", "1 bit", "2 bits": up to one in the singular
+    return word if value <= 1 else f"{word}s"

@@ -1,0 +1,325 @@
+"""Figures that mean what they say: distortion, rate, floors, verdict, and their report."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+
+from timbrespace.errors import TimbrespaceError
+from timbrespace.evaluation import floors, latent, reconstruction
+from timbrespace.evaluation.floors import Floors
+from timbrespace.evaluation.verdict import judge, verdict
+
+# --- distortion ---
+
+
+def test_a_sound_that_is_10_db_off_everywhere_has_10_db():
+    original = np.full((2, 4, 6), -0.5)
+    mse = reconstruction.mse_per_sound(original, original + 0.25)
+    assert reconstruction.rmse_db(mse, -80.0) == pytest.approx(10.0)
+    assert reconstruction.rmse_db(mse, -120.0) == pytest.approx(15.0)
+    assert reconstruction.rmse_db(reconstruction.mse_per_sound(original, original), -80.0) == 0.0
+
+
+def test_silence_for_a_sound_at_full_level_costs_the_whole_range():
+    mse = reconstruction.mse_per_sound(np.ones((1, 3, 3)), -np.ones((1, 3, 3)))
+    assert reconstruction.rmse_db(mse, -80.0) == pytest.approx(80.0)
+
+
+def test_figures_of_parts_add_up_as_powers():
+    mse = np.array([0.01, 0.04, 0.04, 0.09])
+    table = reconstruction.per_label(["a", "b", "b", None], -80.0, {"rmse_db": mse})
+    assert list(table) == ["a", "b"] and table["b"]["sounds"] == 2
+    whole = reconstruction.rmse_db(mse[:3], -80.0)
+    parts = sum(t["sounds"] * t["rmse_db"] ** 2 for t in table.values())
+    assert math.sqrt(parts / 3) == pytest.approx(whole)
+
+
+def test_best_and_worst_do_not_overlap():
+    best, worst = reconstruction.extremes(np.array([0.3, 0.1, 0.2]), 4)
+    assert best.tolist() == [1] and worst.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [(np.zeros((1, 2, 2)), "should both be"), (np.full((2, 2, 2), np.nan), "diverged")],
+)
+def test_pictures_that_cannot_be_compared_are_refused(made, says):
+    with pytest.raises(TimbrespaceError, match=says):
+        reconstruction.mse_per_sound(np.zeros((2, 2, 2)), made)
+
+
+# --- rate and use of the latent ---
+
+
+def test_the_rate_of_the_prior_is_nothing_and_a_shift_costs_half_its_square():
+    zero = np.zeros((3, 2))
+    assert latent.kl(zero, zero).sum() == 0.0
+    assert latent.kl(np.array([[2.0]]), np.array([[0.0]]))[0, 0] == pytest.approx(2.0)
+    assert latent.bits(math.log(8.0)) == pytest.approx(3.0)
+
+
+def test_the_rate_is_the_expected_log_ratio():
+    rng = np.random.default_rng(0)
+    mean, logvar = np.full((200_000, 1), 0.7), np.full((200_000, 1), -1.2)
+    z = latent.sample(mean, logvar, rng).astype(np.float64)
+    log_ratio = -0.5 * (logvar + (z - mean) ** 2 / np.exp(logvar)) + 0.5 * z**2
+    assert latent.kl(mean, logvar)[0, 0] == pytest.approx(log_ratio.mean(), abs=0.01)
+
+
+def collapsed(rng, sounds=300, dimensions=4, scale=0.05):
+    """Two families whose mu differ, by far less than the noise: what fooled the reports."""
+    family = np.arange(sounds) % 2
+    mean = rng.normal(0.0, scale / 4, (sounds, dimensions))
+    mean[:, 0] += scale * (2 * family - 1)
+    return mean, np.zeros((sounds, dimensions)), [f"family {f}" for f in family]
+
+
+def informed(rng, sounds=300):
+    family = np.arange(sounds) % 2
+    mean = np.stack([2.0 * (2 * family - 1), rng.normal(0, 1, sounds), np.zeros(sounds)], 1)
+    logvar = np.tile(np.log([0.01, 0.05, 1.0]), (sounds, 1))
+    return mean, logvar, [f"family {f}" for f in family]
+
+
+def test_active_units_by_both_definitions():
+    mean, logvar, _ = informed(np.random.default_rng(1))
+    assert latent.active_units(mean) == 2 == latent.active_units_by_rate(mean, logvar)
+    # rescaling mu and noise together changes nothing that can be known; Burda's threshold moves
+    assert latent.active_units(mean * 0.01) == 0
+    wide, loud, _ = collapsed(np.random.default_rng(1), scale=0.15)
+    assert latent.active_units(wide) == 1 and latent.active_units_by_rate(wide, loud) == 0
+
+
+def test_separation_is_the_distance_in_noise_widths():
+    mean = np.array([[0.0, 0.0], [3.0, 4.0]])
+    far = latent.distances(mean, np.zeros((2, 2)), np.random.default_rng(0))
+    near = latent.distances(mean, np.full((2, 2), math.log(25.0)), np.random.default_rng(0))
+    assert far == {"mean_distance": pytest.approx(5.0), "separation": pytest.approx(5.0)}
+    assert near == {"mean_distance": pytest.approx(5.0), "separation": pytest.approx(1.0)}
+    alone = latent.distances(mean[:1], mean[:1], np.random.default_rng(0))
+    assert alone == {"mean_distance": None, "separation": None}
+
+
+def test_latent_figures_of_a_collapsed_space():
+    mean, logvar, _ = collapsed(np.random.default_rng(2))
+    found = latent.evaluate(mean, logvar)
+    assert found["nats_per_sound"] < 0.01 and found["active_units"] == 0
+    assert found["separation"] < 0.2
+    assert sum(found["bits_per_dimension"]) == pytest.approx(found["bits_per_sound"])
+    assert found["bits_per_sound"] == pytest.approx(found["nats_per_sound"] / math.log(2))
+
+
+def test_probes_read_sampled_z_at_chance_where_mu_looks_fine():
+    rng = np.random.default_rng(3)
+    mean, logvar, family = collapsed(rng)
+    z = latent.sample(mean, logvar, rng)
+    on_mu = latent.probe(mean[:200], family[:200], mean[200:], family[200:])
+    on_z = latent.probe(z[:200], family[:200], z[200:], family[200:])
+    assert on_mu["knn"] > 0.95 and on_mu["linear"] > 0.95 and on_mu["majority"] == 0.5
+    assert abs(on_z["knn"] - 0.5) < 0.15 and abs(on_z["linear"] - 0.5) < 0.15
+
+
+def test_probes_read_an_informed_space_and_count_unknown_labels_as_wrong():
+    rng = np.random.default_rng(4)
+    mean, logvar, family = informed(rng)
+    z = latent.sample(mean, logvar, rng)
+    asked = ["never seen" if i % 4 == 0 else f for i, f in enumerate(family[200:])]
+    found = latent.probe(z[:200], family[:200], z[200:], asked)
+    assert found["knn"] == found["linear"] == pytest.approx(0.75)
+    assert found["labels"] == 2 and found["tested"] == 100
+
+
+def test_probes_without_labels_to_tell_apart_are_no_figures():
+    z = np.zeros((4, 2))
+    assert latent.probe(z, ["a"] * 4, z, ["a"] * 4) is None
+    assert latent.probe(z, [None] * 4, z, [None] * 4) is None
+    assert latent.probe(z, ["a", "b", "a", "b"], z, [""] * 4) is None
+
+
+@pytest.mark.parametrize("logvar", [np.zeros((2, 3)), np.full((2, 2), np.inf)])
+def test_latents_that_are_none_are_refused(logvar):
+    with pytest.raises(TimbrespaceError):
+        latent.evaluate(np.zeros((2, 2)), logvar)
+
+
+# --- floors ---
+
+
+def pitched_pictures(rows=240, seed=5):
+    """Each pitch a pattern of its own, each sound a loudness and brightness of its own."""
+    rng = np.random.default_rng(seed)
+    pitches = 50 + rng.integers(0, 6, rows)
+    pattern = rng.normal(0, 0.3, (6, 8, 10))
+    slope = np.linspace(-1, 1, 8)[:, None]
+    sounds = pattern[pitches - 50] + rng.normal(0, 0.2, (rows, 1, 1)) * slope
+    return (sounds + rng.normal(0, 0.05, sounds.shape)).astype(np.float16), pitches.tolist()
+
+
+def fit(pictures, pitches, rows=None, **options):
+    rows = np.arange(len(pictures)) if rows is None else rows
+    own = None if pitches is None else [pitches[r] for r in rows]
+    return Floors.fit(lambda r: pictures[r], rows, own, **options)
+
+
+def test_the_floors_stand_in_order():
+    pictures, pitches = pitched_pictures()
+    found = fit(pictures, pitches, np.arange(160), pitch_given=True)
+    errors = {k: v.mean() for k, v in found.errors(pictures[160:], pitches[160:]).items()}
+    names = ["mean_sound", "mean_per_pitch", "pca_8", "pca_16", "pca_32", "pca_64"]
+    assert set(names) < set(errors)
+    assert errors["mean_sound"] > errors["mean_per_pitch"] > errors["pca_given_pitch_8"]
+    assert errors["pca_8"] >= errors["pca_16"] >= errors["pca_32"] >= errors["pca_64"]
+    # the noise that no number can carry is what is left, 0.05^2 over 80 - 8 of 80 directions
+    assert errors["pca_8"] == pytest.approx(0.05**2, rel=0.15)
+
+
+def test_the_mean_sound_is_measured_like_a_model_that_always_says_it():
+    pictures, _ = pitched_pictures()
+    found = fit(pictures, None)
+    said = np.broadcast_to(pictures.astype(np.float64).mean(0), pictures.shape)
+    expected = reconstruction.mse_per_sound(pictures.astype(np.float64), said)
+    assert np.allclose(found.errors(pictures)["mean_sound"], expected, rtol=1e-4)
+    assert "mean_per_pitch" not in found.errors(pictures)
+
+
+def test_the_pca_floor_is_the_error_of_coming_back_from_the_coordinates():
+    pictures, _ = pitched_pictures()
+    found = fit(pictures, None, np.arange(100))
+    flat = pictures[100:].reshape(140, -1).astype(np.float32)
+    back = found.pca.inverse(found.pca.transform(flat, 16))
+    left = np.square(back - flat).mean(1)
+    assert np.allclose(found.errors(pictures[100:])["pca_16"], left, rtol=1e-3)
+
+
+def test_a_pitch_never_heard_takes_the_nearest_one_and_an_unknown_one_the_mean():
+    low, high = np.zeros((2, 3)), np.ones((2, 3))
+    found = fit(np.stack([low, high]), [40, 60])
+    asked = np.stack([low, high, high, np.full((2, 3), 0.5)])
+    errors = found.errors(asked, [45, 58, 50, None])["mean_per_pitch"]
+    assert errors.tolist() == [0.0, 0.0, 1.0, 0.0]  # 50 lies between both: the lower one
+
+
+def test_floors_need_training_sounds():
+    with pytest.raises(TimbrespaceError, match="no training sounds"):
+        fit(np.zeros((3, 2, 2)), None, np.array([], int))
+
+
+def test_the_scale_of_a_feature():
+    pictures = np.array([[[-1.0, -1.0], [0.0, 1.0]]])
+    found = floors.scale(pictures, -80.0)
+    assert found["share_at_floor"] == 0.5 and found["db_per_unit"] == 40.0
+    assert found["std_db"] == pytest.approx(40 * pictures.std())
+
+
+# --- verdict ---
+
+HEALTHY = {
+    "distortion": {
+        "rmse_db": 5.9,
+        "rmse_db_at_mean": 5.7,
+        "rmse_db_shuffled": 14.0,
+        "train_rmse_db": 5.0,
+    },
+    "rate": {
+        "nats_per_sound": 36.0,
+        "active_units": 32,
+        "active_units_by_rate": 32,
+        "dimensions": 32,
+        "separation": 11.0,
+    },
+    "floors": {
+        "mean_sound_rmse_db": 18.96,
+        "mean_per_pitch_rmse_db": 14.2,
+        "pca_rmse_db": {"8": 10.6, "16": 8.7, "32": 6.1, "64": 3.9},
+    },
+    "labels": {"families": 11},
+}
+
+
+def changed(**changes):
+    metrics = copy.deepcopy(HEALTHY)
+    for key, value in changes.items():
+        part, name = key.split("__")
+        metrics[part][name] = value
+    return metrics
+
+
+def test_a_healthy_space_is_called_so_beside_its_floors():
+    found = judge(HEALTHY)
+    assert found.healthy
+    assert found.words == (
+        "keeps 52 bits per sound; 32 of 32 dimensions are active: a healthy space: 5.9 dB beside "
+        "mean sound 19.0 dB, mean per pitch 14.2 dB, PCA-32, whose rate has no limit, 6.1 dB"
+    )
+
+
+def test_a_collapsed_space_is_called_so_and_told_what_to_do():
+    words = verdict(changed(rate__nats_per_sound=0.117, rate__active_units=1))
+    assert words.startswith(
+        "keeps 0.17 bit per sound; 1 of 32 dimensions is active: this space has collapsed; "
+        "lower beta or ask for a rate"
+    )
+
+
+@pytest.mark.parametrize("nats", [0.0, 0.45, 0.999])
+def test_under_one_nat_no_kind_word_is_said(nats):
+    # whatever else looks well: this is what the reports got wrong
+    found = judge(changed(rate__nats_per_sound=nats))
+    assert found.faults[0] == "collapsed" and "has collapsed" in found.words
+    assert "healthy" not in found.words and "collapse-free" not in found.words
+    assert "no collapse" not in found.words
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault", "says"),
+    [
+        ({"distortion__rmse_db": 18.78}, "hardly better than the mean sound", "18.8 dB"),
+        ({"distortion__rmse_db": 20.0}, "worse than the mean sound", "worse than the mean sound"),
+        ({"distortion__rmse_db": 13.9}, "knows only the pitch", "knows the pitch and little"),
+        ({"distortion__rmse_db": 14.3}, "knows only the pitch", "no better than"),
+        (
+            {"distortion__rmse_db_shuffled": 6.0},
+            "decoder ignores the latent",
+            "the decoder ignores the latent",
+        ),
+        (
+            {"distortion__rmse_db_at_mean": 7.5},
+            "decode(mu) worse than decode(z)",
+            "decode(mu) is worse than decode(z) (7.5 dB beside 5.9 dB)",
+        ),
+        ({"rate__nats_per_sound": 2.0}, "too few bits", "one of 11 families takes 3.5 bits"),
+        ({"rate__separation": 1.0}, "blurred", "1.0 noise widths"),
+        ({"distortion__train_rmse_db": 2.0}, "learnt by heart", "by heart"),
+        ({"distortion__rmse_db": math.nan}, "diverged", "diverged"),
+        ({"rate__nats_per_sound": math.inf}, "diverged", "diverged"),
+    ],
+)
+def test_each_fault_has_its_words(changes, fault, says):
+    found = judge(changed(**changes))
+    assert fault in found.faults and says in found.words
+    assert not found.healthy and "healthy" not in found.words
+
+
+def test_faults_have_thresholds_not_hair_triggers():
+    fine = changed(
+        distortion__rmse_db=17.5,
+        distortion__rmse_db_at_mean=17.8,
+        distortion__rmse_db_shuffled=18.5,
+        distortion__train_rmse_db=12.0,
+        floors__mean_per_pitch_rmse_db=None,
+        rate__nats_per_sound=2.5,
+        rate__separation=2.1,
+    )
+    assert judge(fine).faults == ()
+
+
+def test_the_verdict_names_idle_dimensions_and_lives_with_little():
+    assert "12 dimensions keep almost nothing" in verdict(changed(rate__active_units_by_rate=20))
+    least = {
+        "distortion": {"rmse_db": 5.0},
+        "rate": {"nats_per_sound": 30.0, "active_units": 1, "dimensions": 1},
+    }
+    words = verdict(least)
+    assert words == "keeps 43 bits per sound; 1 of 1 dimensions is active: a healthy space: 5.0 dB"
