@@ -1,0 +1,470 @@
+"""What the explorer's page asks of a run, in the words of sounds, spots on the map and morphs.
+
+The session is the only part of the explorer that knows runs, spaces and the synthesiser; the server
+only turns its answers into JSON and bytes. Positions in arrays are called `index`; the ids that the
+page knows are the corpus' row ids.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from timbrespace.audio.files import to_wav_bytes
+from timbrespace.audio.level import fade_edges
+from timbrespace.errors import RunError, TimbrespaceError
+from timbrespace.space.neighbours import FAR, far, nearest, pad_to_latent, spacing
+from timbrespace.space.paths import lerp, slerp
+
+if TYPE_CHECKING:
+    from timbrespace.mapping import Space
+    from timbrespace.render.synth import Synth
+    from timbrespace.runs import Run
+
+PEAK = 10 ** (-1 / 20)  # -1 dBFS: headroom for the peaks between samples
+FARTHEST = 999.0  # what the page is told instead of more, or of infinity
+NEIGHBOURS = 12  # sounds that a spot on the map is made from
+LISTED = 5  # of them named on the page
+CACHED_CLIPS = 256  # about 100 kB each
+
+
+class NotHere(TimbrespaceError):
+    """A sound, map or file that the run does not have (any more)."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A sound ready to play and its picture.
+
+    wav: 16-bit WAV file, peak <= -1 dBFS, no offset, 5 ms fades. picture: uint8 (mels, frames),
+    0 = floor, 255 = loudest. seconds: duration. lowered_db: how much the level had to come down.
+    """
+
+    wav: bytes
+    picture: np.ndarray
+    seconds: float
+    lowered_db: float
+
+
+@dataclass(frozen=True)
+class Spot:
+    """What the model makes at a spot on the map, and what stands near it."""
+
+    clip: Clip
+    far: bool
+    ratio: float  # distance to the nearest sound / the usual distance between neighbours
+    pitch: int | None
+    near: list[int]  # row ids, nearest first
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a morph: where on the line (0 = first sound, 1 = second), its pitch, its clip."""
+
+    at: float
+    pitch: int | None
+    clip: Clip
+
+
+@dataclass(frozen=True)
+class _View:
+    """One consistent state of run, space and model; replaced as a whole when the space changes."""
+
+    run: Run
+    space: Space | None
+    synth: Synth | None
+    index_of: dict[int, int]
+    files: dict[int, str]
+    spacings: dict[str, float]  # per map, the usual distance between neighbours
+
+
+class Session:
+    """A run opened for exploring.
+
+    `Session.open(path)` follows the run folder: when training behind it writes a newer space, the
+    next `describe()` moves on to it. `Session(run, space, synth)` explores fixed objects; `space`
+    and `synth` may be None while the first epochs are still being trained.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        space: Space | None,
+        synth: Synth | None,
+        *,
+        load: Callable[[], tuple[Run, Space | None, Synth | None]] | None = None,
+        stamp: Callable[[], Hashable] | None = None,
+    ) -> None:
+        self._load, self._stamp = load, stamp
+        self._seen = stamp() if stamp else None
+        self._view = _look(run, space, synth)
+        self._clips: OrderedDict[Hashable, Clip] = OrderedDict()
+        self._guard = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path) -> Session:
+        """Open a run folder. RunError when it is not one."""
+        from timbrespace.mapping import Space
+        from timbrespace.render.synth import Synth
+        from timbrespace.runs import Run
+
+        path = Path(path)
+
+        def load() -> tuple[Run, Space | None, Synth | None]:
+            run = Run.open(path)
+            if not (path / "space" / "space.json").exists():
+                return run, None, None
+            space = Space.open(run)
+            return run, space, Synth(run.model, run.feature)
+
+        def stamp() -> Hashable:
+            try:
+                found = (path / "space" / "space.json").stat()
+            except OSError:
+                return None
+            return found.st_mtime_ns, found.st_size
+
+        return cls(*load(), load=load, stamp=stamp)
+
+    def refresh(self) -> None:
+        """Move on to a newer space if one was written; a half-written one waits for the next call."""
+        if self._load is None or self._stamp is None:
+            return
+        with self._guard:
+            stamp = self._stamp()
+            if stamp is None or stamp == self._seen:
+                return
+            try:
+                view = _look(*self._load())
+            except (TimbrespaceError, OSError, ValueError):
+                return
+            self._view, self._seen = view, stamp
+            self._clips.clear()
+
+    def describe(self) -> dict[str, Any]:
+        """The run in a few words and numbers: name, verdict, training, maps, what can be asked."""
+        self.refresh()
+        view = self._view
+        run, space = view.run, view.space
+        feature = run.feature
+        return {
+            "name": run.name,
+            "version": space.version if space else "",
+            "sounds": len(space.rows) if space else 0,
+            "maps": list(space.maps) if space else [],
+            "pitched": _pitched(view.synth),
+            "pitches": _pitch_range(space),
+            "sample_rate": feature.sample_rate,
+            "seconds": round(float(feature.seconds), 3),
+            "mels": feature.mels,
+            "frames": feature.frames,
+            "floor_db": feature.floor_db,
+            "latent": int(space.mean.shape[1]) if space else None,
+            "quality": _quality(run),
+            "training": _training(run),
+        }
+
+    def map_data(self) -> dict[str, Any]:
+        """All sounds: row ids, names, positions on each map, and the label columns to colour by."""
+        view = self._view
+        space = view.space
+        if space is None:
+            return {"version": "", "rows": [], "names": [], "maps": {}, "columns": []}
+        rows = [int(row) for row in space.rows]
+        columns = [_column(name, list(values)) for name, values in space.labels.items()]
+        columns.append(_column("split", list(space.split)))
+        maps = {
+            name: np.round(np.asarray(points, np.float64), 5).T.tolist()
+            for name, points in space.maps.items()
+        }
+        return {
+            "version": space.version,
+            "rows": rows,
+            "names": [_name(view, row) for row in rows],
+            "maps": maps,
+            "columns": [column for column in columns if column],
+        }
+
+    def original(self, row: int) -> Clip:
+        """The recording itself, over the window that the model hears."""
+        view = self._view
+        _index(view, row)
+
+        def make() -> Clip:
+            run = view.run
+            feature = run.feature
+            try:
+                audio = run.corpus.audio(row, sample_rate=feature.sample_rate)
+            except OSError as error:
+                raise NotHere(f"The file of sound {row} is not there any more.") from error
+            samples = audio.mono()[: round(feature.seconds * feature.sample_rate)]
+            return _clip(samples, _analyse(feature, samples), feature.sample_rate)
+
+        return self._cached((view.run.name, "original", row), make)
+
+    def reconstruction(self, row: int, pitch: int | None = None) -> Clip:
+        """What the model keeps of a sound, at its own pitch or at another one (MIDI number)."""
+        view = self._view
+        index = _index(view, row)
+        if not _pitched(view.synth):
+            pitch = None
+        elif pitch is None:
+            pitch = _pitch(view.space, index)
+
+        def make() -> Clip:
+            space = view.space
+            assert space is not None
+            return _decode(view, space.mean[index : index + 1], [pitch], space.level_db[[index]])[0]
+
+        return self._cached((_version(view), "reconstruction", row, pitch), make)
+
+    def point(self, map_name: str, x: float, y: float, pitch: int | None = None) -> Spot:
+        """What the model makes at a spot of a map: a kernel over the nearest sounds there, decoded.
+
+        Without `pitch` the nearest sound lends its own. NotHere when there is no such map.
+        """
+        view = self._view
+        space = view.space
+        if space is None or map_name not in space.maps:
+            raise NotHere(f"This run has no map called {map_name[:32]}.")
+        points = np.asarray(space.maps[map_name], np.float32)
+        query = np.array([[x, y]], np.float32)
+        k = min(NEIGHBOURS, len(points))
+        _, found = nearest(points, query, k)
+        near = [int(i) for i in np.asarray(found)[0]]
+        if not _pitched(view.synth):
+            pitch = None
+        elif pitch is None:
+            pitch = _pitch(space, near[0])
+        ratio = min(float(far(points, query, scale=view.spacings[map_name])[0]), FARTHEST)
+
+        def make() -> Clip:
+            # the level goes through the same kernel as the latent, as one more column
+            known = np.column_stack([space.mean, space.level_db]).astype(np.float32)
+            made = np.asarray(pad_to_latent(points, known, query, k=k))
+            return _decode(view, made[:, :-1], [pitch], made[:, -1])[0]
+
+        clip = self._cached((_version(view), "point", map_name, x, y, pitch), make)
+        rows = [int(space.rows[i]) for i in near[:LISTED]]
+        return Spot(clip, ratio > FAR, ratio, pitch, rows)
+
+    def morph(
+        self,
+        a: int,
+        b: int,
+        positions: list[float],
+        *,
+        kind: str = "lerp",
+        pitch: int | None = None,
+    ) -> list[Step]:
+        """Sounds on the way from a (0) to b (1). Without `pitch` it glides between their own."""
+        view = self._view
+        first, last = _index(view, a), _index(view, b)
+        space = view.space
+        assert space is not None
+        ends = [_pitch(space, first), _pitch(space, last)]
+        pitches: list[int | None] = []
+        for at in positions:
+            if not _pitched(view.synth):
+                pitches.append(None)
+            elif pitch is not None:
+                pitches.append(pitch)
+            elif ends[0] is None or ends[1] is None:
+                pitches.append(ends[round(at)])
+            else:
+                pitches.append(round(ends[0] + at * (ends[1] - ends[0])))
+        keys = [
+            (_version(view), "morph", a, b, kind, at, note)
+            for at, note in zip(positions, pitches, strict=True)
+        ]
+        clips = [self._known(key) for key in keys]
+        missing = [i for i, clip in enumerate(clips) if clip is None]
+        if missing:
+            places = np.array([positions[i] for i in missing])
+            way = slerp if kind == "slerp" else lerp
+            latents = way(space.mean[first], space.mean[last], places)
+            levels = (1 - places) * space.level_db[first] + places * space.level_db[last]
+            made = _decode(view, latents, [pitches[i] for i in missing], levels)
+            for i, clip in zip(missing, made, strict=True):
+                clips[i] = self._keep(keys[i], clip)
+        return [
+            Step(at, note, clip)
+            for at, note, clip in zip(positions, pitches, clips, strict=True)
+            if clip is not None
+        ]
+
+    def _cached(self, key: Hashable, make: Callable[[], Clip]) -> Clip:
+        return self._known(key) or self._keep(key, make())
+
+    def _known(self, key: Hashable) -> Clip | None:
+        with self._guard:
+            if key in self._clips:
+                self._clips.move_to_end(key)
+            return self._clips.get(key)
+
+    def _keep(self, key: Hashable, clip: Clip) -> Clip:
+        with self._guard:
+            self._clips[key] = clip
+            while len(self._clips) > CACHED_CLIPS:
+                self._clips.popitem(last=False)
+        return clip
+
+
+def _look(run: Run, space: Space | None, synth: Synth | None) -> _View:
+    index_of = {int(row): i for i, row in enumerate(space.rows)} if space else {}
+    try:
+        files = {int(row.row): str(row.file) for row in run.corpus.rows}
+    except (TimbrespaceError, OSError):
+        files = {}  # the corpus moved away: the map and the model still work without it
+    spacings = {name: spacing(points) for name, points in space.maps.items()} if space else {}
+    return _View(run, space, synth, index_of, files, spacings)
+
+
+def _version(view: _View) -> str:
+    return view.space.version if view.space else ""
+
+
+def _index(view: _View, row: int) -> int:
+    if row not in view.index_of:
+        raise NotHere(f"This run has no sound {row}.")
+    return view.index_of[row]
+
+
+def _name(view: _View, row: int) -> str:
+    return Path(view.files[row]).stem if row in view.files else f"sound {row}"
+
+
+def _pitched(synth: Synth | None) -> bool:
+    if synth is None:
+        return False
+    return "pitch" in synth.model.decoder.conditions.counts
+
+
+def _pitch(space: Space | None, index: int) -> int | None:
+    values = space.labels.get("pitch") if space else None
+    value = values[index] if values is not None else None
+    return int(value) if isinstance(value, (int, float, np.number)) and 0 <= value <= 127 else None
+
+
+def _pitch_range(space: Space | None) -> list[int] | None:
+    known = [_pitch(space, i) for i in range(len(space.rows))] if space else []
+    known = [pitch for pitch in known if pitch is not None]
+    return [min(known), max(known)] if known else None
+
+
+def _column(name: str, values: list[Any]) -> dict[str, Any] | None:
+    """A label column for the page: numbers as they are, words as codes, commonest word first.
+
+    None when there is nothing to colour by (no value at all).
+    """
+    present = [value for value in values if value is not None and value != ""]
+    if not present:
+        return None
+    numbers = all(
+        isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        for value in present
+    )
+    if numbers:
+        plain = [None if v is None or v == "" or not np.isfinite(v) else float(v) for v in values]
+        whole = all(v is None or v == int(v) for v in plain)
+        return {
+            "name": name,
+            "kind": "number",
+            "values": [int(v) if whole and v is not None else v for v in plain],
+        }
+    words = ["" if value is None else str(value) for value in values]
+    order = [
+        word for word, _ in sorted(Counter(words).items(), key=lambda item: (-item[1], item[0]))
+    ]
+    code = {word: i for i, word in enumerate(order)}
+    return {
+        "name": name,
+        "kind": "category",
+        "values": order,
+        "codes": [code[word] for word in words],
+    }
+
+
+def _decode(
+    view: _View, latents: np.ndarray, pitches: list[int | None], levels: np.ndarray
+) -> list[Clip]:
+    assert view.synth is not None
+    synth, feature = view.synth, view.run.feature
+    # MIDI 128 is the model's own word for "unknown pitch"
+    pitch = np.array([128 if p is None else p for p in pitches]) if _pitched(synth) else None
+    latents = np.asarray(latents, np.float32)
+    sounds = synth.decode(latents, pitch=pitch, level_db=np.asarray(levels, np.float32))
+    pictures = synth.picture(latents, pitch)
+    return [
+        _clip(samples, values, feature.sample_rate)
+        for samples, values in zip(np.asarray(sounds), np.asarray(pictures), strict=True)
+    ]
+
+
+def _analyse(feature: Any, samples: np.ndarray) -> np.ndarray:
+    import torch
+
+    with torch.no_grad():
+        return feature.analyse(torch.from_numpy(np.ascontiguousarray(samples))).values.numpy()
+
+
+def _clip(samples: np.ndarray, values: np.ndarray, sample_rate: int) -> Clip:
+    """Samples (n,) and picture values (mels, frames) in -1..1, made safe for ears and browsers."""
+    samples = np.asarray(samples, np.float64).reshape(-1)
+    values = np.asarray(values, np.float64)
+    values = values.reshape(values.shape[-2:])
+    if not np.isfinite(samples).all() or not np.isfinite(values).all():
+        raise RunError(
+            "The model gave values that are not numbers here; try another spot, or train again."
+        )
+    # the offset is taken away so that it is zero after the fades, which would leave a little of it
+    fades = fade_edges(np.ones_like(samples), sample_rate, ms=5.0)
+    samples = samples * fades
+    samples = samples - fades * (samples.mean() / fades.mean())
+    peak = float(np.abs(samples).max(initial=0.0))
+    lowered = min(1.0, PEAK / peak) if peak > 0 else 1.0
+    wav = to_wav_bytes((samples * lowered).astype(np.float32), sample_rate)
+    picture = np.rint((np.clip(values, -1, 1) + 1) * 127.5).astype(np.uint8)
+    return Clip(wav, picture, len(samples) / sample_rate, round(-20 * float(np.log10(lowered)), 2))
+
+
+def _training(run: Run) -> dict[str, Any]:
+    try:
+        status = run.status()
+    except (TimbrespaceError, OSError, ValueError):
+        status = {}
+    epoch, epochs = status.get("epoch"), status.get("epochs")
+    return {
+        "epoch": int(epoch) if isinstance(epoch, int) else None,
+        "epochs": int(epochs) if isinstance(epochs, int) else None,
+        "finished": bool(status.get("finished", True)),
+    }
+
+
+def _quality(run: Run) -> dict[str, Any]:
+    """The verdict in words, distortion in dB and rate in bits, from the newest epoch."""
+    try:
+        history = run.history()
+    except (TimbrespaceError, OSError, ValueError):
+        history = []
+    last = history[-1] if history else {}
+    return {
+        "verdict": str(last.get("verdict", "")),
+        "distortion_db": _number(last.get("distortion_db")),
+        "bits_per_sound": _number(last.get("bits_per_sound")),
+        "active_units": _number(last.get("active_units")),
+    }
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return round(number, 3) if np.isfinite(number) else None

@@ -1,0 +1,84 @@
+// @ts-check
+// Questions to the explorer's server. Every answer is data; nothing of it is ever read as HTML.
+
+/** An answer that says no, in one sentence. */
+export class Refusal extends Error {
+  /** @param {number} status @param {string} sentence */
+  constructor(status, sentence) {
+    super(sentence);
+    this.status = status;
+  }
+}
+
+/**
+ * @typedef {{wav: ArrayBuffer, picture: Uint8Array, mels: number, frames: number, seconds: number}} Clip
+ */
+
+/** @param {string} path @param {RequestInit} [options] @returns {Promise<Response>} */
+async function fetched(path, options = {}) {
+  for (let attempt = 0; ; attempt++) {
+    const answer = await fetch(path, options);
+    if (answer.ok) return answer;
+    if (answer.status === 503 && attempt < 3) {
+      await new Promise((resolve) => setTimeout(resolve, 700));
+      continue;
+    }
+    let sentence = `The server answered ${answer.status}.`;
+    try {
+      sentence = (await answer.json()).error ?? sentence;
+    } catch { /* no sentence in it */ }
+    throw new Refusal(answer.status, sentence);
+  }
+}
+
+/** @param {string} path */
+export async function getJson(path) {
+  return (await fetched(path)).json();
+}
+
+/** @param {string} path @param {object} question @param {AbortSignal} [signal] */
+export async function ask(path, question, signal) {
+  const answer = await fetched(path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(question),
+    signal,
+  });
+  return answer.json();
+}
+
+/**
+ * The original or the reconstruction of a sound.
+ * @param {number} row @param {"original" | "reconstruction"} which @param {number | null} pitch
+ * @param {AbortSignal} [signal] @returns {Promise<Clip>}
+ */
+export async function soundClip(row, which, pitch, signal) {
+  const query = which === "reconstruction" && pitch !== null ? `?pitch=${pitch}` : "";
+  const base = `/api/sounds/${row}/${which}`;
+  // one after the other: the second is answered from the server's cache
+  const wav = await fetched(`${base}.wav${query}`, { signal });
+  const picture = await fetched(`${base}.mel${query}`, { signal });
+  return {
+    wav: await wav.arrayBuffer(),
+    picture: new Uint8Array(await picture.arrayBuffer()),
+    mels: Number(picture.headers.get("x-mels")),
+    frames: Number(picture.headers.get("x-frames")),
+    seconds: Number(wav.headers.get("x-seconds")),
+  };
+}
+
+/** @param {string} text */
+function bytes(text) {
+  return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+}
+
+/** @param {any} inline @returns {Clip} */
+export function inlineClip(inline) {
+  return {
+    wav: bytes(inline.wav).buffer,
+    picture: bytes(inline.picture),
+    mels: inline.mels,
+    frames: inline.frames,
+    seconds: inline.seconds,
+  };
+}

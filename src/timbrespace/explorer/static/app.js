@@ -1,0 +1,756 @@
+// @ts-check
+// The page: which sound, spot or morph is selected, what is heard of it, and what the keys do.
+import { ask, getJson, inlineClip, Refusal, soundClip } from "./api.js";
+import { mark, numberColour, wordStyle } from "./colours.js";
+import { SoundList } from "./list.js";
+import { SoundMap } from "./map.js";
+import { noteName, Piano } from "./piano.js";
+import { drawPicture } from "./picture.js";
+import { joinWavs, Player } from "./sound.js";
+
+/** @typedef {import("./api.js").Clip} Clip */
+/** @typedef {{kind: "sound", index: number} | {kind: "spot", x: number, y: number, near: number[], pitch: number | null} | {kind: "morph", a: number, b: number, at: number, pitch: number | null}} Selected */
+
+/** @template {HTMLElement} T @param {string} id @param {new () => T} type @returns {T} */
+function element(id, type) {
+  const found = document.getElementById(id);
+  if (!(found instanceof type)) throw new Error(`the page has no ${id}`);
+  return found;
+}
+const $ = (/** @type {string} */ id) => element(id, HTMLElement);
+const button = (/** @type {string} */ id) => element(id, HTMLButtonElement);
+const input = (/** @type {string} */ id) => element(id, HTMLInputElement);
+const select = (/** @type {string} */ id) => element(id, HTMLSelectElement);
+const canvas = (/** @type {string} */ id) => element(id, HTMLCanvasElement);
+
+const STEP_SECONDS = 1.1; // what is heard of each step of a morph
+const POLL_TRAINING = 2500; // milliseconds between looks at the run
+const POLL_DONE = 15000;
+const LEGEND_WORDS = 60;
+const NUMBER_STYLES = 64;
+
+/** @type {any} */ let run = null;
+/** @type {any} */ let data = { version: null, rows: [], names: [], maps: {}, columns: [] };
+let mapName = "";
+/** @type {any} */ let column = null; // the label column that colours the map
+/** @type {Map<string, Set<number>>} */ const hidden = new Map(); // per column, the words switched off
+/** @type {Selected | null} */ let selected = null;
+/** @type {number | null} */ let pitch = null; // null: as the sound
+/** @type {{original: Clip | null, model: Clip | null}} */ let clips = { original: null, model: null };
+/** @type {{clip: Clip, name: string} | null} */ let heard = null;
+/** @type {{a: number, b: number}} */ const ends = { a: -1, b: -1 };
+/** @type {{key: string, steps: {at: number, pitch: number | null, clip: Clip}[]} | null} */ let morphed = null;
+/** @type {AbortController} */ let asking = new AbortController();
+
+const player = new Player((level) => { element("level", HTMLMeterElement).value = Math.min(1, level * 1.6); });
+const map = new SoundMap(canvas("map"), {
+  onSound: (i) => chooseSound(i, "original"),
+  onSpot: (x, y) => chooseSpot(x, y),
+  onMorph: (a, b) => { setEnd("a", a); setEnd("b", b); playMorph(); },
+  onHover: (i, x, y) => tip(i, x, y),
+  onCross: (i, x, y) => { tip(i, x, y); if (i >= 0) say(describe(i)); },
+});
+const list = new SoundList($("list"), $("list-space"), {
+  line: (i) => ({ name: data.names[i], note: note(i), colour: colourOf(i) }),
+  onChoose: (i) => chooseSound(i, "original"),
+  onMove: (i) => { map.hover = i; map.reveal(i); map.overlay(); say(describe(i)); },
+});
+const piano = new Piano(canvas("piano"), (p) => choosePitch(p));
+
+/** Tell everybody, and who listens instead of looks. @param {string} text @param {boolean} [bad] */
+function say(text, bad = false) {
+  $("said").textContent = text;
+  $("said").classList.toggle("bad", bad);
+}
+
+/** @param {unknown} error */
+function sayError(error) {
+  if (error instanceof DOMException && error.name === "AbortError") return;
+  if (error instanceof Refusal) say(error.message, true);
+  else if (error instanceof TypeError) say("The explorer's server does not answer; is it still running?", true);
+  else {
+    say("This sound could not be played.", true);
+    console.error(error);
+  }
+}
+
+// ---- words about sounds -------------------------------------------------------------------------
+
+/** @param {string} name */
+const columnOf = (name) => data.columns.find((/** @type {any} */ c) => c.name === name);
+
+/** @param {any} c @param {number} i @returns {string} */
+function valueOf(c, i) {
+  const value = c.kind === "number" ? c.values[i] : c.values[c.codes[i]];
+  if (value === null || value === "") return "";
+  return c.name === "pitch" && Number.isInteger(value) ? `${noteName(value)} (${value})` : String(value);
+}
+
+/** @param {number} i */
+function note(i) {
+  const c = columnOf("pitch");
+  const value = c?.kind === "number" ? c.values[i] : null;
+  return value === null ? "" : noteName(value);
+}
+
+/** @param {number} i */
+function describe(i) {
+  const labels = data.columns.filter((/** @type {any} */ c) => c.name !== "split").slice(0, 4)
+    .map((/** @type {any} */ c) => valueOf(c, i) && `${c.name} ${valueOf(c, i)}`).filter(Boolean);
+  return [data.names[i], ...labels].join(", ");
+}
+
+/** @param {number} i @returns {number | null} */
+function ownPitch(i) {
+  const c = columnOf("pitch");
+  return c?.kind === "number" ? c.values[i] : null;
+}
+
+/** @param {number} i */
+function colourOf(i) {
+  return map.styles[map.style[i]]?.colour ?? "#93a2b7";
+}
+
+/** @param {number} i @param {number} x @param {number} y */
+function tip(i, x, y) {
+  const box = $("tip");
+  box.hidden = i < 0;
+  if (i < 0) return;
+  const [title, rest] = /** @type {[HTMLElement, HTMLElement]} */ ([...box.children]);
+  title.textContent = data.names[i];
+  rest.textContent = data.columns.map((/** @type {any} */ c) => valueOf(c, i)).filter(Boolean).join(" · ");
+  const stage = $("stage");
+  box.style.left = `${Math.max(4, Math.min(x + 16, stage.clientWidth - box.offsetWidth - 8))}px`;
+  box.style.top = `${y + 18 + box.offsetHeight > stage.clientHeight ? y - box.offsetHeight - 12 : y + 18}px`;
+}
+
+// ---- selecting and hearing ----------------------------------------------------------------------
+
+function startAsking() {
+  asking.abort();
+  asking = new AbortController();
+  return asking.signal;
+}
+
+/** @param {number} i @param {"original" | "model" | null} play */
+async function chooseSound(i, play) {
+  const signal = startAsking();
+  selected = { kind: "sound", index: i };
+  clips = { original: null, model: null };
+  map.selected = i;
+  map.spot = null;
+  map.reveal(i);
+  map.overlay();
+  list.mark(i);
+  showCard();
+  const fetchOne = async (/** @type {"original" | "model"} */ which) => {
+    try {
+      const clip = await soundClip(data.rows[i], which === "model" ? "reconstruction" : "original", which === "model" ? pitch : null, signal);
+      clips[which] = clip;
+      showClips();
+      if (play === which) hear(which);
+    } catch (error) {
+      sayError(error);
+    }
+  };
+  const first = play ?? "original";
+  await Promise.all([fetchOne(first), fetchOne(first === "model" ? "original" : "model")]);
+}
+
+/** @param {number} x @param {number} y @param {boolean} [keepView] */
+async function chooseSpot(x, y) {
+  const signal = startAsking();
+  selected = { kind: "spot", x, y, near: [], pitch: null };
+  clips = { original: null, model: null };
+  map.selected = -1;
+  map.spot = { x, y, near: [], far: false };
+  map.overlay();
+  list.mark(-1);
+  showCard();
+  try {
+    const answer = await ask("/api/point", { map: mapName, x, y, pitch }, signal);
+    const indexOf = new Map(data.rows.map((/** @type {number} */ row, /** @type {number} */ i) => [row, i]));
+    const near = answer.near.map((/** @type {number} */ row) => indexOf.get(row)).filter((/** @type {any} */ i) => i !== undefined);
+    selected = { kind: "spot", x, y, near, pitch: answer.pitch };
+    clips.model = inlineClip(answer.clip);
+    map.spot = { x, y, near, far: answer.far };
+    map.overlay();
+    showCard();
+    $("far").hidden = !answer.far;
+    $("far").textContent = answer.far
+      ? `Far from all sounds: the nearest is ${answer.ratio.toFixed(1)} times the usual distance away. What you hear is a guess of the model.`
+      : "";
+    hear("model");
+  } catch (error) {
+    sayError(error);
+  }
+}
+
+/** Play one of the two clips of what is selected. @param {"original" | "model"} which */
+function hear(which) {
+  const clip = clips[which];
+  if (!clip || !selected) return;
+  const name = which === "original" ? "original" : selected.kind === "sound" ? "reconstruction" : selected.kind;
+  const what = title();
+  heard = { clip, name: [run.name, what, name, pitch !== null && which === "model" ? noteName(pitch) : ""].filter(Boolean).join("_") };
+  button("download").disabled = false;
+  $("figure-original").classList.toggle("sounding", which === "original");
+  $("figure-model").classList.toggle("sounding", which === "model");
+  const far = selected.kind === "spot" && map.spot?.far ? " " + $("far").textContent : "";
+  const near = selected.kind === "spot" && selected.near.length ? ` nearest: ${data.names[selected.near[0]]}.` : "";
+  const words = {
+    original: `Playing the original of ${what}.`,
+    reconstruction: `Playing what the model keeps of ${what}${pitch !== null ? `, at ${noteName(pitch)}` : ""}.`,
+    spot: `Playing what the model makes at this spot;${near}${far}`,
+    morph: `Playing the morph at ${selected.kind === "morph" ? Math.round(selected.at * 100) : 0} percent.`,
+  };
+  say(words[name]);
+  player.play([clip.wav]).then(() => {
+    $("figure-original").classList.remove("sounding");
+    $("figure-model").classList.remove("sounding");
+  }).catch(sayError);
+}
+
+function title() {
+  if (!selected) return "";
+  if (selected.kind === "sound") return data.names[selected.index];
+  if (selected.kind === "spot") return "Between the sounds";
+  return `${data.names[selected.a]} → ${data.names[selected.b]}`;
+}
+
+function showCard() {
+  if (!selected) return;
+  const kinds = { sound: "Sound", spot: "Made by the model", morph: "Morph" };
+  $("card-kind").textContent = selected.kind === "morph" ? `Morph, ${Math.round(selected.at * 100)} % of the way` : kinds[selected.kind];
+  $("card-name").textContent = title();
+  $("far").hidden = true;
+  const labels = [];
+  if (selected.kind === "sound") {
+    for (const c of data.columns) {
+      const value = valueOf(c, selected.index);
+      if (value) labels.push([c.name, value]);
+    }
+  } else {
+    if (selected.pitch !== null) labels.push(["pitch", noteName(selected.pitch)]);
+    if (selected.kind === "spot") labels.push([mapName.toUpperCase(), `${selected.x.toFixed(2)}, ${selected.y.toFixed(2)}`]);
+  }
+  $("card-labels").replaceChildren(...labels.map(([name, value]) => {
+    const line = document.createElement("li");
+    const word = document.createElement("span");
+    word.textContent = name;
+    line.append(word, value);
+    return line;
+  }));
+  const near = selected.kind === "spot" ? selected.near : [];
+  $("near").hidden = !near.length;
+  $("near-list").replaceChildren(...near.map((i) => {
+    const line = document.createElement("li");
+    const go = document.createElement("button");
+    go.type = "button";
+    const name = document.createElement("span");
+    name.textContent = data.names[i];
+    const small = document.createElement("small");
+    small.textContent = note(i);
+    go.append(name, small);
+    go.addEventListener("click", () => chooseSound(i, "original"));
+    line.append(go);
+    return line;
+  }));
+  showPitch();
+  showClips();
+}
+
+function showClips() {
+  const sound = selected?.kind === "sound";
+  $("pictures").classList.toggle("one", selected !== null && !sound);
+  $("figure-original").hidden = selected !== null && !sound;
+  button("play-original").hidden = selected !== null && !sound;
+  button("play-original").disabled = !clips.original;
+  button("play-model").disabled = !clips.model;
+  $("play-model-word").textContent = sound || !selected ? "Reconstruction" : "Play again";
+  $("model-caption").textContent = sound || !selected ? "reconstruction" : "what the model makes";
+  drawPicture(canvas("picture-original"), clips.original);
+  drawPicture(canvas("picture-model"), clips.model);
+  const clip = clips.model ?? clips.original;
+  $("axes").textContent = clip && run
+    ? `0 to ${run.seconds.toFixed(2)} s · 0 to ${run.sample_rate / 2000} kHz in ${clip.mels} mel bands · ${Math.round(-run.floor_db)} dB from black to white`
+    : "";
+  const own = sound || selected?.kind === "spot" && selected.near.length > 0;
+  button("set-a").disabled = button("set-b").disabled = !own;
+}
+
+// ---- pitch --------------------------------------------------------------------------------------
+
+function currentOwnPitch() {
+  if (selected?.kind === "sound") return ownPitch(selected.index);
+  return selected?.pitch ?? null;
+}
+
+function showPitch() {
+  const shown = pitch ?? currentOwnPitch() ?? 60;
+  input("pitch-own").checked = pitch === null;
+  input("pitch-number").value = String(shown);
+  $("pitch-name").textContent = noteName(shown);
+  piano.show(shown, pitch === null);
+}
+
+/** @param {number | null} chosen null: as the sound */
+function choosePitch(chosen) {
+  if (!run?.pitched) return;
+  pitch = chosen;
+  morphed = null;
+  showPitch();
+  say(pitch === null ? "Pitch as the sound." : `Pitch ${noteName(pitch)}.`);
+  if (selected?.kind === "sound") refetchModel(selected.index);
+  else if (selected?.kind === "spot") chooseSpot(selected.x, selected.y);
+  else if (selected?.kind === "morph") morphAt(selected.at);
+}
+
+/** @param {number} i */
+async function refetchModel(i) {
+  const signal = startAsking();
+  try {
+    if (!clips.original) clips.original = await soundClip(data.rows[i], "original", null, signal);
+    clips.model = await soundClip(data.rows[i], "reconstruction", pitch, signal);
+    showClips();
+    hear("model");
+  } catch (error) {
+    sayError(error);
+  }
+}
+
+// ---- morph --------------------------------------------------------------------------------------
+
+/** @param {"a" | "b"} which @param {number} [i] without it: what is selected */
+function setEnd(which, i) {
+  const index = i ?? (selected?.kind === "sound" ? selected.index : selected?.kind === "spot" ? selected.near[0] : undefined);
+  if (index === undefined) return say("Select a sound first, then make it an end of the morph.");
+  ends[which] = index;
+  morphed = null;
+  $(`end-${which}`).textContent = data.names[index];
+  button(`set-${which}`).title = data.names[index];
+  const ready = ends.a >= 0 && ends.b >= 0 && ends.a !== ends.b;
+  input("morph-at").disabled = button("morph-play").disabled = !ready;
+  button("morph-download").disabled = true;
+  map.morph = ready ? { ...ends, steps: morphSteps(), at: -1 } : null;
+  map.overlay();
+  if (i === undefined) say(`${data.names[index]} is the ${which === "a" ? "start" : "end"} of the morph.`);
+}
+
+function morphSteps() {
+  const steps = Math.round(Number(input("morph-steps").value));
+  return Number.isFinite(steps) ? Math.min(32, Math.max(2, steps)) : 8;
+}
+
+/** @param {{at: number, pitch: number | null, clip: Clip}} step */
+function showStep(step) {
+  selected = { kind: "morph", ...ends, at: step.at, pitch: step.pitch };
+  clips = { original: null, model: step.clip };
+  map.selected = -1;
+  map.spot = null;
+  map.morph = { ...ends, steps: morphSteps(), at: step.at };
+  map.overlay();
+  input("morph-at").value = String(Math.round(step.at * 100));
+  heard = { clip: step.clip, name: `${run.name}_${title()}_${Math.round(step.at * 100)}` };
+  button("download").disabled = false;
+  showCard();
+}
+
+/** @param {any} answer */
+const stepsOf = (answer) => answer.steps.map((/** @type {any} */ s) => ({ at: s.at, pitch: s.pitch, clip: inlineClip(s.clip) }));
+
+async function playMorph() {
+  if (ends.a < 0 || ends.b < 0 || ends.a === ends.b) return say("Set two different sounds, A and B, then play the morph.");
+  const signal = startAsking();
+  const steps = morphSteps(), kind = select("morph-kind").value;
+  const key = [ends.a, ends.b, steps, kind, pitch, data.version].join();
+  try {
+    if (morphed?.key !== key) {
+      say(`Making a morph in ${steps} steps …`);
+      const answer = await ask("/api/morph", { a: data.rows[ends.a], b: data.rows[ends.b], steps, kind, pitch }, signal);
+      morphed = { key, steps: stepsOf(answer) };
+    }
+    const made = morphed.steps;
+    button("morph-download").disabled = false;
+    say(`Playing the morph from ${data.names[ends.a]} to ${data.names[ends.b]} in ${steps} steps.`);
+    showStep(made[0]);
+    await player.play(made.map((s) => s.clip.wav), { each: STEP_SECONDS, onStep: (i) => showStep(made[i]) });
+  } catch (error) {
+    sayError(error);
+  }
+}
+
+let morphWaiting = -1; // the newest place of the slider while an older one is being made
+let morphBusy = false;
+
+/** @param {number} at 0..1 */
+async function morphAt(at) {
+  morphWaiting = at;
+  if (morphBusy || ends.a < 0 || ends.b < 0) return;
+  morphBusy = true;
+  try {
+    while (morphWaiting >= 0) {
+      const place = morphWaiting;
+      morphWaiting = -1;
+      const answer = await ask("/api/morph", {
+        a: data.rows[ends.a], b: data.rows[ends.b], at: place, kind: select("morph-kind").value, pitch,
+      });
+      if (morphWaiting >= 0) continue;
+      showStep(stepsOf(answer)[0]);
+      hear("model");
+    }
+  } catch (error) {
+    sayError(error);
+  } finally {
+    morphBusy = false;
+  }
+}
+
+/** @param {ArrayBuffer} wav @param {string} name */
+function download(wav, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([wav], { type: "audio/wav" }));
+  link.download = `${name.replace(/♯/g, "s").replace(/→/g, "to").replace(/[^\w.-]+/g, "-").slice(0, 120)}.wav`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  say(`Saved ${link.download}.`);
+}
+
+function downloadHeard() {
+  if (heard) download(heard.clip.wav, heard.name);
+}
+
+// ---- colours, legend, list ----------------------------------------------------------------------
+
+/** @param {any} c @returns {[number, number]} */
+function rangeOf(c) {
+  let low = Infinity, high = -Infinity;
+  for (const v of c.values) {
+    if (v === null) continue;
+    low = Math.min(low, v);
+    high = Math.max(high, v);
+  }
+  return [low, high];
+}
+
+function paint() {
+  const n = data.rows.length;
+  const style = new Uint16Array(n);
+  if (!column) return map.paint(style, [{ colour: "#6cc5f0", shape: "circle" }]);
+  if (column.kind === "number") {
+    const [low, high] = rangeOf(column);
+    const styles = Array.from({ length: NUMBER_STYLES }, (_, i) => ({ colour: numberColour(i / (NUMBER_STYLES - 1)), shape: "circle" }));
+    styles.push({ colour: "#5d6b7f", shape: "circle" }); // no value
+    for (let i = 0; i < n; i++) {
+      const v = column.values[i];
+      style[i] = v === null ? NUMBER_STYLES : Math.round(((v - low) / (high - low || 1)) * (NUMBER_STYLES - 1));
+    }
+    map.paint(style, styles);
+  } else {
+    const styles = column.values.map((/** @type {string} */ word, /** @type {number} */ i) => word === "" ? { colour: "#5d6b7f", shape: "circle" } : wordStyle(i));
+    for (let i = 0; i < n; i++) style[i] = column.codes[i];
+    map.paint(style, styles);
+  }
+}
+
+function legend() {
+  const box = $("legend");
+  box.replaceChildren();
+  if (!column) return;
+  if (column.kind === "number") {
+    const [low, high] = rangeOf(column);
+    const scale = document.createElement("div");
+    scale.className = "scale";
+    const show = (/** @type {number} */ v) => column.name === "pitch" ? `${noteName(v)} (${v})` : String(Math.round(v * 100) / 100);
+    const bar = document.createElement("canvas");
+    bar.width = 256;
+    bar.height = 1;
+    bar.setAttribute("role", "img");
+    bar.setAttribute("aria-label", `${column.name} from ${show(low)} to ${show(high)}`);
+    const to = /** @type {CanvasRenderingContext2D} */ (bar.getContext("2d"));
+    for (let x = 0; x < 256; x++) {
+      to.fillStyle = numberColour(x / 255);
+      to.fillRect(x, 0, 1, 1);
+    }
+    const texts = [show(low), show(high)].map((text) => Object.assign(document.createElement("span"), { textContent: text }));
+    scale.append(texts[0], bar, texts[1]);
+    box.append(scale);
+    return;
+  }
+  const counts = new Array(column.values.length).fill(0);
+  for (const code of column.codes) counts[code]++;
+  const off = hidden.get(column.name) ?? new Set();
+  hidden.set(column.name, off);
+  column.values.slice(0, LEGEND_WORDS).forEach((/** @type {string} */ word, /** @type {number} */ code) => {
+    const entry = document.createElement("button");
+    entry.type = "button";
+    entry.setAttribute("aria-pressed", String(!off.has(code)));
+    entry.title = "Click: show or hide; double click: only this one";
+    const sample = document.createElement("canvas");
+    sample.className = "mark";
+    sample.width = sample.height = 24;
+    const to = /** @type {CanvasRenderingContext2D} */ (sample.getContext("2d"));
+    const { colour, shape } = map.styles[code];
+    mark(to, shape, 12, 12, 8);
+    to.fillStyle = colour;
+    to.fill();
+    const count = document.createElement("small");
+    count.textContent = String(counts[code]);
+    entry.append(sample, word || "(none)", count);
+    entry.addEventListener("click", () => toggle(code));
+    entry.addEventListener("dblclick", () => only(code));
+    box.append(entry);
+  });
+  if (column.values.length > LEGEND_WORDS) {
+    const more = document.createElement("span");
+    more.className = "quiet";
+    more.textContent = `and ${column.values.length - LEGEND_WORDS} more`;
+    box.append(more);
+  }
+}
+
+/** @param {number} code */
+function toggle(code) {
+  const off = hidden.get(column.name) ?? new Set();
+  if (!off.delete(code)) off.add(code);
+  hidden.set(column.name, off);
+  say(`${column.values[code] || "(none)"} ${off.has(code) ? "hidden" : "shown"}.`);
+  afterFilter();
+}
+
+/** @param {number} code */
+function only(code) {
+  const off = /** @type {Set<number>} */ (hidden.get(column.name) ?? new Set());
+  const alone = off.size === column.values.length - 1 && !off.has(code);
+  off.clear();
+  if (!alone) column.values.forEach((/** @type {string} */ _, /** @type {number} */ i) => { if (i !== code) off.add(i); });
+  hidden.set(column.name, off);
+  afterFilter();
+}
+
+function afterFilter() {
+  const off = hidden.get(column?.name) ?? new Set();
+  const entries = $("legend").querySelectorAll("button");
+  entries.forEach((entry, code) => entry.setAttribute("aria-pressed", String(!off.has(code))));
+  const shown = new Uint8Array(data.rows.length).fill(1);
+  if (column?.kind === "category") column.codes.forEach((/** @type {number} */ code, /** @type {number} */ i) => { if (off.has(code)) shown[i] = 0; });
+  map.show(shown);
+  fillList();
+}
+
+/** @type {string[]} */ let haystack = [];
+
+function fillList() {
+  const words = input("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const found = [];
+  for (let i = 0; i < data.rows.length; i++) {
+    if (map.visible[i] && words.every((word) => haystack[i].includes(word))) found.push(i);
+  }
+  list.fill(found);
+  $("list-count").textContent = found.length === data.rows.length ? `${found.length}` : `${found.length} of ${data.rows.length}`;
+}
+
+/** @param {string} name */
+function colourBy(name) {
+  column = columnOf(name) ?? null;
+  select("colour-by").value = name;
+  paint();
+  legend();
+  afterFilter();
+}
+
+/** @param {string} name @param {boolean} glide */
+function showMap(name, glide) {
+  mapName = name;
+  for (const entry of $("map-switch").children) {
+    const on = entry instanceof HTMLElement && entry.dataset.map === name;
+    entry.setAttribute("aria-checked", String(on));
+    if (entry instanceof HTMLElement) entry.tabIndex = on ? 0 : -1;
+  }
+  const [xs, ys] = data.maps[name] ?? [[], []];
+  map.place(xs, ys, { glide });
+  if (selected?.kind === "spot") {
+    selected = null; // its place means nothing on the other map
+    $("card-kind").textContent = "Nothing selected";
+  }
+}
+
+function mapSwitch() {
+  const names = Object.keys(data.maps);
+  $("map-switch").replaceChildren(...names.map((name) => {
+    const entry = document.createElement("button");
+    entry.type = "button";
+    entry.dataset.map = name;
+    entry.setAttribute("role", "radio");
+    entry.textContent = name.toUpperCase();
+    entry.addEventListener("click", () => { showMap(name, true); say(`${name.toUpperCase()} map.`); });
+    entry.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const next = names[(names.indexOf(name) + step + names.length) % names.length];
+      showMap(next, true);
+      /** @type {HTMLElement | null} */ ($("map-switch").querySelector("[aria-checked=true]"))?.focus();
+    });
+    return entry;
+  }));
+}
+
+// ---- the run ------------------------------------------------------------------------------------
+
+async function loadMap() {
+  const before = data;
+  const selectedRow = selected?.kind === "sound" ? before.rows[selected.index] : null;
+  const endRows = [before.rows[ends.a], before.rows[ends.b]];
+  data = await getJson("/api/map");
+  haystack = data.rows.map((/** @type {number} */ row, /** @type {number} */ i) =>
+    [data.names[i], ...data.columns.map((/** @type {any} */ c) => valueOf(c, i))].join(" ").toLowerCase());
+  $("empty").hidden = data.rows.length > 0;
+  $("hint").hidden = !data.rows.length;
+  const glide = before.rows.length === data.rows.length && before.rows.every((/** @type {number} */ row, /** @type {number} */ i) => row === data.rows[i]);
+  morphed = null;
+  asking.abort();
+  const choices = data.columns.map((/** @type {any} */ c) => new Option(c.name, c.name));
+  choices.push(new Option("nothing", ""));
+  select("colour-by").replaceChildren(...choices);
+  mapSwitch();
+  const names = Object.keys(data.maps);
+  showMap(data.maps[mapName] ? mapName : names.includes("umap") ? "umap" : names[0] ?? "", glide);
+  const first = ["family", "instrument"].find(columnOf) ?? data.columns[0]?.name ?? "";
+  colourBy(column && columnOf(column.name) ? column.name : first);
+  const find = (/** @type {number} */ row) => data.rows.indexOf(row);
+  map.morph = null;
+  /** @type {const} */ (["a", "b"]).forEach((which, k) => {
+    const i = endRows[k] === undefined ? -1 : find(endRows[k]);
+    ends[which] = -1;
+    if (i >= 0) setEnd(which, i);
+  });
+  const again = selectedRow === null ? -1 : find(selectedRow);
+  map.selected = -1;
+  if (again >= 0) await chooseSound(again, null);
+  else if (selected) {
+    selected = null;
+    clips = { original: null, model: null };
+  }
+}
+
+function showRun() {
+  $("run-name").textContent = run.name;
+  document.title = `${run.name} · timbrespace`;
+  $("run-facts").textContent = [
+    run.sounds ? `${run.sounds.toLocaleString("en")} sounds` : "no map yet",
+    run.latent ? `${run.latent} dimensions` : "",
+    `${run.mels} mels`,
+  ].filter(Boolean).join(" · ");
+  const { verdict, distortion_db, bits_per_sound } = run.quality;
+  $("verdict").textContent = verdict || "";
+  $("figure-db").textContent = distortion_db === null ? "–" : `${distortion_db.toFixed(1)} dB`;
+  $("figure-bits").textContent = bits_per_sound === null ? "–" : `${bits_per_sound < 10 ? bits_per_sound.toFixed(1) : Math.round(bits_per_sound)} bits`;
+  const { epoch, epochs, finished } = run.training;
+  $("training").classList.toggle("done", finished);
+  $("training-word").textContent = finished ? "trained" : "training goes on";
+  $("training-text").textContent = epoch === null ? "–" : finished ? `${epoch} epochs` : epochs === null ? `epoch ${epoch}` : `epoch ${epoch} of ${epochs}`;
+  const bar = element("training-bar", HTMLProgressElement);
+  bar.value = epoch !== null && epochs ? epoch / epochs : 0;
+  $("pitch-card").hidden = !run.pitched;
+  if (run.pitched && run.pitches) piano.setRange(run.pitches);
+}
+
+let lost = false;
+
+async function poll() {
+  try {
+    run = await getJson("/api/run");
+    showRun();
+    if (lost) say("The server answers again.");
+    lost = false;
+    if (run.version !== data.version) {
+      const first = data.version === null || !data.rows.length;
+      await loadMap();
+      if (data.rows.length) say(first ? `${data.rows.length} sounds on the map. Press question mark for the keys.` : "The map moved on to the newest state of the training.");
+    }
+  } catch (error) {
+    if (!lost) sayError(error);
+    lost = true;
+  }
+  setTimeout(poll, run && run.training.finished && run.sounds ? POLL_DONE : POLL_TRAINING);
+}
+
+// ---- controls -----------------------------------------------------------------------------------
+
+button("play-original").addEventListener("click", () => hear("original"));
+button("play-model").addEventListener("click", () => hear("model"));
+button("download").addEventListener("click", downloadHeard);
+button("set-a").addEventListener("click", () => setEnd("a"));
+button("set-b").addEventListener("click", () => setEnd("b"));
+button("morph-play").addEventListener("click", playMorph);
+button("morph-download").addEventListener("click", () => {
+  if (morphed) download(joinWavs(morphed.steps.map((s) => s.clip.wav)), `${run.name}_morph_${data.names[ends.a]}_to_${data.names[ends.b]}`);
+});
+input("morph-at").addEventListener("input", () => {
+  const at = Number(input("morph-at").value) / 100;
+  map.morph = { ...ends, steps: morphSteps(), at };
+  map.overlay();
+  morphAt(at);
+});
+input("morph-steps").addEventListener("change", () => {
+  input("morph-steps").value = String(morphSteps());
+  if (map.morph) map.morph.steps = morphSteps();
+  map.overlay();
+});
+input("pitch-own").addEventListener("change", () => choosePitch(input("pitch-own").checked ? null : Number(input("pitch-number").value)));
+input("pitch-number").addEventListener("change", () => {
+  const chosen = Math.round(Number(input("pitch-number").value));
+  if (Number.isFinite(chosen)) choosePitch(Math.min(127, Math.max(0, chosen)));
+});
+input("volume").addEventListener("input", () => player.setVolume(Number(input("volume").value) / 100));
+select("colour-by").addEventListener("change", () => colourBy(select("colour-by").value));
+input("search").addEventListener("input", fillList);
+input("search").addEventListener("keydown", (event) => {
+  if (event.key === "ArrowDown" || event.key === "Enter") {
+    event.preventDefault();
+    $("list").focus();
+    list.moveTo(Math.max(list.at, 0), true);
+    if (event.key === "Enter" && list.shown.length) chooseSound(list.shown[list.at], "original");
+  }
+});
+button("zoom-in").addEventListener("click", () => map.zoom(1.5));
+button("zoom-out").addEventListener("click", () => map.zoom(1 / 1.5));
+button("zoom-reset").addEventListener("click", () => map.reset());
+button("help-open").addEventListener("click", () => element("help", HTMLDialogElement).showModal());
+
+/** @type {Record<string, () => void>} */
+const KEYS = {
+  o: () => hear("original"),
+  r: () => hear("model"),
+  a: () => setEnd("a"),
+  b: () => setEnd("b"),
+  m: () => { playMorph(); },
+  d: downloadHeard,
+  "[": () => choosePitch(Math.max(0, (pitch ?? currentOwnPitch() ?? 60) - 1)),
+  "]": () => choosePitch(Math.min(127, (pitch ?? currentOwnPitch() ?? 60) + 1)),
+  p: () => choosePitch(null),
+  "+": () => map.zoom(1.5),
+  "=": () => map.zoom(1.5),
+  "-": () => map.zoom(1 / 1.5),
+  "0": () => map.reset(),
+  "/": () => input("search").focus(),
+  g: () => canvas("map").focus(),
+  "?": () => element("help", HTMLDialogElement).showModal(),
+  escape: () => { player.stop(); asking.abort(); say("Silence."); },
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  if (element("help", HTMLDialogElement).open) return;
+  const target = event.target;
+  const typing = target instanceof HTMLInputElement && target.type !== "range" && target.type !== "checkbox" || target instanceof HTMLSelectElement;
+  if (typing && event.key !== "Escape") return;
+  const action = KEYS[event.key.toLowerCase()];
+  if (!action) return;
+  event.preventDefault();
+  action();
+});
+
+showClips();
+poll();

@@ -1,0 +1,152 @@
+"""A small run with structure, for the explorer's tests: three families on three islands of a map.
+
+The stand-in model makes a harmonic tone: the pitch it is told sets the frequency, the latent's last
+number the brightness, the level the loudness. So a test can hear whether the right thing was asked.
+"""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from timbrespace.audio.files import Audio
+from timbrespace.errors import RunError
+from timbrespace.features.log_mel import LogMel
+
+FAMILIES = ["bass", "flute", "organ"]
+CENTRES = np.array([[-4.0, 0.0], [4.0, 0.0], [0.0, 6.0]])
+NASTY = '<img src=x onerror="document.title=1">'
+SIZE = 90
+
+
+def tone(pitch: float, brightness: float, level: float, feature: LogMel) -> np.ndarray:
+    """A tone of six harmonics, peak 10 ** (level / 20)."""
+    n = feature.frames * feature.hop
+    t = np.arange(n) / feature.sample_rate
+    frequency = 440.0 * 2 ** ((pitch - 69) / 12)
+    weights = np.exp(-np.arange(6) * (2.0 - np.clip(brightness, -1, 1)))
+    waves = [w * np.sin(2 * np.pi * frequency * (k + 1) * t) for k, w in enumerate(weights)]
+    wave = np.sum(waves, 0)
+    return (10 ** (level / 20) * wave / np.abs(wave).max()).astype(np.float32)
+
+
+class Model:
+    """Only what tells the session that the pitch can be chosen."""
+
+    def __init__(self, pitched: bool) -> None:
+        counts = {"pitch": 128} if pitched else {}
+        self.decoder = SimpleNamespace(conditions=SimpleNamespace(counts=counts))
+
+
+class Synth:
+    """Latents (N, 3): x, y of the map and brightness."""
+
+    def __init__(self, feature: LogMel, pitched: bool = True) -> None:
+        self.model, self.feature = Model(pitched), feature
+        self.decoded = 0
+        self.broken = False
+
+    def decode(self, latents: np.ndarray, *, pitch: Any = None, level_db: Any = None) -> np.ndarray:
+        self.decoded += len(latents)
+        notes = np.broadcast_to(60 if pitch is None else pitch, len(latents))
+        levels = np.broadcast_to(-12.0 if level_db is None else level_db, len(latents))
+        sounds = [
+            tone(note, z[2], level, self.feature)
+            for z, note, level in zip(latents, notes, levels, strict=True)
+        ]
+        return np.stack(sounds) * (np.nan if self.broken else 1)
+
+    def picture(self, latents: np.ndarray, pitch: Any = None) -> np.ndarray:
+        notes = np.broadcast_to(60 if pitch is None else pitch, len(latents))
+        mels, frames = self.feature.shape
+        pictures = np.full((len(latents), mels, frames), -1.0, np.float32)
+        for picture, note in zip(pictures, notes, strict=True):
+            picture[int(note) * mels // 129] = np.linspace(1, -0.5, frames)
+        return pictures
+
+
+@dataclass
+class Row:
+    row: int
+    file: str
+
+
+class Corpus:
+    def __init__(self, rows: list[Row], pitches: list[int], feature: LogMel) -> None:
+        self.rows, self.pitches, self.feature = rows, dict(zip(rows_of(rows), pitches)), feature
+        self.gone = False
+
+    def audio(self, row: int, sample_rate: int | None = None) -> Audio:
+        if self.gone:
+            raise FileNotFoundError("/somewhere/private/sound.wav")
+        samples = tone(self.pitches[row], 0.5, -6.0, self.feature)
+        return Audio(np.stack([samples, samples]), self.feature.sample_rate)
+
+
+def rows_of(rows: list[Row]) -> list[int]:
+    return [row.row for row in rows]
+
+
+@dataclass
+class Space:
+    rows: np.ndarray
+    mean: np.ndarray
+    logvar: np.ndarray
+    level_db: np.ndarray
+    maps: dict[str, np.ndarray]
+    labels: dict[str, list]
+    split: list[str]
+    version: str = "one"
+
+
+@dataclass
+class Run:
+    feature: LogMel
+    corpus: Any
+    name: str = "stand-in"
+    state: dict = field(default_factory=lambda: {"epoch": 3, "epochs": 12, "finished": False})
+
+    def status(self) -> dict:
+        return self.state
+
+    def history(self) -> list[dict]:
+        return []
+
+
+def build(pitched: bool = True, size: int = SIZE) -> tuple[Run, Space, Synth]:
+    """A run of `size` sounds; row ids start at 100, so that an index is never mistaken for an id."""
+    rng = np.random.default_rng(5)
+    feature = LogMel(mels=40, frames=64)
+    family = np.arange(size) % 3
+    points = CENTRES[family] + rng.normal(0, 0.8, (size, 2))
+    pitches = [int(p) for p in 48 + (np.arange(size) * 7) % 36]
+    rows = [
+        Row(100 + i, f"{FAMILIES[family[i]]}/{FAMILIES[family[i]]}_{i:03d}.wav")
+        for i in range(size)
+    ]
+    rows[7].file = f"flute/{NASTY}.wav".replace("/>", ">")
+    mean = np.column_stack([points, rng.uniform(-1, 1, size)]).astype(np.float32)
+    labels: dict[str, list] = {
+        "family": [FAMILIES[f] for f in family],
+        "pitch": list(pitches),
+        "velocity": [25 + 25 * (i % 4) for i in range(size)],
+        "comment": [NASTY if i == 7 else "" for i in range(size)],
+    }
+    space = Space(
+        rows=np.arange(100, 100 + size),
+        mean=mean,
+        logvar=np.zeros_like(mean),
+        level_db=np.full(size, -12.0, np.float32),
+        maps={
+            "pca": points.astype(np.float32),
+            "umap": (points[:, ::-1] * 2).astype(np.float32),
+        },
+        labels=labels,
+        split=["train" if i % 5 else "valid" for i in range(size)],
+    )
+    return Run(feature, Corpus(rows, pitches, feature)), space, Synth(feature, pitched)
+
+
+def refuse() -> None:
+    raise RunError("The run is being written.")

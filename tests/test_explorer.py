@@ -1,0 +1,439 @@
+"""The explorer's server: what it answers, what it refuses, and that its sounds are safe."""
+
+import asyncio
+import base64
+import io
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+import soundfile
+from explorer_stand_in import NASTY, build, refuse
+from starlette.testclient import TestClient
+
+from timbrespace.errors import RunError
+from timbrespace.explorer import server as server_module
+from timbrespace.explorer.server import bind, build_app
+from timbrespace.explorer.session import Session
+
+PEAK = 10 ** (-1 / 20)
+ONE_LSB = 2**-15
+
+
+@pytest.fixture
+def parts():
+    return build()
+
+
+@pytest.fixture
+def client(parts) -> Iterator[TestClient]:
+    yield TestClient(build_app(Session(*parts)), base_url="http://127.0.0.1:8765")
+
+
+def heard(wav: bytes) -> tuple[np.ndarray, int]:
+    samples, sample_rate = soundfile.read(io.BytesIO(wav))
+    return samples, sample_rate
+
+
+def frequency(wav: bytes) -> float:
+    """The strongest frequency in Hz, to within one bin of the whole clip."""
+    samples, sample_rate = heard(wav)
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(np.argmax(spectrum)) * sample_rate / len(samples)
+
+
+def hertz(pitch: int) -> float:
+    return 440 * 2 ** ((pitch - 69) / 12)
+
+
+def point(client: TestClient, **changes):
+    return client.post("/api/point", json={"map": "pca", "x": 0.0, "y": 0.0, **changes})
+
+
+def wav_of(answer) -> bytes:
+    return base64.b64decode(answer["clip"]["wav"])
+
+
+# ---- what it answers ----------------------------------------------------------------------------
+
+
+def test_the_run_is_described(client, parts):
+    told = client.get("/api/run").json()
+    assert told["name"] == "stand-in" and told["sounds"] == 90 and told["pitched"]
+    assert told["training"] == {"epoch": 3, "epochs": 12, "finished": False}
+    assert told["maps"] == ["pca", "umap"] and told["pitches"] == [48, 83]
+
+
+def test_the_map_keeps_rows_names_and_labels_together(client, parts):
+    run, space, _ = parts
+    told = client.get("/api/map").json()
+    column = {c["name"]: c for c in told["columns"]}
+    for i in (0, 7, 89):
+        assert told["rows"][i] == space.rows[i]
+        assert told["maps"]["umap"][0][i] == pytest.approx(
+            float(space.maps["umap"][i, 0]), abs=1e-4
+        )
+        family = column["family"]
+        assert family["values"][family["codes"][i]] == space.labels["family"][i]
+        assert column["pitch"]["values"][i] == space.labels["pitch"][i]
+    assert told["names"][7] == NASTY and column["velocity"]["kind"] == "number"
+    assert column["split"]["values"][0] == "train"  # the commonest word comes first
+
+
+def test_a_reconstruction_has_the_sound_s_own_pitch_or_the_chosen_one(client, parts):
+    own = parts[1].labels["pitch"][5]
+    bin_width = 16000 / (64 * 256)
+    answer = client.get("/api/sounds/105/reconstruction.wav")
+    assert frequency(answer.content) == pytest.approx(hertz(own), abs=bin_width)
+    answer = client.get("/api/sounds/105/reconstruction.wav?pitch=60")
+    assert frequency(answer.content) == pytest.approx(hertz(60), abs=bin_width)
+
+
+def test_the_original_is_the_recording_over_the_model_s_window(client, parts):
+    answer = client.get("/api/sounds/105/original.wav")
+    samples, sample_rate = heard(answer.content)
+    assert sample_rate == 16000 and len(samples) == 64 * 256
+    assert frequency(answer.content) == pytest.approx(hertz(parts[1].labels["pitch"][5]), abs=1)
+    assert np.abs(samples).max() == pytest.approx(10 ** (-6 / 20), rel=0.02)  # its level stays
+
+
+def test_pictures_come_as_bytes_of_mels_times_frames(client):
+    for which in ("original", "reconstruction"):
+        answer = client.get(f"/api/sounds/105/{which}.mel")
+        mels, frames = int(answer.headers["x-mels"]), int(answer.headers["x-frames"])
+        picture = np.frombuffer(answer.content, np.uint8).reshape(mels, frames)
+        assert (mels, frames) == (40, 64) and picture.max() == 255
+        loudest = picture.mean(1).argmax()
+        assert 0 < loudest < 39 and picture[-1].max() < 128  # a low tone is in the lower bands
+
+
+def test_a_spot_on_a_sound_is_that_sound_s_reconstruction(client, parts):
+    x, y = (float(v) for v in parts[1].maps["umap"][11])
+    answer = point(client, map="umap", x=x, y=y).json()
+    assert answer["near"][0] == 111 and not answer["far"]
+    assert wav_of(answer) == client.get("/api/sounds/111/reconstruction.wav").content
+
+
+def test_a_spot_takes_the_nearest_sound_s_pitch_or_the_chosen_one(client, parts):
+    near = point(client, x=-4.0, y=0.2).json()
+    index = near["near"][0] - 100
+    assert parts[1].labels["family"][index] == "bass"
+    assert near["pitch"] == parts[1].labels["pitch"][index]
+    assert frequency(wav_of(near)) == pytest.approx(hertz(near["pitch"]), abs=1)
+    assert frequency(wav_of(point(client, pitch=70).json())) == pytest.approx(hertz(70), abs=1)
+
+
+def test_far_from_all_sounds_is_said(client):
+    assert not point(client, x=-4.0, y=0.0).json()["far"]
+    lonely = point(client, x=60.0, y=60.0).json()
+    assert lonely["far"] and lonely["ratio"] > 5
+
+
+def test_a_morph_goes_from_one_sound_to_the_other(client, parts):
+    pitches = parts[1].labels["pitch"]
+    answer = client.post("/api/morph", json={"a": 100, "b": 101, "steps": 5}).json()["steps"]
+    assert [s["at"] for s in answer] == [0, 0.25, 0.5, 0.75, 1]
+    assert [s["pitch"] for s in answer] == [
+        round(pitches[0] + t * 7) for t in (0, 0.25, 0.5, 0.75, 1)
+    ]
+    assert wav_of(answer[0]) == client.get("/api/sounds/100/reconstruction.wav").content
+    assert wav_of(answer[-1]) == client.get("/api/sounds/101/reconstruction.wav").content
+    for step in answer:
+        assert frequency(wav_of(step)) == pytest.approx(hertz(step["pitch"]), abs=1)
+
+
+def test_one_place_of_a_morph_can_be_asked_for(client):
+    whole = client.post("/api/morph", json={"a": 100, "b": 101, "steps": 5, "pitch": 60}).json()
+    one = client.post("/api/morph", json={"a": 100, "b": 101, "at": 0.5, "pitch": 60}).json()
+    assert len(one["steps"]) == 1 and one["steps"][0] == whole["steps"][2]
+
+
+def test_a_model_without_pitch_is_never_told_one():
+    client = TestClient(build_app(Session(*build(pitched=False))), base_url="http://localhost")
+    assert client.get("/api/run").json()["pitched"] is False
+    answer = point(client, pitch=80).json()
+    assert answer["pitch"] is None and frequency(wav_of(answer)) == pytest.approx(hertz(60), abs=1)
+
+
+def test_the_same_question_is_decoded_once(client, parts):
+    first = point(client).content
+    decoded = parts[2].decoded
+    assert point(client).content == first and parts[2].decoded == decoded
+
+
+def test_every_sound_is_safe_for_ears(parts):
+    """Peak at most -1 dBFS, no offset, silent ends; only ever lowered."""
+    run, space, synth = parts
+    space.level_db = np.where(np.arange(90) % 2, 20.0, -40.0).astype(np.float32)
+    synth_decode = synth.decode
+    synth.decode = lambda *a, **k: synth_decode(*a, **k) + 0.3
+    client = TestClient(build_app(Session(*parts)), base_url="http://127.0.0.1")
+    for row in (100, 101):
+        samples, _ = heard(client.get(f"/api/sounds/{row}/reconstruction.wav").content)
+        assert np.abs(samples).max() <= PEAK + ONE_LSB
+        assert abs(samples.mean()) < 1e-3
+        assert np.abs(samples[[0, -1]]).max() <= 2 * ONE_LSB
+        if row == 100:
+            assert np.abs(samples).max() == pytest.approx(0.01, rel=0.1)  # never made louder
+
+
+# ---- training goes on behind it -----------------------------------------------------------------
+
+
+def test_a_newer_space_replaces_the_old_one(parts):
+    state = {"stamp": 1, "parts": parts}
+    session = Session(*parts, load=lambda: state["parts"], stamp=lambda: state["stamp"])
+    client = TestClient(build_app(session), base_url="http://127.0.0.1")
+    before = client.get("/api/sounds/100/reconstruction.wav").content
+    newer = build()
+    newer[1].version = "two"
+    newer[1].labels["pitch"] = [72] * 90
+    state["parts"] = newer
+    assert client.get("/api/run").json()["version"] == "one"  # nothing was written yet
+    state["stamp"] = 2
+    assert client.get("/api/run").json()["version"] == "two"
+    after = client.get("/api/sounds/100/reconstruction.wav").content
+    assert after != before and frequency(after) == pytest.approx(hertz(72), abs=1)
+
+
+def test_a_half_written_space_leaves_the_old_one(parts):
+    state = {"stamp": 1}
+    session = Session(*parts, load=lambda: refuse(), stamp=lambda: state["stamp"])
+    state["stamp"] = 2
+    assert session.describe()["version"] == "one"
+
+
+def test_before_the_first_space_the_page_already_answers(parts):
+    client = TestClient(build_app(Session(parts[0], None, None)), base_url="http://127.0.0.1")
+    assert client.get("/api/run").json()["sounds"] == 0
+    assert client.get("/api/map").json()["rows"] == []
+    assert client.get("/api/sounds/100/reconstruction.wav").status_code == 404
+    assert point(client).status_code == 404
+
+
+# ---- what it refuses ----------------------------------------------------------------------------
+
+PATHS = [
+    "..", "../../etc/passwd", "%2e%2e%2fsecret", "%252e%252e", "..%5c..%5c", "/etc/passwd", "~", "-1",
+    "1.5", "1e3", "9" * 5000, "%00", "%0d%0aset-cookie:a", "file:///etc/passwd", "C:/", "١", "abc",
+    "app.js/..", "%c0%ae%c0%ae",
+]  # fmt: skip
+
+
+def raw_get(app, target: str) -> tuple[int, dict[bytes, bytes], bytes]:
+    """GET without a client that tidies the path first, as an attacker would."""
+    sent: list[dict] = []
+
+    async def receive() -> dict:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "GET", "scheme": "http",
+        "path": unquote(target, errors="surrogateescape"), "raw_path": target.encode(),
+        "query_string": b"", "root_path": "", "headers": [(b"host", b"127.0.0.1")],
+        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8765),
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+    body = b"".join(message.get("body", b"") for message in sent)
+    return sent[0]["status"], dict(sent[0]["headers"]), body
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_path_reaches_a_file(parts, path):
+    app = build_app(Session(*parts))
+    for route in (f"/static/{path}", f"/api/sounds/{path}/original.wav", f"/{path}"):
+        status, headers, body = raw_get(app, route)
+        assert status == 404, route
+        assert b"set-cookie" not in headers and b"location" not in headers
+        assert len(body) < 100 and b"error" in body
+
+
+def test_a_missing_sound_is_404_and_a_lost_file_names_no_path(client, parts):
+    assert client.get("/api/sounds/5/original.wav").status_code == 404
+    assert client.post("/api/morph", json={"a": 100, "b": 5}).status_code == 404
+    parts[0].corpus.gone = True
+    answer = client.get("/api/sounds/100/original.wav")
+    assert answer.status_code == 404 and "private" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "0.0.0.0", "127.0.0.1@evil.example",
+             "169.254.169.254", "", "localhost:80:80", "[::1", "127.0.0.1:8765/x", "LOCALHOST.evil"],
+)  # fmt: skip
+def test_other_hosts_are_refused(client, host):
+    answer = client.get("/api/run", headers={"host": host})
+    assert answer.status_code == 403 and "stand-in" not in answer.text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:9", "LocalHost:8765", "[::1]:8765"])
+def test_our_own_hosts_are_answered(client, host):
+    assert client.get("/api/run", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://127.0.0.1:9999"}, 403),
+        ({"origin": "https://127.0.0.1:8765"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"content-type": "text/plain"}, 415),
+        ({"content-type": "application/x-www-form-urlencoded"}, 415),
+        ({"content-type": ""}, 415),
+        ({"content-encoding": "gzip"}, 415),
+        ({"content-length": "99999999999"}, 413),
+        ({"origin": "http://127.0.0.1:8765", "sec-fetch-site": "same-origin"}, 200),
+    ],
+)
+def test_only_our_own_page_may_post(client, headers, status):
+    body = json.dumps({"map": "pca", "x": 0, "y": 0})
+    sent = {"content-type": "application/json", **headers}
+    answer = client.post("/api/point", content=body, headers=sent)
+    assert answer.status_code == status
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_other_methods_and_reading_what_is_posted_are_refused(client):
+    for method in ("PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"):
+        assert client.request(method, "/api/run").status_code == 405
+    assert client.get("/api/point").status_code == 405
+    assert client.post("/api/run", json={}).status_code == 405
+
+
+WRONG = [
+    ("x", "NaN"), ("x", "Infinity"), ("y", "1e999"), ("y", "1e30"), ("x", '"0"'), ("x", "true"),
+    ("x", "null"), ("x", "[1]"), ("y", "1" + "0" * 400), ("pitch", "60.5"), ("pitch", "128"),
+    ("pitch", "-1"), ("pitch", '"60"'), ("pitch", "true"), ("map", "7"), ("map", '"' + "a" * 99 + '"'),
+    ("extra", "1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "text"), WRONG)
+def test_impossible_values_are_named(client, field, text):
+    fields = {"map": '"pca"', "x": "0", "y": "0", field: text}
+    body = "{" + ", ".join(f'"{name}": {value}' for name, value in fields.items()) + "}"
+    headers = {"content-type": "application/json"}
+    answer = client.post("/api/point", content=body, headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["field"] == ("body" if text in ("NaN", "Infinity") else field)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff\xfe", b"[" * 9000, b"null", b"[]", b'"x"', b"{}", b'{"x": ' + b"9" * 6000,
+             b'{"map":"pca","x":' + b"9" * 5000 + b',"y":0}', b'{"map":"p\\u0000","y":0,"x":"\\ud800"}'],
+)  # fmt: skip
+def test_what_is_not_a_question_is_422(client, body):
+    headers = {"content-type": "application/json"}
+    assert client.post("/api/point", content=body, headers=headers).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "change", [{"steps": 1}, {"steps": 33}, {"steps": 10**30}, {"steps": 2.5}, {"at": 1.01},
+               {"at": -0.1}, {"kind": "zigzag"}, {"a": -1}, {"a": 1.0}, {"b": True}, {"b": None}],
+)  # fmt: skip
+def test_impossible_morphs_are_named(client, change):
+    answer = client.post("/api/morph", json={"a": 100, "b": 101, **change})
+    assert answer.status_code == 422 and answer.json()["field"] in change
+
+
+def test_an_unknown_map_and_a_wrong_pitch_are_refused(client):
+    assert point(client, map="tsne").status_code == 404
+    for pitch in ("128", "-1", "x", "1e2", "60.0", ""):
+        answer = client.get(f"/api/sounds/100/reconstruction.wav?pitch={pitch}")
+        assert answer.status_code == 422 and answer.json()["field"] == "pitch"
+
+
+def test_a_body_is_limited(client):
+    answer = client.post("/api/point", json={"map": "pca", "x": 0, "y": 0, "z": "a" * 20000})
+    assert answer.status_code == 413
+
+    def endless():
+        for _ in range(100):
+            yield b" " * 1024
+
+    headers = {"content-type": "application/json"}
+    assert client.post("/api/point", content=endless(), headers=headers).status_code == 413
+
+
+def test_a_broken_model_is_a_sentence_not_noise(client, parts):
+    parts[2].broken = True
+    answer = point(client)
+    assert answer.status_code == 409 and "not numbers" in answer.json()["error"]
+
+
+def test_every_answer_is_guarded(client):
+    for path in ("/", "/static/app.js", "/api/run", "/nothing", "/api/sounds/100/original.wav"):
+        headers = client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        policy = headers["content-security-policy"]
+        assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+    assert "content-security-policy" in client.get("/", headers={"host": "evil.example"}).headers
+
+
+def test_the_page_needs_nothing_from_elsewhere(client):
+    """Offline, no inline scripts, and every file that the page names is there."""
+    page = client.get("/").text
+    assert "charset=utf-8" in client.get("/").headers["content-type"]
+    for name in server_module.FILES:
+        text = client.get(f"/static/{name}").text
+        assert "//cdn" not in text and "innerHTML" not in text and "eval(" not in text
+        links = [word for word in text.replace('"', " ").split() if word.startswith("http")]
+        assert all("www.w3.org" in link for link in links)
+    assert "<style" not in page and "style=" not in page and " on" + "click=" not in page
+    for part in page.split('"'):
+        if part.startswith("/static/"):
+            assert client.get(part).status_code == 200
+
+
+# ---- busy, ports --------------------------------------------------------------------------------
+
+
+def test_a_full_queue_says_come_back(parts, monkeypatch):
+    monkeypatch.setattr(server_module, "QUEUE", 1)
+    entered, release = threading.Event(), threading.Event()
+    decode = parts[2].decode
+
+    def slow(*arguments, **settings):
+        entered.set()
+        release.wait(10)
+        return decode(*arguments, **settings)
+
+    parts[2].decode = slow
+    statuses: list[int] = []
+    with TestClient(build_app(Session(*parts)), base_url="http://127.0.0.1") as client:
+        first = threading.Thread(target=lambda: statuses.append(point(client).status_code))
+        first.start()
+        assert entered.wait(10)
+        busy = point(client, x=2.0)
+        assert busy.status_code == 503 and busy.headers["retry-after"] == "1"
+        assert client.get("/api/run").status_code == 200  # the page itself goes on
+        release.set()
+        first.join(10)
+        assert statuses == [200]
+        assert point(client, x=2.0).status_code == 200
+
+
+def test_a_port_in_use_is_said_and_without_a_port_the_next_free_one_is_taken(monkeypatch):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        with pytest.raises(RunError, match=f"Port {taken} is in use.*--port"):
+            bind(taken)
+        monkeypatch.setattr(server_module, "PORT", taken)
+        with bind(None) as found:
+            assert taken < found.getsockname()[1] < taken + server_module.PORTS_TRIED
+            assert found.getsockname()[0] == "127.0.0.1"
+    for wrong in (-1, 65536):
+        with pytest.raises(RunError, match="--port"):
+            bind(wrong)
