@@ -74,7 +74,8 @@ class Row:
 
 class Corpus:
     def __init__(self, rows: list[Row], pitches: list[int], feature: LogMel) -> None:
-        self.rows, self.pitches, self.feature = rows, dict(zip(rows_of(rows), pitches)), feature
+        self.rows, self.feature = rows, feature
+        self.pitches = {row.row: pitch for row, pitch in zip(rows, pitches, strict=True)}
         self.gone = False
 
     def audio(self, row: int, sample_rate: int | None = None) -> Audio:
@@ -82,10 +83,6 @@ class Corpus:
             raise FileNotFoundError("/somewhere/private/sound.wav")
         samples = tone(self.pitches[row], 0.5, -6.0, self.feature)
         return Audio(np.stack([samples, samples]), self.feature.sample_rate)
-
-
-def rows_of(rows: list[Row]) -> list[int]:
-    return [row.row for row in rows]
 
 
 @dataclass
@@ -115,20 +112,18 @@ class Run:
 
 
 def build(pitched: bool = True, size: int = SIZE) -> tuple[Run, Space, Synth]:
-    """A run of `size` sounds; row ids start at 100, so that an index is never mistaken for an id."""
+    """A run of `size` sounds; row ids start at 100: an index is never mistaken for an id."""
     rng = np.random.default_rng(5)
     feature = LogMel(mels=40, frames=64)
     family = np.arange(size) % 3
     points = CENTRES[family] + rng.normal(0, 0.8, (size, 2))
     pitches = [int(p) for p in 48 + (np.arange(size) * 7) % 36]
-    rows = [
-        Row(100 + i, f"{FAMILIES[family[i]]}/{FAMILIES[family[i]]}_{i:03d}.wav")
-        for i in range(size)
-    ]
-    rows[7].file = f"flute/{NASTY}.wav".replace("/>", ">")
+    names = [FAMILIES[f] for f in family]
+    rows = [Row(100 + i, f"{name}/{name}_{i:03d}.wav") for i, name in enumerate(names)]
+    rows[7].file = f"flute/{NASTY}.wav"
     mean = np.column_stack([points, rng.uniform(-1, 1, size)]).astype(np.float32)
     labels: dict[str, list] = {
-        "family": [FAMILIES[f] for f in family],
+        "family": names,
         "pitch": list(pitches),
         "velocity": [25 + 25 * (i % 4) for i in range(size)],
         "comment": [NASTY if i == 7 else "" for i in range(size)],

@@ -136,7 +136,8 @@ def test_far_from_all_sounds_is_said(client):
 def test_a_morph_goes_from_one_sound_to_the_other(client, parts):
     pitches = parts[1].labels["pitch"]
     answer = client.post("/api/morph", json={"a": 100, "b": 101, "steps": 5}).json()["steps"]
-    assert [s["at"] for s in answer] == [0, 0.25, 0.5, 0.75, 1]
+    places = [0, 0.25, 0.5, 0.75, 1]
+    assert [s["at"] for s in answer] == places
     assert [s["pitch"] for s in answer] == [
         round(pitches[0] + t * 7) for t in (0, 0.25, 0.5, 0.75, 1)
     ]
@@ -218,7 +219,8 @@ def test_before_the_first_space_the_page_already_answers(parts):
 # ---- what it refuses ----------------------------------------------------------------------------
 
 PATHS = [
-    "..", "../../etc/passwd", "%2e%2e%2fsecret", "%252e%252e", "..%5c..%5c", "/etc/passwd", "~", "-1",
+    "..", "../../etc/passwd", "%2e%2e%2fsecret", "%252e%252e", "..%5c..%5c", "/etc/passwd", "~",
+    "-1",
     "1.5", "1e3", "9" * 5000, "%00", "%0d%0aset-cookie:a", "file:///etc/passwd", "C:/", "١", "abc",
     "app.js/..", "%c0%ae%c0%ae",
 ]  # fmt: skip
@@ -265,7 +267,8 @@ def test_a_missing_sound_is_404_and_a_lost_file_names_no_path(client, parts):
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1.evil.example", "0.0.0.0", "127.0.0.1@evil.example",
-             "169.254.169.254", "", "localhost:80:80", "[::1", "127.0.0.1:8765/x", "LOCALHOST.evil"],
+             "169.254.169.254", "", "localhost:80:80", "[::1", "127.0.0.1:8765/x",
+             "LOCALHOST.evil"],
 )  # fmt: skip
 def test_other_hosts_are_refused(client, host):
     answer = client.get("/api/run", headers={"host": host})
@@ -312,7 +315,8 @@ def test_other_methods_and_reading_what_is_posted_are_refused(client):
 WRONG = [
     ("x", "NaN"), ("x", "Infinity"), ("y", "1e999"), ("y", "1e30"), ("x", '"0"'), ("x", "true"),
     ("x", "null"), ("x", "[1]"), ("y", "1" + "0" * 400), ("pitch", "60.5"), ("pitch", "128"),
-    ("pitch", "-1"), ("pitch", '"60"'), ("pitch", "true"), ("map", "7"), ("map", '"' + "a" * 99 + '"'),
+    ("pitch", "-1"), ("pitch", '"60"'), ("pitch", "true"), ("map", "7"),
+    ("map", '"' + "a" * 99 + '"'),
     ("extra", "1"),
 ]  # fmt: skip
 
@@ -328,8 +332,10 @@ def test_impossible_values_are_named(client, field, text):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"\xff\xfe", b"[" * 9000, b"null", b"[]", b'"x"', b"{}", b'{"x": ' + b"9" * 6000,
-             b'{"map":"pca","x":' + b"9" * 5000 + b',"y":0}', b'{"map":"p\\u0000","y":0,"x":"\\ud800"}'],
+    "body", [b"", b"{", b"\xff\xfe", b"[" * 9000, b"null", b"[]", b'"x"', b"{}",
+             b'{"x": ' + b"9" * 6000,
+             b'{"map":"pca","x":' + b"9" * 5000 + b',"y":0}',
+             b'{"map":"p\\u0000","y":0,"x":"\\ud800"}'],
 )  # fmt: skip
 def test_what_is_not_a_question_is_422(client, body):
     headers = {"content-type": "application/json"}

@@ -390,7 +390,7 @@ def serve(
     """Serve a run folder (or an open session) on 127.0.0.1 until interrupted.
 
     port: None takes 8765 or the next free one; 0 any free one. browser: open the page. ready:
-    called with the page's address once it answers. RunError when the run or the port cannot be used.
+    called with the page's address once it answers. RunError when run or port cannot be used.
     """
     session = run if isinstance(run, Session) else Session.open(Path(run))
     listener = bind(port)

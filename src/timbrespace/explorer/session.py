@@ -133,7 +133,7 @@ class Session:
         return cls(*load(), load=load, stamp=stamp)
 
     def refresh(self) -> None:
-        """Move on to a newer space if one was written; a half-written one waits for the next call."""
+        """Move on to a newer space; a half-written one waits for the next call."""
         if self._load is None or self._stamp is None:
             return
         with self._guard:
