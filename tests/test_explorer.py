@@ -4,10 +4,13 @@ import asyncio
 import base64
 import io
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
+from queue import Queue
 from urllib.parse import unquote
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ from starlette.testclient import TestClient
 
 from timbrespace.errors import RunError
 from timbrespace.explorer import server as server_module
-from timbrespace.explorer.server import bind, build_app
+from timbrespace.explorer.server import bind, build_app, serve
 from timbrespace.explorer.session import Session
 
 PEAK = 10 ** (-1 / 20)
@@ -66,6 +69,25 @@ def test_the_run_is_described(client, parts):
     assert told["name"] == "stand-in" and told["sounds"] == 90 and told["pitched"]
     assert told["training"] == {"epoch": 3, "epochs": 12, "finished": False}
     assert told["maps"] == ["pca", "umap"] and told["pitches"] == [48, 83]
+
+
+def test_the_verdict_is_the_last_epoch_s_until_an_evaluation_is_newer(parts, tmp_path):
+    parts[0].path = tmp_path
+    session = Session(*parts)
+    told = session.describe()["quality"]
+    assert told["distortion_db"] == 5.4 and told["bits_per_sound"] == pytest.approx(41.8, abs=0.1)
+    assert "42 bits per sound" in told["verdict"] and "3 of 3 dimensions" in told["verdict"]
+    (tmp_path / "evaluation").mkdir()
+    metrics = {
+        "distortion": {"rmse_db": 18.8},
+        "rate": {"nats_per_sound": 0.12, "active_units": 1, "dimensions": 32},
+    }
+    (tmp_path / "evaluation" / "metrics.json").write_text(json.dumps(metrics))
+    told = session.describe()["quality"]
+    assert told["distortion_db"] == 18.8 and "collapsed" in told["verdict"]
+    (tmp_path / "status.json").write_text("{}")  # a later epoch
+    os.utime(tmp_path / "evaluation" / "metrics.json", (1, 1))
+    assert session.describe()["quality"]["distortion_db"] == 5.4
 
 
 def test_the_map_keeps_rows_names_and_labels_together(client, parts):
@@ -443,3 +465,16 @@ def test_a_port_in_use_is_said_and_without_a_port_the_next_free_one_is_taken(mon
     for wrong in (-1, 65536):
         with pytest.raises(RunError, match="--port"):
             bind(wrong)
+
+
+def test_it_serves_until_stopped(parts):
+    stop, address = threading.Event(), Queue()
+    settings = {"port": 0, "browser": False, "ready": address.put, "stop": stop}
+    thread = threading.Thread(target=serve, args=(Session(*parts),), kwargs=settings)
+    thread.start()
+    url = address.get(timeout=10)
+    with urlopen(url + "api/run", timeout=10) as answer:
+        assert json.load(answer)["name"] == "stand-in"
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()

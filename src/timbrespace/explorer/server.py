@@ -19,7 +19,7 @@ import webbrowser
 from collections.abc import Awaitable, Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import anyio.to_thread
 import uvicorn
@@ -34,6 +34,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.explorer.session import Clip, NotHere, Session
+
+if TYPE_CHECKING:
+    from timbrespace.runs import Run
 
 PORT = 8765
 PORTS_TRIED = 20
@@ -381,18 +384,22 @@ def bind(port: int | None) -> socket.socket:
 
 
 def serve(
-    run: Path | Session,
+    run: Run | Session | str | Path,
     *,
     port: int | None = None,
     browser: bool = True,
     ready: Callable[[str], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> None:
-    """Serve a run folder (or an open session) on 127.0.0.1 until interrupted.
+    """Serve a run (or an open session) on 127.0.0.1 until interrupted, or until `stop` is set.
 
     port: None takes 8765 or the next free one; 0 any free one. browser: open the page. ready:
     called with the page's address once it answers. RunError when run or port cannot be used.
     """
-    session = run if isinstance(run, Session) else Session.open(Path(run))
+    if isinstance(run, Session):
+        session = run
+    else:
+        session = Session.open(Path(run) if isinstance(run, str | Path) else run.path)
     listener = bind(port)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     config = uvicorn.Config(
@@ -407,11 +414,21 @@ def serve(
         if browser:
             webbrowser.open(address)
 
-    timer = threading.Timer(0.3, announce)  # the socket already listens: an early client only waits
-    timer.daemon = True
-    timer.start()
+    def watch() -> None:
+        # the socket listens already, but a page opened now would wait for the server
+        while not server.started and not ended.wait(0.02):
+            pass
+        if not ended.is_set():
+            announce()
+        while stop is not None and not ended.wait(0.1):
+            if stop.is_set():
+                server.should_exit = True
+                return
+
+    ended = threading.Event()
+    threading.Thread(target=watch, daemon=True).start()
     try:
         server.run(sockets=[listener])
     finally:
-        timer.cancel()
+        ended.set()
         listener.close()

@@ -7,6 +7,7 @@ page knows are the corpus' row ids.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
@@ -343,7 +344,7 @@ def _name(view: _View, row: int) -> str:
 def _pitched(synth: Synth | None) -> bool:
     if synth is None:
         return False
-    return "pitch" in synth.model.decoder.conditions.counts
+    return synth.pitched
 
 
 def _pitch(space: Space | None, index: int) -> int | None:
@@ -448,18 +449,55 @@ def _training(run: Run) -> dict[str, Any]:
 
 
 def _quality(run: Run) -> dict[str, Any]:
-    """The verdict in words, distortion in dB and rate in bits, from the newest epoch."""
+    """Verdict in words, distortion in dB, rate in bits: of the evaluation or the last epoch."""
+    from timbrespace.evaluation.verdict import verdict
+
+    metrics = _metrics(run)
     try:
-        history = run.history()
-    except (TimbrespaceError, OSError, ValueError):
-        history = []
-    last = history[-1] if history else {}
+        words = str(metrics.get("verdict") or verdict(metrics))
+    except (KeyError, TypeError, ValueError):
+        words = ""
+    nats = _number(_part(metrics, "rate").get("nats_per_sound"))
     return {
-        "verdict": str(last.get("verdict", "")),
-        "distortion_db": _number(last.get("distortion_db")),
-        "bits_per_sound": _number(last.get("bits_per_sound")),
-        "active_units": _number(last.get("active_units")),
+        "verdict": words,
+        "distortion_db": _number(_part(metrics, "distortion").get("rmse_db")),
+        "bits_per_sound": None if nats is None else round(nats / np.log(2), 3),
+        "active_units": _number(_part(metrics, "rate").get("active_units")),
     }
+
+
+def _metrics(run: Run) -> dict[str, Any]:
+    """evaluation/metrics.json while it is newer than the last epoch, else that epoch's figures."""
+    evaluated, trained = run.path / "evaluation" / "metrics.json", run.path / "status.json"
+    try:
+        if not trained.exists() or evaluated.stat().st_mtime_ns >= trained.stat().st_mtime_ns:
+            metrics = json.loads(evaluated.read_text(encoding="utf-8"))
+            if isinstance(metrics, dict):
+                return metrics
+    except (OSError, ValueError):
+        pass
+    try:
+        figures = _part(run.status(), "figures")
+    except (TimbrespaceError, OSError, ValueError):
+        figures = {}
+    if not figures:
+        return {}
+    return {
+        "distortion": {
+            "rmse_db": figures.get("valid_rmse_db"),
+            "rmse_db_at_mean": figures.get("valid_rmse_db_at_mean"),
+        },
+        "rate": {
+            "nats_per_sound": figures.get("valid_nats"),
+            "active_units": int(_number(figures.get("valid_active_units")) or 0),
+            "dimensions": run.recipe.model.bottleneck.latent,
+        },
+    }
+
+
+def _part(table: Any, name: str) -> dict[str, Any]:
+    part = table.get(name) if isinstance(table, dict) else None
+    return part if isinstance(part, dict) else {}
 
 
 def _number(value: Any) -> float | None:
