@@ -40,7 +40,7 @@ Activation = Literal["relu", "silu", "gelu"]
 
 
 class EncoderSection(Section):
-    kind: Literal["conv2d"] = "conv2d"
+    kind: Literal["conv2d", "frames"] = "conv2d"
     channels: Channels = (16, 32, 64)
     residual: Annotated[int, Field(ge=0, le=8)] = 0  # blocks per level
     hidden: Annotated[int, Field(ge=0, le=8192)] = 0  # width of the mixing layer; 0 = none

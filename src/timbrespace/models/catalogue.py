@@ -9,9 +9,10 @@ from timbrespace.models.bottlenecks import Gaussian
 from timbrespace.models.conditions import PITCHES, Conditions
 from timbrespace.models.decoders import Conv2dDecoder
 from timbrespace.models.encoders import Conv2dEncoder
+from timbrespace.models.framewise import FrameDecoder, FrameEncoder
 
-ENCODERS: dict[str, type[nn.Module]] = {"conv2d": Conv2dEncoder}
-DECODERS: dict[str, type[nn.Module]] = {"conv2d": Conv2dDecoder}
+ENCODERS: dict[str, type[nn.Module]] = {"conv2d": Conv2dEncoder, "frames": FrameEncoder}
+DECODERS: dict[str, type[nn.Module]] = {"conv2d": Conv2dDecoder, "frames": FrameDecoder}
 BOTTLENECKS: dict[str, type[nn.Module]] = {"gaussian": Gaussian}
 CONDITIONS: dict[str, int] = {"pitch": PITCHES}
 

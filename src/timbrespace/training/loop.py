@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
-from timbrespace.data.atomic import write_text
+from timbrespace.data.atomic import write_bytes, write_text
 from timbrespace.errors import RunError
 from timbrespace.recipe import Recipe, build
 from timbrespace.runs import Run
@@ -161,16 +161,8 @@ def _history_line(
 
 
 def _save_weights(state: State, path: Path) -> None:
-    fresh = path.with_name(f"{path.name}.tmp.{os.getpid()}")
-    fresh.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        save_file({k: v.detach().cpu().contiguous() for k, v in state.weights().items()}, fresh)
-        with open(fresh, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, save({k: v.detach().cpu().contiguous() for k, v in state.weights().items()}))
 
 
 def _write_status(
