@@ -1,0 +1,374 @@
+"""The explorer's page in a real headless browser, with real clicks, drags and keys."""
+
+import io
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from queue import Queue
+
+import numpy as np
+import pytest
+import soundfile
+from explorer_stand_in import NASTY, build
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from timbrespace.explorer.server import serve
+from timbrespace.explorer.session import Session
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--autoplay-policy=no-user-gesture-required",
+]
+SOUNDS = "document.getElementById('level').value > 0.005"
+BLUE = """() => {
+    const map = document.getElementById("map");
+    const data = map.getContext("2d").getImageData(0, 0, map.width, map.height).data;
+    let count = 0;
+    for (let i = 0; i < data.length; i += 4) {
+        const [r, g, b] = data.subarray(i, i + 3);
+        if (b > 150 && r < 120 && g > 100 && b > g + 20) count++;
+    }
+    return count;
+}"""
+
+
+class Place:
+    """The stand-in served on a free port, and its newest space."""
+
+    def __init__(self) -> None:
+        self.parts, self.stamp = build(), 1
+        session = Session(*self.parts, load=lambda: self.parts, stamp=lambda: self.stamp)
+        self.stop, address = threading.Event(), Queue()
+        settings = {"port": 0, "browser": False, "ready": address.put, "stop": self.stop}
+        self.thread = threading.Thread(target=serve, args=(session,), kwargs=settings)
+        self.thread.start()
+        self.url = address.get(timeout=20)
+
+    def close(self) -> None:
+        self.stop.set()
+        self.thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_playwright() as play:
+        # without a system Chromium, the one that playwright installs
+        found = play.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    served = Place()
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def page(browser: Browser, place: Place) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    tab = context.new_page()
+    complaints: list[str] = []
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    tab.on(
+        "request",
+        lambda r: None if r.url.startswith((place.url, "blob:")) else complaints.append(r.url),
+    )
+    tab.goto(place.url)
+    expect(tab.locator("#said")).to_contain_text("90 sounds on the map")
+    yield tab
+    context.close()
+    assert complaints == []
+
+
+def pixel(page: Page, place: Place, xy: np.ndarray, name: str = "umap") -> tuple[float, float]:
+    """Where on the screen a place of the map is while the whole map is shown."""
+    points = place.parts[1].maps[name]
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    low, high = points.min(0), points.max(0)
+    scale = min((box["width"] - 56) / (high - low)[0], (box["height"] - 64) / (high - low)[1])
+    dx, dy = (np.asarray(xy) - (low + high) / 2) * scale
+    return box["x"] + box["width"] / 2 + float(dx), box["y"] + box["height"] / 2 - float(dy)
+
+
+def alone(place: Place, name: str = "umap") -> int:
+    """The index of the sound that stands furthest from all others: a click on it is clear."""
+    points = place.parts[1].maps[name]
+    distances = np.linalg.norm(points[:, None] - points, axis=2) + np.eye(len(points)) * 1e9
+    return int(distances.min(1).argmax())
+
+
+def blue(page: Page) -> int:
+    """Pixels of the map in the colour of the first family."""
+    return page.evaluate(BLUE)
+
+
+def until(page: Page, condition: str) -> None:
+    """Wait for a condition; playwright's own way needs eval, which the page forbids."""
+    end = time.monotonic() + 8
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, condition
+        page.wait_for_timeout(20)
+
+
+def test_the_page_shows_the_run_and_is_silent(page):
+    expect(page.locator("#run-name")).to_have_text("stand-in")
+    expect(page.locator("#figure-db")).to_have_text("5.4 dB")
+    expect(page.locator("#figure-bits")).to_have_text("42 bits")
+    expect(page.locator("#verdict")).to_contain_text("3 of 3 dimensions")
+    expect(page.locator("#training-text")).to_contain_text("epoch 3 of 12")
+    expect(page.locator("#map-switch button")).to_have_count(2)
+    assert page.evaluate("document.getElementById('level').value") == 0
+    assert blue(page) > 300
+
+
+def test_a_click_on_a_sound_plays_it_and_shows_both_pictures(page, place):
+    index = alone(place)
+    x, y = pixel(page, place, place.parts[1].maps["umap"][index])
+    page.mouse.move(x, y)
+    name = page.locator("#tip strong").inner_text()
+    with page.expect_response("**/original.wav") as answer:
+        page.mouse.click(x, y)
+    assert f"/sounds/{100 + index}/" in answer.value.url
+    until(page, SOUNDS)
+    assert page.evaluate("document.getElementById('level').value") < 0.85
+    expect(page.locator("#card-name")).to_have_text(name)
+    for picture in ("picture-original", "picture-model"):
+        until(page, f"document.getElementById('{picture}').width === 64")
+        lit = page.evaluate(
+            f"Math.max(...document.getElementById('{picture}').getContext('2d')"
+            ".getImageData(0, 0, 64, 40).data.filter((_, i) => i % 4 === 0))"
+        )
+        assert lit > 200
+    page.click("#play-model")
+    expect(page.locator("#said")).to_contain_text("what the model keeps of " + name)
+
+
+def test_a_click_between_plays_what_the_model_makes_and_far_is_said(page, place):
+    spot = np.array([5.0, 2.0])
+    with page.expect_response("**/api/point") as answer:
+        page.mouse.click(*pixel(page, place, spot))
+    asked = json.loads(answer.value.request.post_data)
+    assert asked["map"] == "umap" and asked["pitch"] is None
+    assert np.allclose([asked["x"], asked["y"]], spot, atol=0.1)
+    until(page, SOUNDS)
+    expect(page.locator("#card-kind")).to_have_text("Made by the model")
+    expect(page.locator("#far")).to_contain_text("Far from all sounds")
+    expect(page.locator("#said")).to_contain_text("Far from all sounds")
+    nearest = page.locator("#near-list button")
+    expect(nearest).to_have_count(5)
+    page.keyboard.down("Alt")  # on a sound, the model's version of the spot; and it is not far
+    page.mouse.click(*pixel(page, place, place.parts[1].maps["umap"][alone(place)]))
+    page.keyboard.up("Alt")
+    expect(page.locator("#card-kind")).to_have_text("Made by the model")
+    expect(page.locator("#far")).to_be_hidden()
+
+
+def test_a_drag_from_sound_to_sound_morphs(page, place):
+    points = place.parts[1].maps["umap"]
+    first, last = int(points[:, 0].argmin()), int(points[:, 0].argmax())
+    page.mouse.move(*pixel(page, place, points[first]))
+    page.mouse.down()
+    page.mouse.move(*pixel(page, place, points.mean(0)), steps=3)
+    page.mouse.move(*pixel(page, place, points[last]), steps=3)
+    with page.expect_response("**/api/morph") as answer:
+        page.mouse.up()
+    asked = json.loads(answer.value.request.post_data)
+    assert (asked["a"], asked["b"], asked["steps"]) == (100 + first, 100 + last, 8)
+    assert len(answer.value.json()["steps"]) == 8
+    until(page, SOUNDS)
+    until(page, "Number(document.getElementById('morph-at').value) >= 14")  # it moves on
+    with page.expect_response("**/api/morph") as answer:
+        page.locator("#morph-at").focus()
+        page.keyboard.press("End")
+    assert json.loads(answer.value.request.post_data)["at"] == 1
+    expect(page.locator("#card-kind")).to_have_text("Morph, 100 % of the way")
+
+
+def test_everything_works_with_the_keyboard_alone(page):
+    page.keyboard.press("/")
+    page.keyboard.type("organ 25")  # family and velocity
+    expect(page.locator("#list-count")).to_contain_text("of 90")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_contain_text("Playing the original of organ")
+    first = page.locator("#card-name").inner_text()
+    page.keyboard.press("r")
+    expect(page.locator("#said")).to_contain_text("what the model keeps")
+    page.keyboard.press("a")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#card-name")).not_to_have_text(first)
+    page.keyboard.press("b")
+    with page.expect_response("**/api/morph") as answer:
+        page.keyboard.press("m")
+    assert answer.value.ok
+    expect(page.locator("#said")).to_contain_text(f"Playing the morph from {first}")
+    page.keyboard.press("Escape")
+    expect(page.locator("#said")).to_have_text("Silence.")
+    page.keyboard.press("g")
+    page.keyboard.press("n")  # the cross jumps to a sound and tells which
+    expect(page.locator("#said")).to_contain_text("family")
+    page.keyboard.press("Enter")
+    expect(page.locator("#card-kind")).to_have_text("Sound")
+    for _ in range(3):
+        page.keyboard.press("Shift+ArrowRight")
+    with page.expect_response("**/api/point") as answer:
+        page.keyboard.press("Shift+ArrowDown")
+        page.keyboard.press("Enter")
+    assert answer.value.ok
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#help")).to_be_hidden()
+
+
+def test_tab_reaches_every_control(page):
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id"))
+    wanted = {"map", "list", "search", "colour-by", "zoom-in", "piano", "pitch-own", "morph-kind",
+              "morph-steps", "volume", "help-open"}  # fmt: skip
+    assert wanted <= reached
+
+
+def test_the_pitch_can_be_chosen(page, place):
+    index = alone(place)
+    page.mouse.click(*pixel(page, place, place.parts[1].maps["umap"][index]))
+    expect(page.locator("#pitch-own")).to_be_checked()
+    own = place.parts[1].labels["pitch"][index]
+    expect(page.locator("#pitch-number")).to_have_value(str(own))
+    with page.expect_response(f"**/reconstruction.wav?pitch={own + 1}"):
+        page.keyboard.press("]")
+    expect(page.locator("#pitch-own")).not_to_be_checked()
+    with page.expect_response("**/reconstruction.wav?pitch=*") as answer:
+        page.locator("#piano").click(position={"x": 5, "y": 25})
+    low = int(answer.value.url.partition("pitch=")[2])
+    assert low == 36  # the C at the left end, below the lowest pitch of the sounds
+    expect(page.locator("#pitch-name")).to_have_text("C2")
+    with page.expect_response("**/reconstruction.wav"):
+        page.keyboard.press("p")
+    expect(page.locator("#pitch-own")).to_be_checked()
+
+
+def test_what_was_heard_is_downloaded_as_wav(page, place):
+    page.mouse.click(*pixel(page, place, place.parts[1].maps["umap"][alone(place)]))
+    expect(page.locator("#download")).to_be_enabled()
+    with page.expect_download() as got:
+        page.keyboard.press("d")
+    assert got.value.suggested_filename.endswith("_original.wav")
+    samples, sample_rate = soundfile.read(io.BytesIO(got.value.path().read_bytes()))
+    assert sample_rate == 16000 and len(samples) == 64 * 256 and np.abs(samples).max() > 0.3
+
+
+def test_a_whole_morph_is_one_wav(page):
+    page.locator("#morph-steps").fill("3")
+    page.locator("#list").focus()
+    for key in ("ArrowDown", "Enter", "a", "ArrowDown", "Enter", "b", "m"):
+        page.keyboard.press(key)
+        if key == "Enter":
+            expect(page.locator("#play-original")).to_be_enabled()
+    expect(page.locator("#morph-download")).to_be_enabled()
+    with page.expect_download() as got:
+        page.click("#morph-download")
+    samples, _ = soundfile.read(io.BytesIO(got.value.path().read_bytes()))
+    assert len(samples) == 3 * 64 * 256
+
+
+def test_colours_and_legend(page):
+    expect(page.locator("#legend button")).to_have_count(3)
+    before = blue(page)
+    page.locator("#legend button", has_text="bass").click()
+    expect(page.locator("#list-count")).to_have_text("60 of 90")
+    page.wait_for_timeout(60)
+    assert before > 300 and blue(page) < before / 10
+    page.select_option("#colour-by", "pitch")
+    expect(page.locator("#legend .scale")).to_contain_text("C3 (48)")
+    expect(page.locator("#list-count")).to_have_text("90")  # the filter belongs to the family
+    page.select_option("#colour-by", "split")
+    expect(page.locator("#legend button")).to_have_count(2)
+
+
+def test_zoom_and_pan(page, place):
+    def where(x: float, y: float) -> np.ndarray:
+        with page.expect_response("**/api/point") as answer:
+            page.keyboard.down("Alt")
+            page.mouse.click(x, y)
+            page.keyboard.up("Alt")
+        asked = json.loads(answer.value.request.post_data)
+        return np.array([asked["x"], asked["y"]])
+
+    x, y = pixel(page, place, np.array([4.0, 0.0]))
+    held, beside = where(x, y), where(x + 100, y)
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -600)
+    page.wait_for_timeout(60)
+    assert np.allclose(where(x, y), held, atol=0.05)  # the place under the pointer stays
+    closer = where(x + 100, y)
+    assert (closer - held)[0] < 0.6 * (beside - held)[0]
+    page.keyboard.down("Shift")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 100, y, steps=2)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    assert np.allclose(where(x + 100, y), held, atol=0.05)
+    page.click("#zoom-reset")
+    assert np.allclose(where(x, y), held, atol=0.05)
+    page.get_by_role("radio", name="PCA").click()
+    expect(page.get_by_role("radio", name="PCA")).to_be_checked()
+    a, b = pixel(page, place, np.array([0.0, 3.0]), "pca")
+    assert np.allclose(where(a, b), [0.0, 3.0], atol=0.05)
+
+
+def test_names_with_html_stay_text(page, place):
+    page.locator("#search").fill("onerror")
+    expect(page.locator("#list-count")).to_have_text("1 of 90")
+    page.keyboard.press("Enter")
+    expect(page.locator("#card-name")).to_have_text(NASTY)
+    page.mouse.move(*pixel(page, place, place.parts[1].maps["umap"][7]))
+    page.select_option("#colour-by", "comment")
+    page.keyboard.press("a")
+    assert page.locator("[onerror]").count() == 0 and page.title() == "stand-in · timbrespace"
+
+
+def test_the_map_follows_the_training_behind_it(page, place):
+    page.mouse.click(*pixel(page, place, place.parts[1].maps["umap"][alone(place)]))
+    name = page.locator("#card-name").inner_text()
+    newer = build()
+    newer[0].state = {**newer[0].state, "epoch": 7}
+    newer[1].maps = {"pca": newer[1].maps["pca"][:, ::-1].copy()}
+    newer[1].version = "two"
+    place.parts = newer
+    place.stamp += 1
+    expect(page.locator("#training-text")).to_contain_text("epoch 7 of 12", timeout=9000)
+    expect(page.locator("#said")).to_contain_text("newest state", timeout=9000)
+    expect(page.locator("#map-switch button")).to_have_count(1)
+    expect(page.locator("#card-name")).to_have_text(name)  # the selection stays
+
+
+@pytest.mark.parametrize("width", [380, 820, 1720])
+def test_it_fits_narrow_and_wide(browser, place, width):
+    context = browser.new_context(viewport={"width": width, "height": 800}, has_touch=width < 900)
+    tab = context.new_page()
+    tab.goto(place.url)
+    expect(tab.locator("#said")).to_contain_text("90 sounds")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    box = tab.locator("#map").bounding_box()
+    assert box is not None and box["width"] > 0.4 * width and box["height"] >= 300
+    if width < 900:
+        tab.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        expect(tab.locator("#card-kind")).not_to_have_text("Nothing selected yet")
+    context.close()
