@@ -1,0 +1,27 @@
+"""timbrespace: learn a timbre space from sounds; see it, hear it and play it.
+
+The verbs of the command line are functions here, looked up on first use so that importing the
+package loads no torch: `timbrespace.prepare`, `train`, `space`, `evaluate`, `morph`, ...
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("timbrespace")
+except PackageNotFoundError:  # used from a source tree that is not installed
+    __version__ = "0+unknown"
+
+VERBS = (
+    "instruments", "prepare", "recipes", "estimate", "train", "space", "evaluate", "compare",
+    "reconstruct", "encode", "decode", "morph", "generate", "search", "explore", "demo", "doctor",
+)  # fmt: skip
+
+__all__ = ["VERBS", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name in VERBS:
+        from timbrespace import verbs
+
+        return getattr(verbs, name)
+    raise AttributeError(f"module 'timbrespace' has no attribute {name!r}")

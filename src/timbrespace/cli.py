@@ -1,0 +1,484 @@
+"""The command line: one thin command per verb; progress and words on stderr, results on stdout."""
+
+import errno
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from timbrespace.errors import TimbrespaceError
+
+app = typer.Typer(
+    name="timbrespace",
+    help="Learn a timbre space from sounds; see it, hear it and play it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
+RunPath = Annotated[Path, typer.Argument(help="A run folder.")]
+Sounds = Annotated[list[Path], typer.Argument(help="Sound files.")]
+PitchOption = Annotated[
+    int | None, typer.Option(min=0, max=127, help="MIDI pitch, 60 = middle C; found when not given.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a setting: section.key=value. Repeatable.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="Processes; all cores when not given.")
+]
+
+
+class Bars:
+    """Progress on stderr: rich bars on a terminal, a plain line every few seconds elsewhere."""
+
+    FACTS = (
+        ("rmse_db", "{:.1f} dB"), ("bits", "{:.0f} bits/sound"),
+        ("active_units", "{:.0f} active units"), ("sounds_per_second", "{:.0f} sounds/s"),
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn,
+            TimeRemainingColumn,
+        )  # fmt: skip
+
+        self.console = Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("{task.description:>12}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[facts]}"), TimeElapsedColumn(), TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False), console=self.console,
+        )  # fmt: skip
+        self.tasks: dict[str, Any] = {}
+        self.active = float("nan")
+        self.plain = not self.console.is_terminal
+        self.last = 0.0
+
+    def __enter__(self) -> "Bars":
+        if not self.plain:
+            self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self.plain:
+            self.progress.stop()
+
+    def say(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False)
+
+    def __call__(self, stage: str, done: int, total: int, facts: dict[str, float]) -> None:
+        import time
+
+        if stage == "estimate":
+            self.say(_estimate_words(facts))
+            return
+        if stage == "validate":
+            self.active = facts["valid_active_units"]
+            self.say(
+                f"epoch {done}/{total}: {facts['valid_rmse_db']:.2f} dB RMSE at "
+                f"{facts['valid_bits']:.1f} bits per sound, {self.active:.0f} active units "
+                "(validation)"
+            )
+            return
+        facts = {**facts, "active_units": self.active} if self.active == self.active else facts
+        words = ", ".join(form.format(facts[key]) for key, form in self.FACTS if key in facts)
+        if self.plain:
+            now = time.monotonic()
+            if done == total or now - self.last > 10.0:
+                self.last = now
+                self.say(f"{stage}: {done}/{total} {words}".rstrip())
+            return
+        if stage not in self.tasks:
+            self.tasks[stage] = self.progress.add_task(stage, total=total, facts="")
+        self.progress.update(self.tasks[stage], completed=done, total=total, facts=words)
+
+
+def _estimate_words(facts: dict[str, float]) -> str:
+    return (
+        f"estimate: {facts['seconds'] / 60:.1f} minutes for {facts['steps']:.0f} steps "
+        f"({facts['sounds_per_second']:.0f} sounds/s), {facts['memory_mb']:.0f} MB beside the "
+        f"interpreter, {facts['parameters'] / 1e6:.1f} million parameters"
+    )
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, default=str, allow_nan=False))
+
+
+def _written(result: Any, as_json: bool) -> None:
+    if as_json:
+        _print_json({"files": [str(f) for f in result.files], "pitches": list(result.pitches)})
+        return
+    for file, pitch in zip(result.files, result.pitches, strict=True):
+        typer.echo(f"{file}" + ("" if pitch is None else f"  (pitch {pitch})"))
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Learn a timbre space from sounds; see it, hear it and play it."""
+    if version:
+        from timbrespace import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    out: Out = Path("demo"),
+    notes: Annotated[int | None, typer.Option(min=1, help="How many notes to render.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="How long to train.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    serve: Annotated[bool, typer.Option(help="Serve the explorer at the end.")] = True,
+    port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
+) -> None:
+    """The whole journey on the built-in instruments, to an open explorer.
+
+    Example: timbrespace demo --out demo
+    """
+    from timbrespace import verbs
+
+    with Bars() as bars:
+        run = verbs.demo(
+            out, notes=notes, epochs=epochs, browser=browser, serve=serve, port=port, progress=bars
+        )
+    typer.echo(str(run.path))
+
+
+@app.command()
+def instruments(
+    out: Out,
+    notes: Annotated[int | None, typer.Option(min=1, help="How many notes.")] = None,
+    soundfont: Annotated[Path | None, typer.Option(help="Any SF2 or SF3 instead.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    workers: Workers = None,
+) -> None:
+    """Render sampled instruments as a data set in the NSynth layout.
+
+    Example: timbrespace instruments --out notes --notes 2000
+    """
+    from timbrespace import verbs
+
+    with Bars() as bars:
+        verbs.instruments(
+            out, notes=notes, soundfont=soundfont, seed=seed, workers=workers, progress=bars
+        )
+    typer.echo(str(out))
+
+
+@app.command()
+def prepare(
+    source: Annotated[Path, typer.Argument(help="A folder of sounds.")],
+    out: Out,
+    layout: Annotated[str, typer.Option(help="auto, nsynth or folder.")] = "auto",
+    labels: Annotated[Path | None, typer.Option(help="CSV with a path column and labels.")] = None,
+    recipe: Annotated[str, typer.Option(help="Prepare this recipe's feature.")] = "instruments",
+    workers: Workers = None,
+) -> None:
+    """Read sounds, check them, and write a corpus with features. Resumable.
+
+    Example: timbrespace prepare my-sounds --out corpus
+    """
+    from timbrespace import verbs
+
+    with Bars() as bars:
+        corpus = verbs.prepare(
+            source, out, layout=layout, labels=labels, recipe=recipe, workers=workers, progress=bars
+        )
+        words = corpus.path / "health.md"
+        if words.is_file():
+            bars.say(words.read_text(encoding="utf-8"))
+    typer.echo(str(out))
+
+
+@app.command()
+def recipes(
+    show: Annotated[str | None, typer.Option(help="Print this recipe, whole.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the recipes with one line each.
+
+    Example: timbrespace recipes --show instruments
+    """
+    from timbrespace import verbs
+
+    found = verbs.recipes(show)
+    if as_json:
+        _print_json(found)
+    elif show is not None:
+        typer.echo(found[show], nl=False)
+    else:
+        width = max(map(len, found))
+        for name, about in found.items():
+            typer.echo(f"{name:{width}}  {about}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name or YAML file.")],
+    corpus: Annotated[Path, typer.Option(help="A corpus made by prepare.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The run folder.")] = None,
+    settings: Settings = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with this run.")] = False,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Only say what it takes.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard")] = False,
+    wandb: Annotated[bool, typer.Option("--wandb", help="WANDB_MODE=offline works.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a recipe on a corpus. Ctrl-C loses nothing: --resume goes on.
+
+    Example: timbrespace train instruments --corpus corpus --out run --set train.epochs=30
+    """
+    from timbrespace import verbs
+
+    wanted = tuple(settings or ())
+    if estimate:
+        facts = verbs.estimate(recipe, corpus, settings=wanted)
+        _print_json(facts) if as_json else typer.echo(_estimate_words(facts))
+        return
+    if out is None:
+        raise typer.BadParameter("--out is missing: where should the run go?")
+    with Bars() as bars:
+        if not resume:
+            bars.say(_estimate_words(verbs.estimate(recipe, corpus, settings=wanted)))
+        run = verbs.train(
+            recipe, corpus, out, settings=wanted, resume=resume, tensorboard=tensorboard,
+            wandb=wandb, progress=bars,
+        )  # fmt: skip
+    _print_json(run.status()) if as_json else typer.echo(str(run.path))
+
+
+@app.command()
+def space(
+    run: RunPath,
+    umap: Annotated[bool, typer.Option(help="Draw the UMAP too.")] = True,
+) -> None:
+    """Encode the whole corpus and draw its maps.
+
+    Example: timbrespace space run
+    """
+    from timbrespace import verbs
+
+    with Bars() as bars:
+        made = verbs.space(run, umap=umap, progress=bars)
+    typer.echo(f"{len(made.rows)} sounds, maps: {', '.join(made.maps)}")
+
+
+@app.command()
+def evaluate(
+    run: RunPath,
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "valid",
+    corpus: Annotated[Path | None, typer.Option(help="Another corpus than its own.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a run beside floors and ceilings; writes metrics.json and report.html.
+
+    Example: timbrespace evaluate run --json
+    """
+    from timbrespace import verbs
+
+    with Bars() as bars:
+        metrics = verbs.evaluate(run, split=split, corpus=corpus, progress=bars)
+    if as_json:
+        _print_json(metrics)
+        return
+    typer.echo(metrics["verdict"])
+    typer.echo(f"report: {run / 'evaluation' / 'report.html'}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders that were evaluated.")],
+    as_json: Json = False,
+) -> None:
+    """Runs side by side, with floors.
+
+    Example: timbrespace compare run-a run-b
+    """
+    from timbrespace import verbs
+
+    rows = verbs.compare(list(runs))
+    if as_json:
+        _print_json(rows)
+        return
+    typer.echo(f"{'run':30} {'dB RMSE':>8} {'at mean':>8} {'bits':>7} {'active':>7} {'mean sound':>11}"
+               f" {'PCA-32':>7}")  # fmt: skip
+    for row in rows:
+        rate, distortion, floors = row["rate"], row["distortion"], row["floors"]
+        typer.echo(
+            f"{row['run']:30.30} {distortion['rmse_db']:8.2f} {distortion['rmse_db_at_mean']:8.2f} "
+            f"{rate['bits_per_sound']:7.1f} {rate['active_units']:>3}/{rate['dimensions']:<3} "
+            f"{floors['mean_sound_rmse_db']:11.2f} {floors['pca_rmse_db'].get('32') or 0.0:7.2f}"
+        )
+
+
+@app.command()
+def reconstruct(
+    run: RunPath, files: Sounds, out: Out, pitch: PitchOption = None, as_json: Json = False
+) -> None:
+    """Sounds through the model and back, at their own length and level.
+
+    Example: timbrespace reconstruct run a.wav b.wav --out out
+    """
+    from timbrespace import verbs
+
+    with Bars() as bars:
+        result = verbs.reconstruct(run, list(files), out, pitch=pitch, progress=bars)
+    _written(result, as_json)
+
+
+@app.command()
+def encode(
+    run: RunPath,
+    files: Sounds,
+    out: Annotated[Path, typer.Option("--out", help="The .npz to write.")],
+    pitch: PitchOption = None,
+) -> None:
+    """The latents of sounds as an .npz.
+
+    Example: timbrespace encode run a.wav --out latents.npz
+    """
+    from timbrespace import verbs
+
+    typer.echo(str(verbs.encode(run, list(files), out, pitch=pitch)))
+
+
+@app.command()
+def decode(
+    run: RunPath,
+    latents: Annotated[Path, typer.Argument(help="An .npz made by encode.")],
+    out: Out,
+    pitch: PitchOption = None,
+    as_json: Json = False,
+) -> None:
+    """Sounds from latents.
+
+    Example: timbrespace decode run latents.npz --out out --pitch 67
+    """
+    from timbrespace import verbs
+
+    _written(verbs.decode(run, latents, out, pitch=pitch), as_json)
+
+
+@app.command()
+def morph(
+    run: RunPath,
+    files: Annotated[list[Path], typer.Argument(help="Two sounds, or four for a grid.")],
+    out: Out,
+    steps: Annotated[int, typer.Option(min=2, max=1000)] = 8,
+    path: Annotated[str, typer.Option(help="lerp or slerp.")] = "slerp",
+    pitch: PitchOption = None,
+    as_json: Json = False,
+) -> None:
+    """Sounds along the way from one sound to another.
+
+    Example: timbrespace morph run a.wav b.wav --steps 8 --pitch 60 --out morph
+    """
+    from timbrespace import verbs
+
+    _written(verbs.morph(run, list(files), out, steps=steps, path=path, pitch=pitch), as_json)
+
+
+@app.command()
+def generate(
+    run: RunPath,
+    out: Out,
+    n: Annotated[int, typer.Option("-n", min=1, max=10000, help="How many.")] = 8,
+    near: Annotated[Path | None, typer.Option(help="Around this sound.")] = None,
+    pitch: PitchOption = None,
+    spread: Annotated[float, typer.Option(min=0.0, max=10.0)] = 1.0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """New sounds of the space.
+
+    Example: timbrespace generate run -n 8 --pitch 60 --out new
+    """
+    from timbrespace import verbs
+
+    made = verbs.generate(run, out, n=n, near=near, pitch=pitch, spread=spread, seed=seed)
+    _written(made, as_json)
+
+
+@app.command()
+def search(
+    run: RunPath,
+    query: Annotated[Path, typer.Argument(help="A sound file.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
+    pitch: PitchOption = None,
+    as_json: Json = False,
+) -> None:
+    """The nearest sounds of the corpus.
+
+    Example: timbrespace search run query.wav
+    """
+    from dataclasses import asdict
+
+    from timbrespace import verbs
+
+    matches = verbs.search(run, query, k=k, pitch=pitch)
+    if as_json:
+        _print_json([asdict(m) for m in matches])
+        return
+    for match in matches:
+        typer.echo(f"{match.distance:8.3f}  {match.file}")
+
+
+@app.command()
+def explore(
+    run: RunPath,
+    port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+) -> None:
+    """Open the explorer of a run in the browser; Ctrl-C ends it.
+
+    Example: timbrespace explore run --port 8765
+    """
+    from timbrespace import verbs
+
+    verbs.explore(run, port=port, browser=browser)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What is installed, what is missing, the device, and its speed."""
+    from timbrespace import verbs
+
+    facts = verbs.doctor()
+    if as_json:
+        _print_json(facts)
+        return
+    for name, value in facts.items():
+        rows = value.items() if isinstance(value, dict) else [(None, value)]
+        for key, item in rows:
+            typer.echo(f"{name if key is None else f'{name}: {key}':28} {item}")
+
+
+def main() -> None:
+    """Run the command line; what a user can mend is one sentence and exit code 2."""
+    try:
+        app()
+    except TimbrespaceError as error:
+        _refuse(str(error))
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            _refuse("the disk is full; free some space and run the same command again")
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            _refuse(f"{error.filename} cannot be written: {error.strerror}")
+        raise
+    except KeyboardInterrupt:
+        typer.echo("timbrespace: interrupted; what was finished is kept", err=True)
+        sys.exit(130)
+
+
+def _refuse(sentence: str) -> None:
+    typer.echo(f"timbrespace: {sentence}", err=True)
+    sys.exit(2)
