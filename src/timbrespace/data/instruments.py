@@ -14,6 +14,7 @@ Source: Engel et al. 2017, "Neural Audio Synthesis of Musical Notes with WaveNet
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -46,15 +47,15 @@ SPLITS = ("train", "valid", "test")
 SAMPLE_RATE, HELD, RELEASED = 16000, 3.0, 1.0
 BANK = Path(__file__).parent / "bank" / "fluidr3-melodic-16k.sf3"
 
-_PITCHES = range(21, 109)  # a piano's keys, as in NSynth
-_STRETCH = 12.5  # semitones that a recording bears before it stops sounding like itself
+PITCHES = range(21, 109)  # a piano's keys, as in NSynth
+STRETCH = 12.5  # semitones that a recording bears before it stops sounding like itself
 _LOUDEST = 0.9
 _INAUDIBLE = 0.002  # peak: -54 dBFS, notes that are nothing but their own rounding
 _WAV_BYTES = 44 + 2 * round(SAMPLE_RATE * (HELD + RELEASED))
 _VERSION = 1  # raise it when rendered samples change
 
 # General MIDI programs (first, last) to family and source. Programs left out are not pitched
-# instruments of any NSynth family: orchestra hit, agogo, drums and noises.
+# instruments of any NSynth family: orchestra hit, tinkle bell, agogo, drums and noises.
 _PROGRAMS = (
     (0, 1, "keyboard", "acoustic"), (2, 2, "keyboard", "electronic"),
     (3, 3, "keyboard", "acoustic"), (4, 5, "keyboard", "electronic"),
@@ -73,7 +74,7 @@ _PROGRAMS = (
     (92, 103, "synth_lead", "synthetic"), (104, 107, "guitar", "acoustic"),
     (108, 108, "mallet", "acoustic"), (109, 109, "reed", "acoustic"),
     (110, 110, "string", "acoustic"), (111, 111, "reed", "acoustic"),
-    (112, 112, "mallet", "acoustic"), (114, 114, "mallet", "acoustic"),
+    (114, 114, "mallet", "acoustic"),
 )  # fmt: skip
 
 Progress = Callable[[int, int], None]
@@ -97,7 +98,7 @@ class Instrument:
 
 @dataclass(frozen=True)
 class Summary:
-    """What was rendered: the folder, notes by split, instruments by split, and what was left out."""
+    """What was rendered: the folder, notes and instruments by split, what was left out."""
 
     out: Path
     notes: int
@@ -123,9 +124,8 @@ def catalogue(font: SoundFont, seed: int = 0) -> list[Instrument]:
         kind = family_of(preset.program) if preset.bank == 0 else None
         if kind is None:
             continue
-        pitches = bearable_pitches(font, preset)
+        pitches, recordings = borne_pitches(font, preset)
         if pitches:
-            recordings = tuple(sorted({zone.sample for zone in preset.zones}))
             found.append((preset, *kind, pitches, recordings))
     if not found:
         raise CorpusError(
@@ -152,30 +152,31 @@ def catalogue(font: SoundFont, seed: int = 0) -> list[Instrument]:
     return instruments
 
 
-def bearable_pitches(font: SoundFont, preset: Preset) -> tuple[int, ...]:
-    """Pitches at which all five velocities have a recording that is shifted by an octave at most."""
+def borne_pitches(font: SoundFont, preset: Preset) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The pitches that a preset bears and the recordings heard there.
 
-    def bears(pitch: int) -> bool:
-        for velocity in VELOCITIES:
-            zones = audible_zones(font, preset, pitch, velocity)
-            shifts = [abs(transposition(font, zone, pitch)) for zone in zones]
-            if not shifts or min(shifts) > _STRETCH:
-                return False
-        return True
-
-    return tuple(pitch for pitch in _PITCHES if bears(pitch))
+    A pitch is borne if at each of the five velocities some recording is shifted by an octave at
+    most.
+    """
+    pitches: list[int] = []
+    recordings: set[int] = set()
+    for pitch in PITCHES:
+        near = [zone for zone in preset.zones if zone.keys[0] <= pitch <= zone.keys[1]]
+        heard = [audible_zones(font, near, pitch, velocity) for velocity in VELOCITIES]
+        shifts = [
+            min((abs(transposition(font, zone, pitch)) for zone in zones), default=np.inf)
+            for zones in heard
+        ]
+        if max(shifts) <= STRETCH:
+            pitches.append(pitch)
+            recordings.update(zone.sample for zones in heard for zone in zones)
+    return tuple(pitches), tuple(sorted(recordings))
 
 
 def _identities(font: SoundFont, recordings: Sequence[int]) -> set[str]:
-    """Recordings by content and, for both halves of a stereo pair, by name of the pair."""
-    found = set()
-    for index in recordings:
-        sample = font.samples[index]
-        found.add(hashlib.sha256(font.encoded(index)).hexdigest())
-        # Unused links are zeros, so only a link that is returned means a pair.
-        if sample.link < len(font.samples) and font.samples[sample.link].link == index:
-            found.add(f"pair {min(index, sample.link)}")
-    return found
+    """Recordings by content and by name: fonts store one under two names, or twice, cut anew."""
+    names = {f"name {font.samples[index].name}" for index in recordings} - {"name "}
+    return names | {hashlib.sha256(font.encoded(index)).hexdigest() for index in recordings}
 
 
 def assign_splits(
@@ -300,7 +301,7 @@ def choose_notes(
 
 
 def _interleaved(instruments: Sequence[Instrument]) -> list[int]:
-    """Instrument indices such that every beginning of the list holds the splits and families evenly.
+    """Instrument indices, such that every beginning of the list holds splits and families evenly.
 
     Round by round over families: first one of train, valid and test, then their proportions.
     """
@@ -472,7 +473,10 @@ def _prepare_folder(out: Path, plan: dict[str, object]) -> dict[str, dict] | Non
             f"{out} is not empty and holds no rendered instruments; name a new folder."
         )
     for split in SPLITS:
-        (out / f"nsynth-{split}" / "audio").mkdir(parents=True, exist_ok=True)
+        folder = out / f"nsynth-{split}" / "audio"
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
     records = dict((earlier or {}).get("records", {}))
     if not records:
         state.mkdir(exist_ok=True)
@@ -616,10 +620,8 @@ def _in_parallel(
             child.wait()
             for pipe in (child.stdin, child.stdout):
                 if pipe is not None:
-                    try:
+                    with contextlib.suppress(OSError):
                         pipe.close()
-                    except OSError:
-                        pass
     if failures:
         raise failures[0]
     return records
@@ -663,10 +665,10 @@ def serve_notes() -> None:
             say({"record": record})
     except CorpusError as error:
         say({"error": str(error)})
+    except (BrokenPipeError, KeyboardInterrupt):  # the parent is gone or going
+        return
     except OSError as error:
         say({"error": str(_disk_error(out, error))})
-    except KeyboardInterrupt:
-        return
 
 
 def _disk_error(out: Path, error: OSError) -> CorpusError:

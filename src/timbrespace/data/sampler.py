@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import re
 from collections import OrderedDict
+from collections.abc import Iterable
 
 import numpy as np
 import soxr
@@ -52,7 +53,7 @@ class Sampler:
         """
         length = round((held + released) * self.sample_rate)
         out = np.zeros(length, np.float32)
-        for zone in audible_zones(self.font, preset, key, velocity):
+        for zone in audible_zones(self.font, preset.zones, key, velocity):
             layer = self._layer(zone, key, velocity, length, held)
             out[: len(layer)] += layer
         numerator, denominator = self._high_pass
@@ -85,9 +86,9 @@ class Sampler:
         """The recording at the note's pitch, up to `needed` samples at the output rate."""
         sample, values = self.font.samples[zone.sample], zone.generators
         rate = sample.sample_rate * 2.0 ** (transposition(self.font, zone, key) / 12)
-        start, end, loop_start, loop_end = _points(zone, self.font)
+        start, end, loop_start, loop_end = zone_points(self.font, zone)
         mode = values.get("loop_mode", 0) & 3
-        looped = mode in (1, 3) and 0 <= loop_start and loop_start + 2 <= loop_end <= end
+        looped = mode in (1, 3) and loop_start >= 0 and loop_start + 2 <= loop_end <= end
         token = (zone.sample, rate, start, end, loop_start, loop_end, mode, needed)
         if token in self._waves:
             self._waves.move_to_end(token)
@@ -137,12 +138,14 @@ class Sampler:
         return out
 
 
-def audible_zones(font: SoundFont, preset: Preset, key: int, velocity: int) -> list[Zone]:
+def audible_zones(
+    font: SoundFont, zones: Iterable[Zone], key: int, velocity: int
+) -> list[Zone]:
     """The zones that sound, without the right half of stereo pairs whose left half sounds too.
 
     Halves are told by their name, since many fonts (FluidR3 among them) leave links empty.
     """
-    zones = [zone for zone in preset.zones if zone.serves(key, velocity)]
+    zones = [zone for zone in zones if zone.serves(key, velocity)]
     lefts = {_stem(font, zone) for zone in zones if _side(font, zone) < 0}
     return [zone for zone in zones if _side(font, zone) <= 0 or _stem(font, zone) not in lefts]
 
@@ -225,8 +228,8 @@ def _triangle(values: dict[str, int], times: np.ndarray) -> np.ndarray:
     return 1 - 4 * np.abs(phase % 1.0 - 0.5)
 
 
-def _points(zone: Zone, font: SoundFont) -> tuple[int, int, int, int]:
-    """Start, end and loop of a zone in frames of its recording."""
+def zone_points(font: SoundFont, zone: Zone) -> tuple[int, int, int, int]:
+    """Start, end, loop start and loop end of a zone, in frames of its recording."""
     sample, values = font.samples[zone.sample], zone.generators
 
     def moved(name: str) -> int:

@@ -1,7 +1,7 @@
 """Read SoundFont 2 files, and SoundFont 3 files whose samples are OGG-Vorbis streams.
 
-A font is presets (what a player picks) made of layered instruments made of zones (a sample, the keys
-and velocities it serves, and some sixty numbers called generators). Here the three levels are
+A font is presets (what a player picks) made of layered instruments made of zones (a sample, the
+keys and velocities it serves, and some sixty numbers called generators). Here the three levels are
 resolved into flat `Zone`s, so that a renderer never meets the hierarchy.
 
 Source: SoundFont Technical Specification 2.04 (E-mu Systems, 2006); SF3 as MuseScore writes it:
@@ -68,7 +68,7 @@ _SAMPLE = np.dtype(
 
 @dataclass(frozen=True)
 class Sample:
-    """One recording: where it lies, its loop (frames from its own start), its pitch (MIDI, cents)."""
+    """One recording: where it lies, its loop (frames from its own start), its pitch."""
 
     name: str
     start: int
