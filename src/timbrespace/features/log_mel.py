@@ -15,13 +15,16 @@ import torch
 from torch import Tensor
 
 from timbrespace.errors import AudioError, RecipeError
-from timbrespace.features.inversion import mel_to_power
+from timbrespace.features.inversion import mel_plan, mel_to_power, pull_to_mel
 from timbrespace.features.mel import mel_filterbank
-from timbrespace.features.phase import griffin_lim
+from timbrespace.features.phase import griffin_lim, heap_integration
 
 LEAST_POWER = 1e-10  # librosa.power_to_db's amin: nothing is quieter than -100 dB
 SILENCE_DB = -120.0  # the level of a sound that has none
-SLICE = 8  # sounds analysed at once: their spectra stay in the cache (measured: 32 takes twice as long)
+CHUNK = (
+    64  # frames transformed at once: they stay in the cache (measured: whole batches take twice)
+)
+METHODS = {"pghi": 0.99, "fast_griffin_lim": 0.99, "griffin_lim": 0.0}  # their momentum
 
 _RANGES: dict[str, tuple[float, float]] = {
     "sample_rate": (8000, 48000),
@@ -69,9 +72,13 @@ class LogMel:
             number = isinstance(value, int if whole else (int, float))
             if not number or isinstance(value, bool) or not low <= value <= high:
                 sort = "a whole number" if whole else "a number"
-                raise RecipeError(f"feature.{name} should be {sort} from {low:g} to {high:g}, got {value!r}")
+                raise RecipeError(
+                    f"feature.{name} should be {sort} from {low:g} to {high:g}, got {value!r}"
+                )
         if self.n_fft % 2:
-            raise RecipeError(f"feature.n_fft should be even, got {self.n_fft}; use {self.n_fft + 1}")
+            raise RecipeError(
+                f"feature.n_fft should be even, got {self.n_fft}; use {self.n_fft + 1}"
+            )
         if self.hop * 2 > self.n_fft:
             raise RecipeError(
                 f"feature.hop {self.hop} leaves gaps between windows of {self.n_fft} samples that "
@@ -96,7 +103,7 @@ class LogMel:
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> "LogMel":
-        """The feature that `settings` describes; RecipeError names what is unknown or impossible."""
+        """The feature that `settings` describes; RecipeError names what is impossible."""
         known = ["kind", *(field.name for field in fields(cls))]
         unknown = [str(key) for key in settings if key not in known]
         if unknown:
@@ -124,9 +131,10 @@ class LogMel:
         return (db.clamp(self.floor_db, 0.0) * (-2.0 / self.floor_db)) + 1.0
 
     def analyse(self, samples: Tensor) -> Picture:
-        """The first `frames` frames of samples (*, n); what lies after the sound's end is silence.
+        """The first `frames` frames of samples (*, n); after the sound's end comes silence.
 
-        Level and loudest cell are those of the frames kept. AudioError for NaN, infinity or nothing.
+        Level and loudest cell are those of the frames kept. AudioError for NaN, infinity or no
+        samples at all.
         """
         return self.analyse_all(samples, self.frames)
 
@@ -142,56 +150,99 @@ class LogMel:
         flat = samples.detach().reshape(-1, n)
         values = torch.empty(flat.shape[0], self.mels, frames, device=flat.device)
         level = torch.empty(flat.shape[0], device=flat.device)
-        for start in range(0, flat.shape[0], SLICE):
-            part = slice(start, start + SLICE)
-            self._analyse_into(flat[part].float(), values[part], level[part])
+        for index in range(flat.shape[0]):
+            self._analyse_into(flat[index].float(), values[index], level[index])
         return Picture(values.reshape(*lead, self.mels, frames), level.reshape(lead))
 
     def _analyse_into(self, samples: Tensor, values: Tensor, level_db: Tensor) -> None:
+        """Fill values (mels, frames) and level_db () with the picture of samples (n,)."""
         if not torch.isfinite(samples.sum()) and not torch.isfinite(samples).all():
             raise AudioError("the sound contains NaN or infinite samples; repair or remove it")
-        n, half = samples.shape[-1], self.n_fft // 2
-        heard = min(values.shape[-1], 1 + n // self.hop)
-        span = (heard - 1) * self.hop + self.n_fft
-        used = min(n, span - half)
-        padded = samples.new_zeros(samples.shape[0], span)
-        padded[:, half : half + used] = samples[:, :used]
-        window, bank = _constants(self, samples.device)
-        spectrum = torch.stft(
-            padded, self.n_fft, self.hop, window=window, center=False, return_complex=True
-        )
-        power = bank @ torch.view_as_real(spectrum).square_().sum(-1)
-        peak = power.amax(dim=(-2, -1))
-        if not torch.isfinite(peak).all():
+        # Only what the kept frames see is looked at: they reach half a window past their centre.
+        heard = min(values.shape[-1], 1 + samples.shape[-1] // self.hop)
+        used = samples[: (heard - 1) * self.hop + self.n_fft // 2]
+        power = self._mel_power(used, heard)
+        peak = power.max()
+        if not torch.isfinite(peak):
             raise AudioError("the sound is too loud to analyse; full scale is 1.0")
-        reference = 10.0 * torch.log10(peak.clamp_min(LEAST_POWER))
-        db = power.clamp_min_(LEAST_POWER).log10_().mul_(10.0).sub_(reference[:, None, None])
-        values.fill_(-1.0)
-        values[..., :heard] = self.from_db(db)
-        silent = peak <= LEAST_POWER
-        values[silent] = -1.0
-        level_db.copy_(torch.where(silent, SILENCE_DB, reference))
+        if peak <= LEAST_POWER:
+            values.fill_(-1.0)
+            level_db.fill_(SILENCE_DB)
+            return
+        reference = 10.0 * torch.log10(peak)
+        db = power.clamp_min_(LEAST_POWER).log10_().mul_(10.0).sub_(reference)
+        scaled = db.clamp_(min=self.floor_db).mul_(-2.0 / self.floor_db).add_(1.0)
+        values[:, :heard] = scaled.T
+        values[:, heard:] = -1.0
+        level_db.copy_(reference)
+
+    def _mel_power(self, samples: Tensor, count: int) -> Tensor:
+        """Mel powers (count, mels) of frames centred on multiples of the hop."""
+        half = self.n_fft // 2
+        padded = samples.new_zeros((count - 1) * self.hop + self.n_fft)
+        padded[half : half + samples.shape[0]] = samples
+        frames = padded.unfold(0, self.n_fft, self.hop)
+        window, bank = _constants(self, samples.device)
+        power = samples.new_empty(count, self.mels)
+        for start in range(0, count, CHUNK):
+            rows = slice(start, start + CHUNK)
+            parts = torch.view_as_real(torch.fft.rfft(frames[rows] * window))
+            linear = parts[..., 0].square().addcmul_(parts[..., 1], parts[..., 1])
+            torch.mm(linear, bank, out=power[rows])
+        return power
 
     def invert(
-        self, values: Tensor, level_db: Tensor, *, method: str = "pghi", iterations: int = 5,
+        self, values: Tensor, level_db: Tensor, *, method: str = "pghi", iterations: int = 16,
         length: int | None = None, seed: int = 0,
     ) -> Tensor:  # fmt: skip
-        """Samples (*, length) of pictures (*, mels, T), any T; length defaults to (T - 1) * hop."""
+        """Samples (*, length) of pictures (*, mels, T) whose loudest cell has level_db (*,).
+
+        T is free; length in samples defaults to (T - 1) * hop. Mel powers become a linear spectrum,
+        "pghi" gives it phase by heap integration and `iterations` rounds of fast Griffin-Lim,
+        "fast_griffin_lim" and "griffin_lim" start from random phase (`seed`); after every round the
+        spectrum is pulled back to the picture's mel powers. Cells on the floor become silence.
+        """
+        if method not in METHODS:
+            raise RecipeError(
+                f"{method!r} is no way to find phase; there are: {', '.join(METHODS)}"
+            )
+        if iterations < 0:
+            raise RecipeError(f"iterations should be 0 or more, got {iterations}")
+        if length is not None and length < 0:
+            raise RecipeError(f"length should be 0 samples or more, got {length}")
+        values = torch.as_tensor(values)
+        if values.ndim < 2 or values.shape[-2] != self.mels or values.shape[-1] == 0:
+            raise RecipeError(
+                f"a picture should be (mels, frames) with {self.mels} mels and at least one frame, "
+                f"got the shape {tuple(values.shape)}"
+            )
         lead = values.shape[:-2]
         flat = values.detach().reshape(-1, *values.shape[-2:]).float()
-        level = torch.as_tensor(level_db, device=flat.device).expand(lead).reshape(-1).float()
+        level = torch.as_tensor(level_db, dtype=torch.float32, device=flat.device)
+        level = level.detach().expand(lead).reshape(-1)
+        if not torch.isfinite(flat).all() or not torch.isfinite(level).all():
+            raise AudioError("the picture contains NaN or infinite values; it cannot become sound")
         _, bank = _constants(self, flat.device)
-        db = self.to_db(flat.clamp(-1.0, 1.0))
-        power = torch.pow(10.0, db / 10.0) * (flat > -1.0)
-        magnitude = mel_to_power(power, bank).sqrt_()
+        bank = bank.T.contiguous()
+        # The loudest cell is 1 in here; the level comes back at the very end.
+        mel = torch.pow(10.0, self.to_db(flat.clamp(-1.0, 1.0)) / 10.0) * (flat > -1.0)
+        magnitude = mel_to_power(mel, bank).sqrt_()
+        phase = None
+        if method == "pghi":
+            phase = heap_integration(magnitude, self.n_fft, self.hop, seed=seed)
+        plan = mel_plan(bank)
         samples = griffin_lim(
-            magnitude, self.n_fft, self.hop, iterations=iterations + 10, length=length, seed=seed
-        )
-        samples *= torch.pow(10.0, level / 20.0)[:, None]
+            magnitude, self.n_fft, self.hop, iterations=iterations, phase=phase, length=length,
+            momentum=METHODS[method], seed=seed,
+            refine=lambda index, power: pull_to_mel(power, mel[index], plan),
+        )  # fmt: skip
+        heard = (flat > -1.0).flatten(1).any(1)
+        samples *= (torch.pow(10.0, level / 20.0) * heard)[:, None]
         return samples.reshape(*lead, samples.shape[-1])
 
 
 @lru_cache(maxsize=16)
 def _constants(feature: LogMel, device: torch.device) -> tuple[Tensor, Tensor]:
     window = torch.hann_window(feature.n_fft, device=device)
-    return window, mel_filterbank(feature.sample_rate, feature.n_fft, feature.mels).to(device)
+    bank = mel_filterbank(feature.sample_rate, feature.n_fft, feature.mels)
+    return window, bank.T.contiguous().to(device)

@@ -1,8 +1,8 @@
 """The mel filterbank: triangles over frequency, equally spaced in pitch perception.
 
 The scale is Slaney's (Auditory Toolbox, 1998): linear below 1 kHz, logarithmic above; every
-triangle has area 1 over hertz, so that white noise is flat in power per hertz. These are the
-conventions of librosa's default, which is the definition the data sets of this field were made with.
+triangle has area 1 over hertz, so that white noise is flat in power per hertz. These are librosa's
+defaults, the definition that the data sets of this field were made with.
 """
 
 import math

@@ -1,32 +1,198 @@
-"""Phase for a magnitude spectrogram that has none."""
+"""Phase for a magnitude spectrogram that has none, and the sound that follows.
 
+Spectrograms are (bins, T) as torch.stft gives them: Hann window, centred frames, zeros around the
+sound, phase counted from the start of the window.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from torch import Tensor
+
+HANN_GAMMA = 0.25645  # gamma / n_fft^2 of the Gaussian nearest to a Hann window (Prusa et al. 2017)
+TOLERANCE = 1e-3  # -60 dB below the loudest bin: what is quieter gets random phase
+
+
+def _gradients(magnitude: np.ndarray, n_fft: int, hop: int) -> tuple[np.ndarray, np.ndarray]:
+    """Phase steps per frame and per bin (radians) that a magnitude (bins, T) implies.
+
+    For a Gaussian window phase and log-magnitude of a short-time transform are tied like real and
+    imaginary part of an analytic function (Prusa, Balazs, Sondergaard 2017, eq. 8); gamma fits it to
+    Hann. The -pi per bin is torch's phase origin, half a window before the frame's centre.
+    """
+    log = np.log(np.maximum(magnitude, magnitude.max() * 1e-6 + 1e-30))
+    over_bins = np.zeros_like(log)
+    over_bins[1:-1] = (log[2:] - log[:-2]) * 0.5
+    over_frames = np.zeros_like(log)
+    over_frames[:, 1:-1] = (log[:, 2:] - log[:, :-2]) * 0.5
+    gamma = HANN_GAMMA * n_fft**2
+    turns = (np.arange(log.shape[0]) * hop % n_fft) / n_fft  # whole turns do not matter
+    per_frame = (2 * math.pi * turns)[:, None].astype(log.dtype) + over_bins * (hop * n_fft / gamma)
+    per_bin = -math.pi - over_frames * (gamma / (hop * n_fft))
+    return per_frame, per_bin
+
+
+def _spanning_tree(edges: tuple[np.ndarray, np.ndarray], cost: np.ndarray, size: np.ndarray):
+    """For every node its neighbour towards the loudest node of its island; that one names itself."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import (
+        breadth_first_order,
+        connected_components,
+        minimum_spanning_tree,
+    )
+
+    nodes = len(size)
+    tree = minimum_spanning_tree(coo_matrix((cost, edges), shape=(nodes, nodes)).tocsr()).tocoo()
+    islands, island = connected_components(tree, directed=False)
+    loudest = np.zeros(islands, np.int64)
+    order = np.argsort(size)
+    loudest[island[order]] = order  # the last one written is the loudest
+    # One more node above all islands, so that a single walk reaches everything.
+    rows = np.concatenate([tree.row, np.full(islands, nodes)])
+    columns = np.concatenate([tree.col, loudest])
+    joined = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(nodes + 1, nodes + 1))
+    _, parent = breadth_first_order(joined.tocsr(), nodes, directed=False)
+    parent = parent[:nodes].astype(np.int64)
+    return np.where(parent == nodes, np.arange(nodes), parent)
+
+
+def _integrate(magnitude: np.ndarray, n_fft: int, hop: int, tolerance: float, seed: int):
+    draw = np.random.default_rng(seed)
+    phase = draw.uniform(0.0, 2 * math.pi, magnitude.shape).astype(np.float32)
+    least = float(magnitude.max(initial=0.0)) * tolerance
+    kept = magnitude > least
+    count = int(kept.sum())
+    if count == 0:
+        return phase
+    per_frame, per_bin = _gradients(magnitude, n_fft, hop)
+    number = np.full(magnitude.shape, -1, np.int32)
+    number[kept] = np.arange(count, dtype=np.int32)
+    along, across = kept[:, 1:] & kept[:, :-1], kept[1:] & kept[:-1]
+    edges = (
+        np.concatenate([number[:, :-1][along], number[:-1][across]]),
+        np.concatenate([number[:, 1:][along], number[1:][across]]),
+    )
+    weaker = np.concatenate(
+        [
+            np.minimum(magnitude[:, 1:], magnitude[:, :-1])[along],
+            np.minimum(magnitude[1:], magnitude[:-1])[across],
+        ]
+    )
+    parent = _spanning_tree(edges, least / weaker + 1e-12, magnitude[kept])
+    # Trapezoid rule along every branch, then sums to the root by pointer doubling: after k rounds
+    # every node holds the sum over its 2^k next steps.
+    row, frame = np.nonzero(kept)
+    step = 0.5 * (frame - frame[parent]) * (per_frame[kept] + per_frame[kept][parent])
+    step += 0.5 * (row - row[parent]) * (per_bin[kept] + per_bin[kept][parent])
+    while True:
+        further = parent[parent]
+        if np.array_equal(further, parent):
+            break
+        step = step + step[parent]
+        parent = further
+    phase[kept] = step
+    return phase
+
+
+def heap_integration(
+    magnitude: Tensor, n_fft: int, hop: int, *, tolerance: float = TOLERANCE, seed: int = 0
+) -> Tensor:
+    """Phase (B, bins, T) in radians from magnitude (B, bins, T) alone, without iterations.
+
+    Phase-gradient heap integration (Prusa, Balazs, Sondergaard 2017). The heap always continues at
+    the loudest open neighbour: it walks the maximum spanning tree of the grid whose edges weigh
+    min(|a|, |b|), which scipy finds in C. Bins under `tolerance` of the loudest get random phase.
+    """
+    found = [
+        torch.from_numpy(_integrate(sound, n_fft, hop, tolerance, seed))
+        for sound in magnitude.detach().cpu().float().numpy()
+    ]
+    return torch.stack(found).to(magnitude.device) if found else torch.zeros_like(magnitude)
+
+
+class Frames:
+    """Short-time transform (frames, bins) of a sound on `count` frames, and its inverse.
+
+    The sound starts at 0 and is zero outside [0, length); both ways reuse their memory.
+    """
+
+    def __init__(self, n_fft: int, hop: int, count: int, length: int, device: torch.device):
+        self.n_fft, self.hop, self.count, self.length = n_fft, hop, count, length
+        self.window = torch.hann_window(n_fft, device=device)
+        self.overlap = -(-n_fft // hop)
+        self.whole = torch.zeros((count + self.overlap - 1) * hop, device=device)
+        squares = self.window.square().expand(count, n_fft)
+        energy = self._add_up(squares).clone()
+        self.scale = torch.where(energy > 1e-6, 1.0 / energy.clamp_min(1e-6), 0.0)
+        # What lies before sample 0 and after the end is known: nothing.
+        self.scale[: n_fft // 2] = 0.0
+        self.scale[n_fft // 2 + length :] = 0.0
+
+    def _add_up(self, frames: Tensor) -> Tensor:
+        padded = self.overlap * self.hop
+        if padded != self.n_fft:
+            frames = torch.nn.functional.pad(frames, (0, padded - self.n_fft))
+        parts = frames.reshape(self.count, self.overlap, self.hop)
+        rows = self.whole.view(-1, self.hop)
+        rows.zero_()
+        for k in range(self.overlap):
+            rows[k : k + self.count] += parts[:, k]
+        return self.whole
+
+    def to_samples(self, spectrum: Tensor) -> Tensor:
+        """The least-squares sound of a spectrum (frames, bins), with half a window before it."""
+        frames = torch.fft.irfft(spectrum, n=self.n_fft).mul_(self.window)
+        return self._add_up(frames).mul_(self.scale)
+
+    def to_spectrum(self, whole: Tensor) -> Tensor:
+        """The transform (frames, bins) of what `to_samples` returned."""
+        frames = whole.unfold(0, self.n_fft, self.hop)[: self.count]
+        return torch.fft.rfft(frames * self.window)
 
 
 def griffin_lim(
     magnitude: Tensor, n_fft: int, hop: int, *, iterations: int = 32, momentum: float = 0.99,
     phase: Tensor | None = None, length: int | None = None, seed: int = 0,
+    refine: Callable[[int, Tensor], Tensor] | None = None,
 ) -> Tensor:  # fmt: skip
     """Samples (B, length) whose short-time magnitudes come close to `magnitude` (B, bins, T).
 
     Fast Griffin-Lim (Perraudin, Balazs, Sondergaard 2013); momentum 0 is the classic method.
-    `phase` (B, bins, T) in radians is where it starts; without it, random phase from `seed`.
+    `phase` (B, bins, T) in radians is where it starts; without it, random phase from `seed`, the
+    same for every sound of the batch. length defaults to (T - 1) * hop samples; zeros follow where
+    the spectrogram ends. refine(sound, power (bins, T)) may return a better power for the next
+    round from that of the sound so far.
     """
-    window = torch.hann_window(n_fft, device=magnitude.device)
-    length = (magnitude.shape[-1] - 1) * hop if length is None else length
+    batch, bins, count = magnitude.shape
+    reach = (count - 1) * hop + n_fft // 2
+    length = (count - 1) * hop if length is None else length
+    # A length that fits the frames is the sound's own: nothing follows it.
+    span = max(length, 1) if (count - 1) * hop <= length < count * hop else reach
+    samples = magnitude.new_zeros(batch, length)
     if phase is None:
         draw = torch.Generator().manual_seed(seed)
-        phase = (torch.rand(magnitude.shape, generator=draw) * 6.283185307).to(magnitude.device)
-    span = (magnitude.shape[-1] - 1) * hop
-    spectrum = torch.polar(magnitude, phase)
-    last = torch.zeros_like(spectrum)
-    for _ in range(iterations):
-        samples = torch.istft(spectrum, n_fft, hop, window=window, length=max(span, 1))
-        consistent = torch.stft(
-            samples, n_fft, hop, window=window, pad_mode="constant", return_complex=True
-        )
-        ahead = consistent + momentum * (consistent - last)
-        last = consistent
-        spectrum = torch.polar(magnitude, ahead.angle())
-    return torch.istft(spectrum, n_fft, hop, window=window, length=length)
+        one = torch.rand((1, bins, count), generator=draw) * (2 * math.pi)
+        phase = one.to(magnitude.device).expand(batch, bins, count)
+    transform = Frames(n_fft, hop, count, min(span, reach), magnitude.device)
+    for index in range(batch):
+        wanted = magnitude[index].T.contiguous()
+        power = wanted.square()
+        spectrum = torch.polar(wanted, phase[index].T.contiguous())
+        last: Tensor | None = None
+        for _ in range(iterations):
+            consistent = transform.to_spectrum(transform.to_samples(spectrum))
+            if refine is not None:
+                parts = torch.view_as_real(consistent)
+                heard = parts[..., 0].square().addcmul_(parts[..., 1], parts[..., 1])
+                power = refine(index, heard.T).T
+            ahead = consistent if last is None else torch.lerp(last, consistent, 1.0 + momentum)
+            last = consistent
+            parts = torch.view_as_real(ahead)
+            size = parts[..., 0].square().addcmul_(parts[..., 1], parts[..., 1]).clamp_min_(1e-30)
+            spectrum = ahead * torch.div(power, size, out=size).sqrt_()
+        whole = transform.to_samples(spectrum)
+        part = whole[n_fft // 2 :][: min(length, reach)]
+        samples[index, : part.shape[0]] = part
+    return samples
