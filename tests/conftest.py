@@ -1,0 +1,40 @@
+"""Shared by all tests: a small rendered data set, its corpus, and a run trained on it for a moment."""
+
+from pathlib import Path
+
+import pytest
+
+from timbrespace import verbs
+
+# big enough to have a few sounds of several families in each split, small enough to train in seconds
+TINY = (
+    "feature.mels=32", "feature.frames=64", "train.batch=16", "train.epochs=4",
+    "model.encoder={kind: frames, channels: [32, 32], hidden: 64}",
+    "model.decoder={kind: frames, channels: [32, 32], hidden: 64}",
+    "model.bottleneck.latent=8", "objective.bits_per_sound=30",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_notes(tmp_path_factory) -> Path:
+    """About a hundred notes of the built-in instruments in the NSynth layout."""
+    out = tmp_path_factory.mktemp("notes") / "notes"
+    verbs.instruments(out, notes=110, workers=1)
+    return out
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(tiny_notes, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("corpus") / "corpus"
+    verbs.prepare(tiny_notes, out, workers=1)
+    return out
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_corpus, tmp_path_factory) -> Path:
+    """A finished run with space and evaluation; read it, do not change it."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    verbs.train("instruments", tiny_corpus, out, settings=TINY)
+    verbs.space(out, umap=False)
+    verbs.evaluate(out)
+    return out
