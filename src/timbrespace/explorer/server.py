@@ -94,7 +94,7 @@ class MorphQuestion(_Question):
     b: int = Field(ge=0, le=999_999_999)
     steps: int = Field(default=8, ge=2, le=32)
     at: float | None = Field(default=None, ge=0, le=1)
-    kind: Literal["lerp", "slerp"] = "lerp"
+    kind: Literal["lerp", "slerp"] = "slerp"
     pitch: int | None = Field(default=None, ge=0, le=127)
 
 

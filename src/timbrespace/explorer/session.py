@@ -200,14 +200,11 @@ class Session:
         def make() -> Clip:
             run = view.run
             feature = run.feature
-            try:
-                audio = run.corpus.audio(row, sample_rate=feature.sample_rate)
-            except OSError as error:
-                raise NotHere(f"The file of sound {row} is not there any more.") from error
+            audio = run.corpus.audio(row, sample_rate=feature.sample_rate)
             samples = audio.mono()[: round(feature.seconds * feature.sample_rate)]
             return _clip(samples, _analyse(feature, samples), feature.sample_rate)
 
-        return self._cached((view.run.name, "original", row), make)
+        return self._cached((_version(view), "original", row), make)
 
     def reconstruction(self, row: int, pitch: int | None = None) -> Clip:
         """What the model keeps of a sound, at its own pitch or at another one (MIDI number)."""
@@ -261,7 +258,7 @@ class Session:
         b: int,
         positions: list[float],
         *,
-        kind: str = "lerp",
+        kind: str = "slerp",
         pitch: int | None = None,
     ) -> list[Step]:
         """Sounds on the way from a (0) to b (1). Without `pitch` it glides between their own."""

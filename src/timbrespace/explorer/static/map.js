@@ -1,9 +1,11 @@
 // @ts-check
 import { mark } from "./colours.js";
 
-const PICK = 10; // pixels around a mark that count as a click on it
+const PICK = 3; // pixels beside a mark that still count as a click on it
+const TOUCH = 14; // the same for a finger
 const SNAP = 28; // pixels for the end of a morph line
 const DRAG = 5; // pixels before a press becomes a drag
+const SLOW = 10; // milliseconds for all marks that still feel smooth
 
 /**
  * The map: marks on a canvas that can be moved, zoomed, picked and joined by a line.
@@ -37,6 +39,9 @@ export class SoundMap {
     /** @type {{x: number, y: number} | null} */ this.cross = null;
     this.keys = false; // the cross shows while keys move it, not after a click
     this.stale = true;
+    this.moved = false; // stale only because the view moved
+    this.cost = 0; // milliseconds that the marks took last time
+    this.layerView = { ...this.view }; // what the layer shows
     this.asked = false;
     /** @type {Map<number, {x: number, y: number}>} */ this.pointers = new Map();
     /** @type {any} */ this.press = null;
@@ -121,14 +126,14 @@ export class SoundMap {
       x: x - (px - this.width / 2) / scale,
       y: y + (py - this.height / 2) / scale,
     };
-    this.repaint();
+    this.follow();
   }
 
   /** @param {number} dx @param {number} dy pixels */
   pan(dx, dy) {
     this.view.x -= dx / this.view.scale;
     this.view.y += dy / this.view.scale;
-    this.repaint();
+    this.follow();
   }
 
   /** @param {number} px @param {number} py @returns {[number, number]} */
@@ -198,6 +203,17 @@ export class SoundMap {
 
   repaint() {
     this.stale = true;
+    this.moved = false;
+    this.overlay();
+  }
+
+  /** The view moved. Where the marks are slow to draw, their picture moves until the hand rests. */
+  follow() {
+    if (this.cost < SLOW) return this.repaint();
+    this.moved = !this.stale || this.moved;
+    this.stale = true;
+    clearTimeout(this.rest);
+    this.rest = setTimeout(() => this.repaint(), 90);
     this.overlay();
   }
 
@@ -206,8 +222,12 @@ export class SoundMap {
     this.asked = true;
     requestAnimationFrame(() => {
       this.asked = false;
-      if (this.stale) this.drawMarks();
-      this.stale = false;
+      if (this.stale && !this.moved) {
+        const begin = performance.now();
+        this.drawMarks();
+        this.cost = performance.now() - begin;
+        this.stale = false;
+      }
       this.drawAbove();
     });
   }
@@ -235,6 +255,7 @@ export class SoundMap {
     const scale = window.devicePixelRatio || 1;
     const to = /** @type {CanvasRenderingContext2D} */ (this.layer.getContext("2d"));
     to.clearRect(0, 0, this.layer.width, this.layer.height);
+    this.layerView = { ...this.view };
     if (this.style.length !== this.xs.length) return;
     const sprites = this.sprites(scale, this.radius);
     const half = (sprites[0]?.width ?? 0) / 2;
@@ -255,7 +276,13 @@ export class SoundMap {
     const to = this.to;
     to.setTransform(1, 0, 0, 1, 0, 0);
     to.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    to.drawImage(this.layer, 0, 0);
+    const was = this.layerView, zoomed = this.view.scale / was.scale;
+    const [left, top] = this.toPixel(
+      was.x - this.width / 2 / was.scale, was.y + this.height / 2 / was.scale,
+    );
+    to.drawImage(
+      this.layer, left * scale, top * scale, this.layer.width * zoomed, this.layer.height * zoomed,
+    );
     to.setTransform(scale, 0, 0, scale, 0, 0);
     const r = this.radius;
     if (this.spot) {
@@ -386,7 +413,7 @@ export class SoundMap {
         this.rubber = null;
         return;
       }
-      const hit = event.altKey ? -1 : this.pick(at.x, at.y, event.pointerType === "touch" ? 18 : PICK);
+      const hit = event.altKey ? -1 : this.pick(at.x, at.y, this.radius + (event.pointerType === "touch" ? TOUCH : PICK));
       const panning = event.shiftKey || event.button === 1;
       this.press = { ...at, hit, alt: event.altKey, panning, dragged: false };
     });
@@ -452,7 +479,7 @@ export class SoundMap {
 
   /** @param {number} x @param {number} y */
   hoverAt(x, y) {
-    const hit = this.pick(x, y, PICK);
+    const hit = this.pick(x, y, this.radius + PICK);
     this.canvas.classList.toggle("over", hit >= 0);
     this.asks.onHover(hit, x, y);
     if (hit !== this.hover) {
@@ -488,7 +515,7 @@ export class SoundMap {
     } else if (event.key === "Enter") {
       event.preventDefault();
       event.stopPropagation();
-      const hit = this.pick(px, py, PICK);
+      const hit = this.pick(px, py, this.radius + PICK);
       if (hit >= 0) this.asks.onSound(hit);
       else this.asks.onSpot(this.cross.x, this.cross.y);
       return;
@@ -496,7 +523,7 @@ export class SoundMap {
     event.preventDefault();
     event.stopPropagation();
     [px, py] = this.toPixel(this.cross.x, this.cross.y);
-    this.asks.onCross(this.pick(px, py, PICK), px, py);
+    this.asks.onCross(this.pick(px, py, this.radius + PICK), px, py);
     this.overlay();
   }
 }
