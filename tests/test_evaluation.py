@@ -1,15 +1,26 @@
 """Figures that mean what they say: distortion, rate, floors, verdict, and their report."""
 
 import copy
+import html.parser
+import json
 import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from timbrespace.errors import TimbrespaceError
+from timbrespace.audio.files import Audio
+from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.evaluation import floors, latent, reconstruction
+from timbrespace.evaluation.evaluate import evaluate, measure
 from timbrespace.evaluation.floors import Floors
 from timbrespace.evaluation.verdict import judge, verdict
+from timbrespace.features.log_mel import LogMel
+from timbrespace.recipe import build, parse
 
 # --- distortion ---
 
@@ -129,6 +140,12 @@ def test_probes_read_an_informed_space_and_count_unknown_labels_as_wrong():
     found = latent.probe(z[:200], family[:200], z[200:], asked)
     assert found["knn"] == found["linear"] == pytest.approx(0.75)
     assert found["labels"] == 2 and found["tested"] == 100
+
+
+def test_the_majority_share_is_that_of_the_commonest_training_label():
+    x = np.arange(6.0)[:, None]
+    found = latent.probe(x, list("aaaabb"), x[:4], list("aaab"))
+    assert found["majority"] == 0.75
 
 
 def test_probes_without_labels_to_tell_apart_are_no_figures():
@@ -322,4 +339,248 @@ def test_the_verdict_names_idle_dimensions_and_lives_with_little():
         "rate": {"nats_per_sound": 30.0, "active_units": 1, "dimensions": 1},
     }
     words = verdict(least)
-    assert words == "keeps 43 bits per sound; 1 of 1 dimensions is active: a healthy space: 5.0 dB"
+    assert words == (
+        "keeps 43 bits per sound; 1 of 1 dimensions is active: not collapsed, floors not measured: "
+        "5.0 dB"
+    )
+
+
+# --- the whole: a run with a corpus of tones, measured and reported ---
+
+FEATURE = LogMel(sample_rate=8000, n_fft=256, hop=128, mels=16, frames=16)
+RECIPE = """
+name: tiny
+about: "a <b>bold</b> recipe"
+feature: {sample_rate: 8000, n_fft: 256, hop: 128, mels: 16, frames: 16}
+model:
+  encoder: {channels: [4, 8]}
+  bottleneck: {latent: 4}
+  decoder: {channels: [4, 8]}
+  condition: {labels: [pitch], size: 4}
+objective: {beta: 1.0}
+train: {epochs: 2}
+"""
+EVIL = "<script>alert(1)</script> & $x_1$"
+
+
+@dataclass
+class Sound:
+    row: int
+    file: str
+    split: str
+    labels: dict[str, Any]
+
+
+@dataclass
+class Store:
+    values: np.ndarray
+    level_db: np.ndarray
+
+    def read(self, rows):
+        return self.values[rows].astype(np.float32)
+
+
+@dataclass
+class Tones:
+    """A corpus of decaying tones in memory: the methods of Corpus that an evaluation uses."""
+
+    labelled: bool = True
+    count: int = 48
+    path: Path = Path("tones")
+    digest: str = "tones"
+    made: list = field(default_factory=list)
+
+    def __post_init__(self):
+        rng = np.random.default_rng(8)
+        time = np.arange(3000) / 8000
+        for row in range(self.count):
+            pitch, kind = 48 + int(rng.integers(0, 12)), row % 3
+            hertz = 440 * 2 ** ((pitch - 69) / 12)
+            wave = sum(np.sin(2 * np.pi * hertz * k * time) / k ** (1 + kind) for k in (1, 2, 3))
+            self.made.append((wave * np.exp(-6 * time * rng.uniform(0.5, 2)) / 3, pitch, kind))
+        split = ["valid" if r % 4 == 0 else "train" for r in range(self.count)]
+        self.rows = [
+            Sound(
+                r, f"sounds/{r}.wav", split[r],
+                {
+                    "pitch": p, "family": [EVIL, "reed", "_bell"][k],
+                    "instrument": f"{k} {split[r]}",
+                } if self.labelled else {},
+            )
+            for r, (_, p, k) in enumerate(self.made)
+        ]  # fmt: skip
+        picture = FEATURE.analyse(torch.tensor(np.stack([m[0] for m in self.made])))
+        self.store = Store(picture.values.numpy().astype(np.float16), picture.level_db.numpy())
+
+    @property
+    def label_names(self):
+        return list(self.rows[0].labels)
+
+    def labels(self, name):
+        return [row.labels[name] for row in self.rows]
+
+    def split_rows(self, split):
+        return np.array([r.row for r in self.rows if r.split == split], int)
+
+    def features(self, feature, **_):
+        assert feature == FEATURE
+        return self.store
+
+    def audio(self, row, sample_rate=None):
+        return Audio(self.made[row][0][None].astype(np.float32), 8000)
+
+
+class StandInRun:
+    """The parts of Run that an evaluation uses, without a training."""
+
+    def __init__(self, path, corpus, model=None):
+        path.mkdir(exist_ok=True)
+        self.path, self.corpus, self.feature = path, corpus, FEATURE
+        self.recipe = parse(RECIPE)
+        self.name = self.recipe.name
+        torch.manual_seed(0)
+        self.model = (model or build(self.recipe)).eval()
+        self.epochs = [
+            {"epoch": e, "valid_rmse_db": 30 / e, "valid_bits": 9.0, "beta": 1.0} for e in (1, 2)
+        ]
+
+    def split(self):
+        return {row.row: row.split for row in self.corpus.rows}
+
+    def history(self):
+        return self.epochs
+
+    def status(self):
+        return {"epoch": 2, "epochs": 2, "finished": True}
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    run = StandInRun(tmp_path_factory.mktemp("runs") / "tiny", Tones())
+    return run, evaluate(run)
+
+
+def test_metrics_have_the_promised_layout_and_are_the_file(evaluated):
+    run, metrics = evaluated
+    read = json.loads((run.path / "evaluation/metrics.json").read_text())
+    assert read == metrics
+    assert metrics["split"] == "valid" and metrics["sounds"] == 12
+    assert {"mse", "rmse_db", "rmse_db_at_mean"} <= set(metrics["distortion"])
+    promised = {"nats_per_sound", "bits_per_sound", "active_units", "dimensions"}
+    assert promised <= set(metrics["rate"])
+    assert {"mean_sound_rmse_db", "mean_per_pitch_rmse_db"} <= set(metrics["floors"])
+    assert list(metrics["floors"]["pca_rmse_db"]) == ["8", "16", "32", "64"]
+    assert isinstance(metrics["verdict"], str) and metrics["verdict"] == verdict(metrics)
+    assert metrics["probes"]["instruments_shared_with_training"] == 0
+
+
+def test_distortion_is_measured_on_the_split_and_fits_its_parts(evaluated):
+    run, metrics = evaluated
+    rows = run.corpus.split_rows("valid")
+    pictures = torch.tensor(run.corpus.store.read(rows))[:, None]
+    pitches = {"pitch": torch.tensor([run.corpus.rows[r].labels["pitch"] for r in rows])}
+    with torch.no_grad():
+        mean = run.model.encode(pictures, pitches).mean
+        by_hand = (run.model.decode(mean, pitches) - pictures).square().mean().sqrt() * 40
+    assert metrics["distortion"]["rmse_db_at_mean"] == pytest.approx(float(by_hand), rel=1e-4)
+    assert metrics["distortion"]["rmse_db"] == pytest.approx(
+        40 * math.sqrt(metrics["distortion"]["mse"])
+    )
+    parts = metrics["families"].values()
+    power = sum(f["sounds"] * f["rmse_db"] ** 2 for f in parts) / sum(f["sounds"] for f in parts)
+    assert math.sqrt(power) == pytest.approx(metrics["distortion"]["rmse_db"])
+    lines = (run.path / "evaluation/sounds.csv").read_text().splitlines()
+    assert len(lines) == 13 and [int(x.split(",")[0]) for x in lines[1:]] == rows.tolist()
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_seed_others(evaluated):
+    run, metrics = evaluated
+    again = measure(run).metrics
+    other = measure(run, seed=1).metrics
+    assert {k: v for k, v in again.items() if k != "seconds"} == {
+        k: v for k, v in metrics.items() if k != "seconds"
+    }
+    assert other["distortion"]["rmse_db"] != metrics["distortion"]["rmse_db"]
+    assert other["distortion"]["rmse_db_at_mean"] == metrics["distortion"]["rmse_db_at_mean"]
+
+
+class Page(html.parser.HTMLParser):
+    """What a browser would load, run and show."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.sources, self.words = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        names = ("src", "href", "action", "data", "srcset", "poster")
+        self.sources += [value for name, value in attrs if name in names]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_the_report_holds_everything_it_shows(evaluated):
+    run, metrics = evaluated
+    text = (run.path / "evaluation/report.html").read_text()
+    page = Page(text)
+    assert len(text) < 20e6
+    assert page.sources and all(s.startswith("data:") for s in page.sources)
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    assert "@import" not in text and not re.search(r"url\(", text)
+    words = " ".join(page.words)
+    assert EVIL in words and "a <b>bold</b> recipe" in words  # escaped: read as text
+    assert metrics["verdict"][1:] in words
+    examples = sum(len(v) for v in metrics["examples"].values())
+    assert examples == 12 and page.tags.count("audio") == 3 * examples
+    drawn = {p.stem for p in (run.path / "evaluation/figures").iterdir()}
+    assert {"standing", "training", "bits", "map-pca-family", "map-pca-pitch"} < drawn
+    assert len(list((run.path / "evaluation/audio").iterdir())) == 3 * examples
+
+
+def test_a_corpus_without_labels_is_measured_all_the_same(tmp_path):
+    run = StandInRun(tmp_path / "run", Tones(labelled=False, count=8))
+    run.epochs = []
+    metrics = evaluate(run, split="train")
+    assert metrics["sounds"] == 6 and metrics["floors"]["mean_per_pitch_rmse_db"] is None
+    assert metrics["probes"]["family"] is None and metrics["families"] == {}
+    assert "0.wav" not in (run.path / "evaluation/report.html").read_text()  # row 0 is validation
+
+
+def test_another_corpus_is_measured_against_the_floors_of_the_first(evaluated):
+    run, _ = evaluated
+    other = Tones(count=16)
+    metrics = measure(run, corpus=other).metrics
+    assert metrics["sounds"] == 4 and metrics["floors"]["fitted_rows"] == 36
+    assert metrics["floors"]["mean_sound_rmse_db"] > 0
+
+
+def test_the_maps_are_those_of_the_space(evaluated):
+    run, _ = evaluated
+
+    class Space:
+        rows = np.arange(48)
+        maps = {"umap": np.random.default_rng(0).standard_normal((48, 2))}
+
+    (shown,) = measure(run, space=Space()).maps
+    assert shown.name == "umap" and shown.families == run.corpus.labels("family")
+    assert np.flatnonzero(shown.measured).tolist() == run.corpus.split_rows("valid").tolist()
+
+
+@pytest.mark.parametrize(("split", "says"), [("vald", "choose one of"), ("test", "no test sounds")])
+def test_a_split_that_is_none_is_refused(evaluated, split, says):
+    with pytest.raises(RunError, match=says):
+        measure(evaluated[0], split=split)
+
+
+def test_a_collapsed_model_gets_the_verdict_from_its_own_figures(tmp_path):
+    model = build(parse(RECIPE))
+    with torch.no_grad():
+        for layer in (model.encoder.bottleneck.mean, model.encoder.bottleneck.logvar):
+            layer.weight.zero_()
+            layer.bias.zero_()
+    metrics = measure(StandInRun(tmp_path / "run", Tones(), model)).metrics
+    assert metrics["rate"]["nats_per_sound"] == 0.0 and metrics["rate"]["active_units"] == 0
+    assert metrics["faults"][0] == "collapsed" and metrics["healthy"] is False
+    assert "keeps 0 bit per sound; 0 of 4 dimensions are active" in metrics["verdict"]

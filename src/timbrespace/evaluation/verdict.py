@@ -30,7 +30,7 @@ BLURRED = 2.0
 
 @dataclass(frozen=True)
 class Judgement:
-    """`faults`: short names, the gravest first, () when healthy. `words`: sentences for people."""
+    """`faults`: short names, the gravest first, () when none. `words`: sentences for people."""
 
     faults: tuple[str, ...]
     words: str
@@ -129,7 +129,9 @@ def judge(metrics: dict[str, Any]) -> Judgement:
             "by heart; use more instruments, fewer epochs or more weight decay",
         )
     if not faults:
-        said.append(f"a healthy space: {_db(rmse)}{_beside(floors, dimensions)}")
+        # without a floor beside it no distortion is good or bad
+        name = "a healthy space" if mean_sound is not None else "not collapsed, floors not measured"
+        said.append(f"{name}: {_db(rmse)}{_beside(floors, dimensions)}")
         used = rate.get("active_units_by_rate", active)
         if used < dimensions:
             idle = dimensions - used

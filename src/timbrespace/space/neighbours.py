@@ -67,7 +67,7 @@ def pad_to_latent(
     else:  # fewer sounds than asked for: all of them, none at weight 0
         reach = 2.0 * distances[:, -1:]
     tiny = 1e-9 * max(float(np.abs(map_xy).max()), 1e-30)
-    on_spot = distances <= tiny
+    on_spot = np.asarray(distances <= tiny)
     with np.errstate(divide="ignore", invalid="ignore"):
         weights = ((reach - distances) / (reach * distances)) ** 2
     # all within one distance (a ring, copies): equal shares

@@ -136,7 +136,7 @@ def umap_map(
             n_components=2,
             n_neighbors=min(neighbours, len(points) - 1),
             min_dist=spread,
-            init=start.astype(np.float32),
+            init=start.astype(np.float32),  # type: ignore[arg-type]  # arrays are documented
             random_state=seed,
             n_jobs=1,
         )

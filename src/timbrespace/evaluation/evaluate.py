@@ -1,0 +1,416 @@
+"""Evaluate a run: every figure of metrics.json, and the report beside it.
+
+Conventions
+-----------
+Distortion and rate are measured on one split, with z sampled by a generator of its own, so that the
+same seed gives the same figures; floors and probes are fitted on training rows only. Everything is
+computed in float32, whatever precision the training used. docs/metrics.md defines each figure.
+"""
+
+import csv
+import io
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from timbrespace.data.atomic import write_text
+from timbrespace.errors import RunError
+from timbrespace.evaluation import floors as floor
+from timbrespace.evaluation import latent as rate
+from timbrespace.evaluation import reconstruction
+from timbrespace.evaluation.report import Map, report
+from timbrespace.evaluation.verdict import judge
+from timbrespace.space.project import Pca
+
+if TYPE_CHECKING:
+    from timbrespace.batches import Pictures
+    from timbrespace.data.corpus import Corpus
+    from timbrespace.runs import Run
+
+Progress = Callable[[str, int, int, dict[str, float]], None]
+
+SPLITS = ("train", "valid", "test")
+PROBE_ROWS = 3_000  # training sounds that the probes learn from
+TRAIN_ROWS = 512  # training sounds whose distortion stands beside
+INVERTED = 16  # sounds whose way through the feature's inversion is measured, the ceiling
+BEST, WORST, RANDOM = 3, 4, 5  # examples in the report
+BATCH = 128
+
+
+class SpaceLike(Protocol):
+    """What the report's maps need of a run's space."""
+
+    rows: np.ndarray
+    maps: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Rows of a corpus through the encoder: mean, logvar and one sampled z, all (N, Z)."""
+
+    rows: np.ndarray
+    pictures: "Pictures"
+    mean: np.ndarray
+    logvar: np.ndarray
+    z: np.ndarray
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What `measure` found: metrics.json, sounds.csv as text, the maps, the corpus measured."""
+
+    metrics: dict[str, Any]
+    sounds: str
+    maps: list[Map]
+    corpus: "Corpus"
+
+
+def evaluate(
+    run: "Run",
+    *,
+    split: str = "valid",
+    corpus: "Corpus | None" = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    space: SpaceLike | None = None,
+) -> dict[str, Any]:
+    """Measure `run` on the rows of `split`; write metrics.json, sounds.csv, report.html.
+
+    Parameters and errors as in `measure`, and RunError when the run's folder cannot be written.
+    Returns what metrics.json holds.
+    """
+    found = measure(run, split=split, corpus=corpus, seed=seed, progress=progress, space=space)
+    folder = run.path / "evaluation"
+    text = json.dumps(found.metrics, indent=1, allow_nan=False, ensure_ascii=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "sounds.csv", found.sounds)
+        write_text(folder / "metrics.json", text + "\n")
+    except OSError as error:
+        raise RunError(f"{folder} cannot be written: {error.strerror}") from None
+    report(run, found.metrics, corpus=found.corpus, maps=found.maps, progress=progress)
+    return found.metrics
+
+
+def measure(
+    run: "Run",
+    *,
+    split: str = "valid",
+    corpus: "Corpus | None" = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    space: SpaceLike | None = None,
+) -> Measured:
+    """Measure `run` on the rows of `split`; writes nothing.
+
+    corpus: another corpus to measure on; floors and probes still learn from the run's own training
+    rows where that corpus is there. space: the run's space, for the maps; without it they show a
+    PCA of the latents measured here. RunError for an unknown or empty split.
+    """
+    import torch
+
+    began = time.monotonic()
+    if split not in SPLITS:
+        raise RunError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}")
+    measured = run.corpus if corpus is None else corpus
+    rows = _rows(run, measured, split, own=corpus is None)
+    if not len(rows):
+        raise RunError(f"{measured.path} has no {split} sounds; choose another split")
+    learnt = _training_corpus(run, measured)
+    train_rows = _rows(run, learnt, "train", own=corpus is None or learnt is not measured)
+    if not len(train_rows):
+        raise RunError(f"{learnt.path} has no training sounds to fit the floors on")
+    rng = np.random.default_rng(seed)
+
+    def tell(done: int, total: int) -> None:
+        if progress:
+            progress("evaluate", done, total, {})
+
+    steps = 6
+    with torch.no_grad():
+        tell(0, steps)
+        here = _encode(run, measured, rows, rng)
+        some = _some(train_rows, PROBE_ROWS, rng)
+        there = _encode(run, learnt, some, rng)
+        tell(1, steps)
+        pitches = _labels(measured, "pitch", rows)
+        all_train_pitches = _labels(learnt, "pitch", train_rows)
+        store = learnt.features(run.feature)
+        told_pitch = "pitch" in run.recipe.model.condition.labels
+        fitted = floor.Floors.fit(
+            store.read, train_rows, all_train_pitches,
+            pitch_given=told_pitch, seed=seed,
+        )  # fmt: skip
+        tell(2, steps)
+        errors = _distortion(run, here, rng, fitted=fitted, pitches=pitches)
+        tell(3, steps)
+        brief = _take(there, np.sort(rng.permutation(len(some))[:TRAIN_ROWS]))
+        train_errors = _distortion(run, brief, rng)
+        inverted = _inversion(run, here, rng)
+        tell(4, steps)
+    families = _labels(measured, "family", rows)
+    train_families = _labels(learnt, "family", some)
+    train_pitches = _labels(learnt, "pitch", some)
+    probes = {
+        name: None if asked is None or taught is None else {
+            "on_z": rate.probe(there.z, taught, here.z, asked),
+            "on_mu": rate.probe(there.mean, taught, here.mean, asked),
+        }
+        for name, taught, asked in (
+            ("family", train_families, families), ("pitch", train_pitches, pitches),
+        )
+    }  # fmt: skip
+    probes = {k: None if v is None or v["on_z"] is None else v for k, v in probes.items()}
+    tell(5, steps)
+
+    floor_db = run.feature.floor_db
+    unit = reconstruction.db_per_unit(floor_db)
+    scores = {k: reconstruction.rmse_db(v, floor_db) for k, v in errors.items()}
+    best, worst = reconstruction.extremes(errors["z"], max(BEST, WORST))
+    random = rng.permutation(np.setdiff1d(np.arange(len(rows)), np.r_[best[:BEST], worst[:WORST]]))
+    nats = rate.kl(here.mean, here.logvar).sum(1)
+    status = run.status()
+    metrics: dict[str, Any] = {
+        "format": 1,
+        "run": run.name,
+        "split": split,
+        "sounds": len(rows),
+        "seed": seed,
+        "corpus_digest": measured.digest,
+        "training": {k: status[k] for k in ("epoch", "epochs", "finished") if k in status},
+        "distortion": reconstruction.evaluate(errors["z"], errors["mean"], floor_db)
+        | {
+            "rmse_db_shuffled": scores["shuffled"],
+            "train_rmse_db": reconstruction.rmse_db(train_errors["z"], floor_db),
+        },
+        "rate": rate.evaluate(here.mean, here.logvar, seed=seed),
+        "floors": {
+            "mean_sound_rmse_db": scores["mean_sound"],
+            "mean_per_pitch_rmse_db": scores.get("mean_per_pitch"),
+            "pca_rmse_db": {str(k): scores[f"pca_{k}"] for k in floor.SIZES},
+            "pca_given_pitch_rmse_db": {
+                str(k): scores[f"pca_given_pitch_{k}"] for k in floor.SIZES
+            }
+            if "pca_given_pitch_8" in scores
+            else None,
+            "fitted_rows": fitted.fitted_rows,
+            "pca_rows": fitted.pca_rows,
+        },
+        "ceilings": {"inversion_rmse_db": inverted},
+        "feature": floor.scale(
+            measured.features(run.feature).read(np.sort(rng.permutation(rows)[:512])), floor_db
+        ),
+        "labels": {
+            "families": _count(train_families), "pitches": _count(train_pitches),
+        },
+        "probes": {
+            **probes,
+            "train_rows": len(some),
+            "instruments_shared_with_training": _shared(measured, rows, learnt, train_rows),
+        },
+        "families": _families(families, errors, nats, floor_db),
+        "examples": {
+            "best": [int(rows[i]) for i in best[:BEST]],
+            "worst": [int(rows[i]) for i in worst[:WORST]],
+            "random": [int(rows[i]) for i in random[:RANDOM]],
+        },
+    }  # fmt: skip
+    judged = judge(metrics)
+    metrics["verdict"], metrics["faults"] = judged.words, list(judged.faults)
+    metrics["healthy"] = judged.healthy
+    metrics["seconds"] = time.monotonic() - began
+    metrics = _plain(metrics)
+
+    tell(steps, steps)
+    return Measured(
+        metrics,
+        _table(measured, rows, errors, nats, unit),
+        _maps(measured, here, there if learnt is measured else None, space),
+        measured,
+    )
+
+
+def _rows(run: "Run", corpus: "Corpus", split: str, *, own: bool) -> np.ndarray:
+    """Row ids of a split: as it was when training began for the run's own corpus."""
+    if own:
+        return np.array(sorted(r for r, s in run.split().items() if s == split), int)
+    return np.asarray(corpus.split_rows(split), int)
+
+
+def _training_corpus(run: "Run", measured: "Corpus") -> "Corpus":
+    try:
+        return run.corpus
+    except RunError:
+        return measured  # the run's own is gone; the other one has training rows too, or says so
+
+
+def _some(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
+
+
+def _encode(run: "Run", corpus: "Corpus", rows: np.ndarray, rng: np.random.Generator) -> Encoded:
+    import torch
+
+    from timbrespace.batches import Pictures
+
+    names = run.recipe.model.condition.labels
+    pictures = Pictures.of(corpus, corpus.features(run.feature), rows, names)
+    means, logvars = [], []
+    for x, labels in pictures.in_order(BATCH, torch.device("cpu")):
+        found = run.model.encode(x.contiguous(memory_format=torch.channels_last), labels)
+        means.append(found.mean.numpy())
+        logvars.append(found.logvar.numpy())
+    mean, logvar = np.concatenate(means), np.concatenate(logvars)
+    rate.validate(mean, logvar)
+    return Encoded(rows, pictures, mean, logvar, rate.sample(mean, logvar, rng))
+
+
+def _take(encoded: Encoded, at: np.ndarray) -> Encoded:
+    from timbrespace.batches import Pictures
+
+    own = encoded.pictures
+    pictures = Pictures(
+        own.store, own.rows[at], {k: v[at] for k, v in own.labels.items()},
+        None if own.kept is None else own.kept[at],
+    )  # fmt: skip
+    return Encoded(encoded.rows[at], pictures, encoded.mean[at], encoded.logvar[at], encoded.z[at])
+
+
+def _distortion(
+    run: "Run",
+    encoded: Encoded,
+    rng: np.random.Generator,
+    *,
+    fitted: floor.Floors | None = None,
+    pitches: list[Any] | None = None,
+) -> dict[str, np.ndarray]:
+    """Mean squared error per sound (N,) of the model ("z"; with `fitted` also "mean", "shuffled"
+    and every floor)."""
+    import torch
+
+    count = len(encoded.rows)
+    # each sound gets another one's latent: a random order, moved on by one, has no fixed point
+    order = rng.permutation(count)
+    other = np.empty(count, int)
+    other[order] = np.roll(order, 1)
+    points = {"z": encoded.z}
+    if fitted is not None:
+        points |= {"mean": encoded.mean, "shuffled": encoded.z[other]}
+    parts: dict[str, list[np.ndarray]] = {}
+    for start in range(0, count, BATCH):
+        part = slice(start, min(start + BATCH, count))
+        positions = torch.arange(part.start, part.stop)
+        x, labels = encoded.pictures.batch(positions, torch.device("cpu"))
+        original = x[:, 0].numpy()
+        for name, z in points.items():
+            made = run.model.decode(torch.from_numpy(z[part]), labels)[:, 0].float().numpy()
+            parts.setdefault(name, []).append(reconstruction.mse_per_sound(original, made))
+        if fitted is not None:
+            own = None if pitches is None else pitches[part]
+            for name, error in fitted.errors(original, own).items():
+                parts.setdefault(name, []).append(error)
+    return {name: np.concatenate(errors) for name, errors in parts.items()}
+
+
+def _inversion(run: "Run", encoded: Encoded, rng: np.random.Generator) -> float:
+    """dB RMSE of pictures that became sound and were analysed again, without any model."""
+    import torch
+
+    at = np.sort(rng.permutation(len(encoded.rows))[:INVERTED])
+    x = _take(encoded, at).pictures.batch(torch.arange(len(at)), torch.device("cpu"))[0][:, 0]
+    heard = run.feature.invert(x, torch.zeros(len(x)))
+    again = run.feature.analyse(heard).values
+    error = reconstruction.mse_per_sound(x.numpy(), again.numpy())
+    return reconstruction.rmse_db(error, run.feature.floor_db)
+
+
+def _labels(corpus: "Corpus", name: str, rows: np.ndarray) -> list[Any] | None:
+    """The label of each row, None where it has none; None when the corpus has no such label."""
+    if name not in corpus.label_names:
+        return None
+    values = corpus.labels(name)
+    found = [_one(values[r]) for r in rows]
+    return found if any(v is not None for v in found) else None
+
+
+def _one(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    missing = value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+    return None if missing else value
+
+
+def _count(labels: list[Any] | None) -> int:
+    return 0 if labels is None else len({v for v in labels if v is not None})
+
+
+def _shared(one: "Corpus", rows: np.ndarray, other: "Corpus", train: np.ndarray) -> int | None:
+    """How many instruments of the measured rows were trained on; None without that label."""
+    asked, known = _labels(one, "instrument", rows), _labels(other, "instrument", train)
+    if asked is None or known is None:
+        return None
+    return len({str(v) for v in asked if v is not None} & {str(v) for v in known if v is not None})
+
+
+def _families(
+    families: list[Any] | None, errors: dict[str, np.ndarray], nats: np.ndarray, floor_db: float
+) -> dict[str, dict[str, float]]:
+    if families is None:
+        return {}
+    names = {"z": "rmse_db", "mean": "rmse_db_at_mean", "mean_sound": "mean_sound_rmse_db"}
+    table = reconstruction.per_label(families, floor_db, {v: errors[k] for k, v in names.items()})
+    texts = np.array([str(f) for f in families])
+    for name, line in table.items():
+        line["bits_per_sound"] = rate.bits(float(nats[texts == name].mean()))
+    return table
+
+
+def _table(
+    corpus: "Corpus", rows: np.ndarray, errors: dict[str, np.ndarray], nats: np.ndarray, unit: float
+) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", "file", "rmse_db", "rmse_db_at_mean", "bits"])
+    for i, row in enumerate(rows):
+        own = [math.sqrt(errors[k][i]) * unit for k in ("z", "mean")] + [rate.bits(nats[i])]
+        writer.writerow([int(row), corpus.rows[row].file, *(f"{v:.4f}" for v in own)])
+    return text.getvalue()
+
+
+def _maps(
+    corpus: "Corpus", here: Encoded, there: Encoded | None, space: SpaceLike | None
+) -> list[Map]:
+    if space is not None and len(space.rows) == len(corpus.rows):
+        shown = np.asarray(space.rows, int)
+        drawn = space.maps
+    elif there is None:
+        shown, drawn = here.rows, {"pca": _flat(Pca.fit(here.mean, 2).transform(here.mean))}
+    else:
+        # one row may be on both sides when the split measured is "train"
+        extra = ~np.isin(there.rows, here.rows)
+        shown = np.r_[here.rows, there.rows[extra]]
+        pca = Pca.fit(there.mean, 2)
+        drawn = {"pca": _flat(pca.transform(np.r_[here.mean, there.mean[extra]]))}
+    measured = np.isin(shown, here.rows)
+    families, pitches = _labels(corpus, "family", shown), _labels(corpus, "pitch", shown)
+    return [Map(n, np.asarray(xy), measured, families, pitches) for n, xy in drawn.items()]
+
+
+def _flat(points: np.ndarray) -> np.ndarray:
+    return np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
+
+
+def _plain(value: Any) -> Any:
+    """Numbers that JSON can hold: what is not finite becomes null."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,260 @@
+"""Figures as PNG bytes: curves, bars, pictures of sounds and maps.
+
+Conventions
+-----------
+Every function takes numbers and returns the bytes of one PNG; nothing is shown, no global state of
+matplotlib is touched. Colours are those of Okabe & Ito (2008), distinct to colour-blind eyes, and
+names also differ by marker; numbers use cividis, differences a blue-white-red scale that is white
+at nothing. Labels are drawn as they are (no mathematics in dollar signs) and shortened when long.
+"""
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from timbrespace.features.log_mel import LogMel
+from timbrespace.features.mel import hz_to_mel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#F0E442")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MODEL, MEAN, FLOOR = "#D55E00", "#E69F00", "#8C8C8C"
+NAMES_SHOWN = 20  # in a legend; the rest are "other"
+DIFFERENCE_DB = 20.0  # full colour of a difference map
+DPI = 110
+
+
+def training_curves(
+    history: Sequence[dict[str, float]], floors: dict[str, float | None]
+) -> bytes | None:
+    """Distortion, rate and beta per epoch from history.csv, floors {name: dB} as dashed lines.
+
+    None when there is no finished epoch or no known column.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    panels = [
+        (
+            "Distortion on validation sounds", "dB RMSE",
+            [("valid_rmse_db", "z sampled", MODEL), ("valid_rmse_db_at_mean", "z = mu", MEAN)],
+        ),
+        ("Rate", "bits per sound", [("valid_bits", "validation", MODEL)]),
+        ("Active units", "dimensions", [("valid_active_units", "validation", MODEL)]),
+        ("Weight of the KL term", "beta", [("beta", "beta", "#0072B2")]),
+    ]  # fmt: skip
+    shown = [p for p in panels if any(name in line for name, *_ in p[2] for line in history)]
+    if not shown:
+        return None
+    figure = _figure(3.1 * len(shown), 2.8)
+    for place, (title, unit, curves) in enumerate(shown):
+        axes = figure.add_subplot(1, len(shown), place + 1)
+        for name, label, colour in curves:
+            points = [(line["epoch"], line[name]) for line in history if name in line]
+            if points:
+                x, y = np.array(points).T
+                axes.plot(x, y, color=colour, label=label, marker="o", markersize=3)
+        if place == 0:
+            styles = ("--", ":", "-.")
+            for (name, value), style in zip(floors.items(), styles, strict=False):
+                if value is not None:
+                    axes.axhline(value, color="#555555", linestyle=style, linewidth=1, label=name)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(unit)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if unit != "beta":
+            axes.set_ylim(bottom=0)
+        _quiet(axes)
+        if len(axes.get_legend_handles_labels()[1]) > 1:
+            axes.legend(fontsize=7.5, frameon=False)
+    return _png(figure)
+
+
+def standing(values: Sequence[tuple[str, float, bool]]) -> bytes:
+    """Bars of dB RMSE, (name, dB, is the model), in the order given, from the top."""
+    figure = _figure(7.2, 0.6 + 0.3 * len(values))
+    axes = figure.add_subplot()
+    place = np.arange(len(values))
+    axes.barh(place, [v for _, v, _ in values], color=[MODEL if m else FLOOR for *_, m in values])
+    for at, (_, value, _) in zip(place, values, strict=True):
+        axes.annotate(
+            f"{value:.1f}", (value, at), (3, 0), textcoords="offset points", va="center", fontsize=9
+        )
+    axes.set_yticks(place, [_label(name, 60) for name, *_ in values])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.1 * max(v for _, v, _ in values) + 1e-9)
+    axes.set_xlabel("dB RMSE, less is better")
+    _quiet(axes)
+    return _png(figure)
+
+
+def bits_per_dimension(bits: Sequence[float], idle: float) -> bytes:
+    """Bars of the bits that each dimension keeps, the fullest first; a line at `idle` bits."""
+    order = np.argsort(bits)[::-1]
+    sorted_bits = np.asarray(bits)[order]
+    figure = _figure(7.2, 2.4)
+    axes = figure.add_subplot()
+    colours = [MODEL if b > idle else FLOOR for b in sorted_bits]
+    axes.bar(np.arange(len(bits)), sorted_bits, color=colours)
+    axes.axhline(idle, color="#555555", linestyle=":", linewidth=1)
+    if len(bits) <= 40:
+        axes.set_xticks(np.arange(len(bits)), [str(d) for d in order], fontsize=7)
+    axes.set_xlim(-0.7, len(bits) - 0.3)
+    axes.set_ylim(0, max(1.1 * float(sorted_bits[0]), 2 * idle))
+    axes.set_xlabel("dimension of the latent, the fullest first")
+    axes.set_ylabel("bits per sound")
+    _quiet(axes)
+    return _png(figure)
+
+
+def sounds(original: np.ndarray, made: np.ndarray, feature: LogMel) -> bytes:
+    """Original, model and model minus original of one sound; pictures (mels, frames) in [-1, 1]."""
+    unit = -feature.floor_db / 2.0
+    panels = [
+        ("original", (original - 1) * unit, "magma", feature.floor_db, 0.0),
+        ("model", (np.clip(made, -1, 1) - 1) * unit, "magma", feature.floor_db, 0.0),
+        (
+            "model - original",
+            (np.clip(made, -1, 1) - original) * unit, "RdBu_r", -DIFFERENCE_DB, DIFFERENCE_DB,
+        ),
+    ]  # fmt: skip
+    from matplotlib.figure import Figure
+
+    # places by hand: the automatic layout takes longer than everything else in the report
+    figure = Figure(figsize=(9.0, 2.3), dpi=DPI)
+    seconds = original.shape[1] * feature.hop / feature.sample_rate
+    top = hz_to_mel(feature.sample_rate / 2.0)
+    hertz = [f for f in (125, 250, 500, 1000, 2000, 4000, 8000, 16000) if hz_to_mel(f) <= top]
+    bars = (None, 0.602, 0.932)
+    for left, bar, (title, values, colours, low, high) in zip(
+        (0.055, 0.335, 0.67), bars, panels, strict=True
+    ):
+        axes = figure.add_axes((left, 0.19, 0.255, 0.69))
+        image = axes.imshow(
+            values, origin="lower", aspect="auto", cmap=colours, vmin=low, vmax=high,
+            extent=(0.0, seconds, 0.0, top), interpolation="nearest",
+        )  # fmt: skip
+        axes.set_title(title, fontsize=9)
+        names = [f"{f // 1000}k" if f >= 1000 else str(f) for f in hertz]
+        axes.set_yticks([hz_to_mel(f) for f in hertz], names if bar is None else [])
+        axes.tick_params(labelsize=7)
+        axes.set_xlabel("seconds", fontsize=8)
+        if bar is None:
+            axes.set_ylabel("Hz", fontsize=8)
+        else:
+            scale = figure.colorbar(image, cax=figure.add_axes((bar, 0.19, 0.01, 0.69)))
+            scale.ax.tick_params(labelsize=7)
+            scale.ax.set_title("dB", fontsize=8)
+    return _png(figure)
+
+
+def map_by_name(xy: np.ndarray, names: Sequence[Any], measured: np.ndarray, title: str) -> bytes:
+    """A map (N, 2) coloured by name; measured sounds large and dark, training sounds small.
+
+    The 20 most frequent names have their own colour and marker; the rest are "other".
+    """
+    from matplotlib.lines import Line2D
+
+    texts = np.array(["unknown" if n is None or n == "" else str(n) for n in names])
+    common = [name for name, _ in Counter(texts.tolist()).most_common(NAMES_SHOWN)]
+    figure, axes = _map_axes(title, 7.6)
+    handles = []
+    for place, name in enumerate(sorted(common)):
+        colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+        _scatter(axes, xy, texts == name, measured, marker, color=colour)
+        handles.append(Line2D([], [], color=colour, marker=marker, linestyle="", markersize=6))
+    labels = [_label(name, 28) for name in sorted(common)]
+    rest = ~np.isin(texts, common)
+    if rest.any():
+        _scatter(axes, xy, rest, measured, ".", color=FLOOR)
+        handles.append(Line2D([], [], color=FLOOR, marker=".", linestyle=""))
+        labels.append(f"{len(set(texts[rest]))} others")
+    axes.legend(
+        handles, labels, loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, frameon=False
+    )
+    return _png(figure)
+
+
+def map_by_number(
+    xy: np.ndarray, numbers: Sequence[float | None], measured: np.ndarray, title: str, unit: str
+) -> bytes:
+    """A map (N, 2) coloured by a number; sounds without one are grey."""
+    values = np.array([np.nan if v is None or v == "" else float(v) for v in numbers])
+    known = np.isfinite(values)
+    figure, axes = _map_axes(title, 6.9)
+    low, high = (values[known].min(), values[known].max()) if known.any() else (0.0, 1.0)
+    _scatter(axes, xy, ~known, measured, ".", color=FLOOR)
+    drawn = _scatter(axes, xy, known, measured, "o", values=values, low=low, high=high)
+    if drawn is not None:
+        bar = figure.colorbar(drawn, ax=axes, pad=0.02)
+        bar.set_label(unit)
+        if bar.solids is not None:
+            bar.solids.set_alpha(1.0)
+    return _png(figure)
+
+
+def _map_axes(title: str, width: float) -> "tuple[Figure, Axes]":
+    figure = _figure(width, 5.2)
+    axes = figure.add_subplot()
+    axes.set_title(_label(title, 80), fontsize=10)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for side in axes.spines.values():
+        side.set_color("#CCCCCC")
+    return figure, axes
+
+
+def _scatter(
+    axes: "Axes", xy: np.ndarray, chosen: np.ndarray, measured: np.ndarray, marker: str, *,
+    color: str | None = None, values: np.ndarray | None = None, low: float = 0.0, high: float = 1.0,
+) -> Any:  # fmt: skip
+    drawn = None
+    for which, size, alpha in ((chosen & ~measured, 7, 0.25), (chosen & measured, 22, 0.9)):
+        if not which.any():
+            continue
+        edge = {"edgecolors": "#333333", "linewidths": 0.4} if size > 10 and marker != "." else {}
+        if values is None:
+            paint: dict[str, Any] = {"color": color}
+            if edge:
+                paint = {"facecolors": color}
+        else:
+            paint = {"c": values[which], "cmap": "cividis", "vmin": low, "vmax": high}
+        drawn = axes.scatter(
+            *xy[which].T, s=size, alpha=alpha, marker=marker, rasterized=True, **paint,
+            **(edge or {"linewidths": 0}),
+        )  # fmt: skip
+    return drawn
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def _quiet(axes: "Axes") -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(True, color="#E5E5E5", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=8)
+
+
+def _label(text: str, most: int) -> str:
+    text = text if len(text) <= most else text[: most - 1] + "…"
+    text = "".join(c if c.isprintable() else "·" for c in text).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text  # matplotlib hides labels with _ in front
+
+
+def _png(figure: "Figure") -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    data = io.BytesIO()
+    figure.savefig(data, format="png", metadata={"Software": None})
+    return data.getvalue()

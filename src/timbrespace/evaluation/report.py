@@ -1,0 +1,433 @@
+"""The report: one page for people, that holds everything it shows.
+
+Conventions
+-----------
+No network, no script, no other file: pictures and sounds are inside the page, and a policy in its
+head forbids anything else. Every text that comes from a corpus or recipe is escaped. The page stays
+under 20 MB. What is heard and seen of the model is decode(mu), as in the explorer; figures are
+with z sampled unless they say otherwise.
+"""
+
+import base64
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from timbrespace.data.atomic import write_bytes, write_text
+from timbrespace.errors import RunError
+from timbrespace.evaluation import figures
+from timbrespace.evaluation.latent import ACTIVE_NATS, bits
+
+if TYPE_CHECKING:
+    from timbrespace.data.corpus import Corpus
+    from timbrespace.runs import Run
+
+AUDIO_BYTES = 10_000_000  # of WAV in the page; longer windows show fewer seconds of each sound
+Progress = Any  # Callable[[str, int, int, dict[str, float]], None] | None
+
+
+@dataclass(frozen=True)
+class Map:
+    """One map of the report: xy (N, 2) of sounds whose labels are given in the same order."""
+
+    name: str
+    xy: np.ndarray
+    measured: np.ndarray  # (N,) bool: evaluated here; the rest are other sounds of the corpus
+    families: list[Any] | None
+    pitches: list[Any] | None
+
+
+@dataclass(frozen=True)
+class Example:
+    """One sound of the report: its pictures (mels, frames), and WAV bytes of the three sounds."""
+
+    group: str
+    row: int
+    title: str
+    rmse_db: float
+    original: np.ndarray
+    made: np.ndarray
+    audio: dict[str, bytes]
+
+
+def report(
+    run: "Run",
+    metrics: dict[str, Any],
+    *,
+    corpus: "Corpus | None" = None,
+    maps: Sequence[Map] = (),
+    progress: Progress = None,
+) -> Path:
+    """Write evaluation/report.html of `metrics` (see `evaluate`), with figures/ and audio/ beside.
+
+    Needs the corpus that was measured (`corpus`, or the run's own) for the examples.
+    """
+    folder = run.path / "evaluation"
+    drawn = _figures(run, metrics, maps)
+    examples = _examples(run, metrics, corpus or run.corpus, progress)
+    for index, example in enumerate(examples):
+        drawn[f"example-{index}"] = figures.sounds(example.original, example.made, run.feature)
+    page = _page(run, metrics, drawn, examples)
+    try:
+        _replace(folder / "figures", {f"{name}.png": png for name, png in drawn.items()})
+        _replace(
+            folder / "audio",
+            {
+                f"{e.group}-{e.row}-{kind.split()[0]}.wav": wav
+                for e in examples
+                for kind, wav in e.audio.items()
+            },
+        )
+        write_text(folder / "report.html", page)
+    except OSError as error:
+        raise RunError(f"{folder} cannot be written: {error.strerror}") from None
+    return folder / "report.html"
+
+
+def _replace(folder: Path, files: dict[str, bytes]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        write_bytes(folder / name, data)
+    for old in folder.iterdir():  # of an earlier report
+        if old.is_file() and old.suffix in (".png", ".wav") and old.name not in files:
+            old.unlink(missing_ok=True)
+
+
+def _figures(run: "Run", metrics: dict[str, Any], maps: Sequence[Map]) -> dict[str, bytes]:
+    drawn: dict[str, bytes] = {"standing": figures.standing(_standing(metrics))}
+    lines = {
+        "mean sound": metrics["floors"]["mean_sound_rmse_db"],
+        "PCA-32": metrics["floors"]["pca_rmse_db"]["32"],
+    }
+    curves = figures.training_curves(run.history(), lines)
+    if curves is not None:
+        drawn["training"] = curves
+    drawn["bits"] = figures.bits_per_dimension(
+        metrics["rate"]["bits_per_dimension"], bits(ACTIVE_NATS)
+    )
+    for m in maps:
+        if m.families is not None:
+            drawn[f"map-{m.name}-family"] = figures.map_by_name(
+                m.xy, m.families, m.measured, f"{_map_name(m.name)} by family"
+            )
+        if m.pitches is not None:
+            drawn[f"map-{m.name}-pitch"] = figures.map_by_number(
+                m.xy, m.pitches, m.measured, f"{_map_name(m.name)} by pitch", "MIDI pitch"
+            )
+        if m.families is None and m.pitches is None:
+            drawn[f"map-{m.name}"] = figures.map_by_name(
+                m.xy, ["sounds"] * len(m.xy), m.measured, _map_name(m.name)
+            )
+    return drawn
+
+
+def _map_name(name: str) -> str:
+    return {"pca": "PCA", "umap": "UMAP"}.get(name, name)
+
+
+def _standing(metrics: dict[str, Any]) -> list[tuple[str, float, bool]]:
+    """The model's figures among its floors and ceiling, the worst first."""
+    distortion, floors = metrics["distortion"], metrics["floors"]
+    rate = f"{metrics['rate']['bits_per_sound']:.3g} bits"
+    rows: list[tuple[str, float | None, bool]] = [
+        ("mean sound", floors["mean_sound_rmse_db"], False),
+        ("mean of each pitch", floors["mean_per_pitch_rmse_db"], False),
+        *((f"PCA-{k}, unlimited rate", v, False) for k, v in floors["pca_rmse_db"].items()),
+        *(
+            (f"PCA-{k} beside the mean of the pitch", v, False)
+            for k, v in (floors.get("pca_given_pitch_rmse_db") or {}).items()
+        ),
+        (f"model, z sampled ({rate})", distortion["rmse_db"], True),
+        ("model, decode(mu)", distortion["rmse_db_at_mean"], True),
+        ("model, another sound's latent", distortion.get("rmse_db_shuffled"), True),
+        ("model, training sounds", distortion.get("train_rmse_db"), True),
+        (
+            "the feature's own way to sound and back",
+            (metrics.get("ceilings") or {}).get("inversion_rmse_db"),
+            False,
+        ),
+    ]
+    return sorted([r for r in rows if r[1] is not None], key=lambda r: -r[1])  # type: ignore
+
+
+def _examples(
+    run: "Run", metrics: dict[str, Any], corpus: "Corpus", progress: Progress
+) -> list[Example]:
+    import torch
+
+    from timbrespace.audio.files import to_wav_bytes
+    from timbrespace.batches import Pictures
+
+    feature = run.feature
+    wanted = [(g, row) for g, rows in metrics["examples"].items() for row in rows]
+    if not wanted:
+        return []
+    rows = np.array([row for _, row in wanted])
+    store = corpus.features(feature)
+    pictures = Pictures.of(corpus, store, rows, run.recipe.model.condition.labels)
+    with torch.no_grad():
+        x, labels = pictures.batch(torch.arange(len(rows)), torch.device("cpu"))
+        made = run.model.decode(run.model.encode(x, labels).mean, labels)[:, 0].clamp(-1, 1)
+    x = x[:, 0]
+    level = torch.from_numpy(np.asarray(store.level_db)[rows].astype(np.float32))
+    if progress:
+        progress("report", 0, 3, {})
+    inverted = feature.invert(x, level).numpy()
+    if progress:
+        progress("report", 1, 3, {})
+    heard = feature.invert(made, level).numpy()
+    if progress:
+        progress("report", 2, 3, {})
+    most = min(int(feature.seconds * feature.sample_rate), AUDIO_BYTES // (6 * len(rows)))
+    error = np.square((made - x).numpy()).mean((1, 2))
+    examples = []
+    for i, (group, row) in enumerate(wanted):
+        sound = corpus.audio(row, feature.sample_rate).mono()[:most]
+        length = len(sound)
+        clips = {
+            "original": sound,
+            "inversion of the original picture": inverted[i][:length],
+            "model": heard[i][:length],
+        }
+        examples.append(
+            Example(
+                group,
+                row,
+                _title(corpus, row),
+                float(np.sqrt(error[i])) * -feature.floor_db / 2.0,
+                x[i].numpy(),
+                made[i].numpy(),
+                {k: to_wav_bytes(v, feature.sample_rate) for k, v in clips.items()},
+            )
+        )
+    return examples
+
+
+def _title(corpus: "Corpus", row: int) -> str:
+    labels = corpus.rows[row].labels
+    parts = [str(labels[k]) for k in ("family", "instrument") if labels.get(k) not in (None, "")]
+    if labels.get("pitch") not in (None, ""):
+        parts.append(f"pitch {labels['pitch']}")
+    return ", ".join(parts) or Path(corpus.rows[row].file).name
+
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff; margin: 0 auto;
+  max-width: 62rem; padding: 1rem 1.5rem 4rem; }
+h1 { font-size: 1.5rem; margin: 1rem 0 0; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .4rem; }
+p { max-width: 46rem; } .quiet { color: #555; font-size: .875rem; }
+.verdict { border-left: .4rem solid #009E73; background: #f4f6f8; padding: .8rem 1rem;
+  margin: 1rem 0; font-size: 1.1rem; max-width: none; }
+.verdict.fault { border-color: #D55E00; }
+img { max-width: 100%; height: auto; display: block; }
+table { border-collapse: collapse; font-size: .9rem; }
+th, td { padding: .25rem .8rem .25rem 0; text-align: left; border-bottom: 1px solid #e3e3e3;
+  vertical-align: top; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+.scroll { overflow-x: auto; }
+figure { margin: 1rem 0 1.6rem; } figcaption { font-size: .9rem; }
+.players { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; }
+.players label { font-size: .85rem; color: #333; display: block; }
+audio { width: 17rem; height: 2.2rem; display: block; }
+.key { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .6rem;
+  margin: 1rem 0; }
+.key div { border: 1px solid #ddd; border-radius: .4rem; padding: .5rem .8rem; }
+.key b { font-size: 1.35rem; display: block; } .key span { font-size: .85rem; color: #444; }
+"""
+
+
+def _page(
+    run: "Run", metrics: dict[str, Any], drawn: dict[str, bytes], examples: Sequence[Example]
+) -> str:
+    distortion, rate = metrics["distortion"], metrics["rate"]
+    status = metrics.get("training") or {}
+    feature = run.feature
+    e = html.escape
+    kind = "verdict" if metrics.get("healthy") else "verdict fault"
+    trained = ""
+    if status.get("epochs"):
+        trained = f", after epoch {status['epoch']:.0f} of {status['epochs']:.0f}"
+        trained += "" if status.get("finished") else " (training goes on)"
+    about = f"{run.recipe.about}. " if run.recipe.about else ""
+    body = [
+        f"<h1>{e(run.name)}: what this space knows</h1>",
+        f"<p class='quiet'>{e(about)}{metrics['sounds']} sounds of the {e(metrics['split'])} "
+        f"split{e(trained)}; {feature.mels} mels by {feature.frames} frames "
+        f"({feature.seconds:.2f} s at {feature.sample_rate} Hz).</p>",
+        f"<p class='{kind}' role='note'>{e(_sentence(metrics['verdict']))}</p>",
+        _key(metrics),
+        "<h2>Distortion beside floors and ceiling</h2>",
+        "<p>Root mean squared error of the log-mel picture. A floor is what costs no learning: "
+        "one average sound, one average of each pitch, or linear algebra (PCA) with as many "
+        "numbers at any precision. All are fitted on training sounds only.</p>",
+        _image(drawn["standing"], "Bars of dB RMSE of the model, its floors and its ceiling"),
+    ]
+    if "training" in drawn:
+        body += ["<h2>Training</h2>", _image(drawn["training"], "Curves over the epochs")]
+    body += [
+        "<h2>Bits of each dimension</h2>",
+        f"<p>{rate['active_units']} of {rate['dimensions']} dimensions are active (the variance of "
+        f"mu is above 0.01), {rate['active_units_by_rate']} keep more than {ACTIVE_NATS} nat (the "
+        "dotted line; the others are grey). Together they keep at most "
+        f"{rate['bits_per_sound']:.1f} bits of a sound.</p>",
+        _image(drawn["bits"], "Bars of bits per dimension"),
+        _probes(metrics),
+    ]
+    places = [name for name in drawn if name.startswith("map-")]
+    if places:
+        body += [
+            "<h2>Map</h2>",
+            f"<p>Large marks: the {metrics['sounds']} sounds measured here, of instruments "
+            f"{_disjoint(metrics)}. Small marks: other sounds of the corpus.</p>",
+            *(_image(drawn[n], n.replace("-", " ")) for n in places),
+        ]
+    if metrics.get("families"):
+        body += ["<h2>Families</h2>", _families(metrics["families"])]
+    headings = {
+        "best": "The best sounds", "worst": "The worst sounds",
+        "random": "Sounds drawn at random",
+    }  # fmt: skip
+    if examples:
+        body.append(
+            "<h2>Listen</h2><p>What is seen and heard of the model is decode(mu). The inversion "
+            "is the original's own picture made sound again: what no model of this feature can "
+            "exceed.</p>"
+        )
+    for group, heading in headings.items():
+        chosen = [(i, x) for i, x in enumerate(examples) if x.group == group]
+        if chosen:
+            body.append(f"<h2>{heading}</h2>")
+            body += [_example(x, drawn[f"example-{i}"]) for i, x in chosen]
+    body += ["<h2>All figures</h2>", _details(metrics)]
+    policy = (
+        "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    title = f"{run.name}: {distortion['rmse_db']:.1f} dB at {rate['bits_per_sound']:.3g} bits"
+    return (
+        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>{e(title)}</title><style>{STYLE}</style></head><body>\n"
+        + "\n".join(part for part in body if part)
+        + "\n</body></html>\n"
+    )
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:] + "."
+
+
+def _disjoint(metrics: dict[str, Any]) -> str:
+    shared = (metrics.get("probes") or {}).get("instruments_shared_with_training")
+    if shared is None:
+        return "that may or may not have been trained on"
+    return "never trained on" if shared == 0 else f"of which {shared} were also trained on"
+
+
+def _key(metrics: dict[str, Any]) -> str:
+    distortion, rate, floors = metrics["distortion"], metrics["rate"], metrics["floors"]
+    cards = [
+        (
+            f"{distortion['rmse_db']:.1f} dB",
+            f"distortion (RMSE); mean sound {floors['mean_sound_rmse_db']:.1f} dB, "
+            f"PCA-32 {floors['pca_rmse_db']['32']:.1f} dB",
+        ),
+        (f"{rate['bits_per_sound']:.3g} bits", "rate per sound, at most"),
+        (f"{rate['active_units']} of {rate['dimensions']}", "dimensions active"),
+        (f"{distortion['rmse_db_at_mean']:.1f} dB", "distortion of decode(mu), what is played"),
+    ]
+    if rate.get("separation") is not None:
+        cards.append((f"{rate['separation']:.1f}", "noise widths between two random sounds"))
+    inner = "".join(
+        f"<div><b>{html.escape(b)}</b><span>{html.escape(s)}</span></div>" for b, s in cards
+    )
+    return f"<div class='key'>{inner}</div>"
+
+
+def _probes(metrics: dict[str, Any]) -> str:
+    probes = metrics.get("probes") or {}
+    lines = []
+    for label in ("family", "pitch"):
+        found = probes.get(label)
+        if not found:
+            continue
+        for where, name in (("on_z", "z sampled"), ("on_mu", "mu")):
+            p = found[where]
+            lines.append(
+                f"<tr><td>{label}</td><td>{name}</td><td class='n'>{p['knn']:.0%}</td>"
+                f"<td class='n'>{p['linear']:.0%}</td><td class='n'>{p['majority']:.0%}</td>"
+                f"<td class='n'>{p['labels']}</td></tr>"
+            )
+    if not lines:
+        return ""
+    return (
+        "<h2>What the latent knows</h2><p>Share of right answers of two simple readers, trained on "
+        f"{probes['train_rows']} training sounds and asked about the sounds measured here. mu is "
+        "free of noise and flatters; z sampled is what the space really keeps. A model that is "
+        "told the pitch does not need to keep it.</p><div class='scroll'><table><tr><th>label</th>"
+        "<th>read from</th><th class='n'>5 nearest</th><th class='n'>linear</th>"
+        "<th class='n'>always the commonest</th><th class='n'>labels</th></tr>"
+        + "".join(lines)
+        + "</table></div>"
+    )
+
+
+def _families(families: dict[str, dict[str, float]]) -> str:
+    head = (
+        "<div class='scroll'><table><tr><th>family</th><th class='n'>sounds</th>"
+        "<th class='n'>dB RMSE</th><th class='n'>decode(mu)</th><th class='n'>mean sound</th>"
+        "<th class='n'>bits per sound</th></tr>"
+    )
+    lines = []
+    for name, f in sorted(families.items(), key=lambda item: item[1]["rmse_db"]):
+        numbers = [f["rmse_db"], f["rmse_db_at_mean"], f["mean_sound_rmse_db"], f["bits_per_sound"]]
+        cells = "".join(f"<td class='n'>{v:.1f}</td>" for v in numbers)
+        lines.append(
+            f"<tr><td>{html.escape(name)}</td><td class='n'>{f['sounds']}</td>{cells}</tr>"
+        )
+    return head + "".join(lines) + "</table></div>"
+
+
+def _example(example: Example, png: bytes) -> str:
+    players = "".join(
+        f"<label>{html.escape(kind)}<audio controls preload='none' "
+        f"src='data:audio/wav;base64,{base64.b64encode(wav).decode()}'></audio></label>"
+        for kind, wav in example.audio.items()
+    )
+    title = html.escape(example.title)
+    picture = _image(png, f"Original, model and difference: {example.title}")
+    return (
+        f"<figure><figcaption><b>{title}</b> (row {example.row}): {example.rmse_db:.1f} dB "
+        f"with decode(mu)</figcaption>{picture}"
+        f"<div class='players'>{players}</div></figure>"
+    )
+
+
+def _image(png: bytes, words: str) -> str:
+    data = base64.b64encode(png).decode()
+    return f'<img alt="{html.escape(words)}" src="data:image/png;base64,{data}">'
+
+
+def _details(metrics: dict[str, Any]) -> str:
+    lines = []
+
+    def walk(value: Any, name: str) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                if key not in ("examples", "families"):
+                    walk(inner, f"{name}.{key}" if name else key)
+        elif not isinstance(value, list) and value is not None:
+            text = f"{value:.6g}" if isinstance(value, float) else str(value)
+            lines.append(f"<tr><td>{html.escape(name)}</td><td>{html.escape(text)}</td></tr>")
+
+    walk({k: v for k, v in metrics.items() if k != "verdict"}, "")
+    return (
+        "<details><summary>The numbers of metrics.json (docs/metrics.md defines them)</summary>"
+        f"<div class='scroll'><table>{''.join(lines)}</table></div></details>"
+    )
