@@ -113,7 +113,7 @@ class Run:
         return self.state
 
 
-def build(pitched: bool = True, size: int = SIZE) -> tuple[Run, Space, Synth]:
+def build(pitched: bool = True, size: int = SIZE) -> tuple[Any, Any, Any]:
     """A run of `size` sounds; row ids start at 100: an index is never mistaken for an id."""
     rng = np.random.default_rng(5)
     feature = LogMel(mels=40, frames=64)
@@ -145,5 +145,5 @@ def build(pitched: bool = True, size: int = SIZE) -> tuple[Run, Space, Synth]:
     return Run(feature, Corpus(rows, pitches, feature)), space, Synth(feature, pitched)
 
 
-def refuse() -> None:
+def refuse() -> tuple[Any, Any, Any]:
     raise RunError("The run is being written.")

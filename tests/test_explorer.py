@@ -478,3 +478,23 @@ def test_it_serves_until_stopped(parts):
     stop.set()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_connections_that_only_drip_are_closed_and_stop_nobody(parts, monkeypatch):
+    monkeypatch.setattr(server_module, "HEAD_SECONDS", 0.5)
+    stop, address = threading.Event(), Queue()
+    settings = {"port": 0, "browser": False, "ready": address.put, "stop": stop}
+    thread = threading.Thread(target=serve, args=(Session(*parts),), kwargs=settings)
+    thread.start()
+    url = address.get(timeout=10)
+    port = int(url.rsplit(":", 1)[1].rstrip("/"))
+    dripping = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(60)]
+    for one in dripping:
+        one.sendall(b"GET / HTTP/1.1\r\nHost: ")
+    with urlopen(url + "api/run", timeout=2) as answer:
+        assert answer.status == 200
+    for one in dripping:
+        assert one.recv(100) == b""  # closed by the server
+        one.close()
+    stop.set()
+    thread.join(10)

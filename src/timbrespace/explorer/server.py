@@ -31,6 +31,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.explorer.session import Clip, NotHere, Session
@@ -42,6 +43,7 @@ PORT = 8765
 PORTS_TRIED = 20
 BODY_LIMIT = 16_384  # bytes; the longest legal question has about 100
 BODY_SECONDS = 10.0  # a body that drips is cut off
+HEAD_SECONDS = 20.0  # and so is a connection that never asks anything
 QUEUE = 32  # questions to the model that may wait; the next one is told to come back
 HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 ROW = re.compile(r"\d{1,9}")
@@ -111,6 +113,18 @@ class _Refused(Exception):
             body["field"] = self.field
         headers = {"retry-after": "1"} if self.status == 503 else None
         return JSONResponse(body, self.status, headers)
+
+
+class _Impatient(H11Protocol):
+    """HTTP that closes connections on which no request arrives."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
 
 
 class _Turns:
@@ -403,8 +417,8 @@ def serve(
     listener = bind(port)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     config = uvicorn.Config(
-        build_app(session), log_level="warning", access_log=False, server_header=False,
-        timeout_keep_alive=20, timeout_graceful_shutdown=3, lifespan="off", ws="none",
+        build_app(session), http=_Impatient, ws="none", lifespan="off", server_header=False,
+        log_level="warning", access_log=False, timeout_keep_alive=20, timeout_graceful_shutdown=3,
     )  # fmt: skip
     server = uvicorn.Server(config)
 
