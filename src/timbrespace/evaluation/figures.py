@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-MODEL, MEAN, FLOOR = "#D55E00", "#E69F00", "#8C8C8C"
+MODEL, MEAN, FLOOR, CEILING = "#D55E00", "#E69F00", "#8C8C8C", "#009E73"
 NAMES_SHOWN = 20  # in a legend; the rest are "other"
 DIFFERENCE_DB = 20.0  # full colour of a difference map
 DPI = 110
@@ -69,19 +69,22 @@ def training_curves(
         axes.set_ylabel(unit)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if unit != "beta":
-            axes.set_ylim(bottom=0)
+            # room above for the legend of the first panel
+            axes.set_ylim(0, (1.35 if place == 0 else 1.08) * max(axes.get_ylim()[1], 1e-9))
         _quiet(axes)
         if len(axes.get_legend_handles_labels()[1]) > 1:
-            axes.legend(fontsize=7.5, frameon=False)
+            axes.legend(fontsize=7.5, framealpha=0.8, edgecolor="none", loc="upper right")
     return _png(figure)
 
 
-def standing(values: Sequence[tuple[str, float, bool]]) -> bytes:
-    """Bars of dB RMSE, (name, dB, is the model), in the order given, from the top."""
+def standing(values: Sequence[tuple[str, float, str]]) -> bytes:
+    """Bars of dB RMSE, (name, dB, "model" | "floor" | "ceiling"), in the order given, from the
+    top."""
+    colours = {"model": MODEL, "floor": FLOOR, "ceiling": CEILING}
     figure = _figure(7.2, 0.6 + 0.3 * len(values))
     axes = figure.add_subplot()
     place = np.arange(len(values))
-    axes.barh(place, [v for _, v, _ in values], color=[MODEL if m else FLOOR for *_, m in values])
+    axes.barh(place, [v for _, v, _ in values], color=[colours[kind] for *_, kind in values])
     for at, (_, value, _) in zip(place, values, strict=True):
         axes.annotate(
             f"{value:.1f}", (value, at), (3, 0), textcoords="offset points", va="center", fontsize=9

@@ -129,26 +129,26 @@ def _map_name(name: str) -> str:
     return {"pca": "PCA", "umap": "UMAP"}.get(name, name)
 
 
-def _standing(metrics: dict[str, Any]) -> list[tuple[str, float, bool]]:
+def _standing(metrics: dict[str, Any]) -> list[tuple[str, float, str]]:
     """The model's figures among its floors and ceiling, the worst first."""
     distortion, floors = metrics["distortion"], metrics["floors"]
     rate = f"{metrics['rate']['bits_per_sound']:.3g} bits"
-    rows: list[tuple[str, float | None, bool]] = [
-        ("mean sound", floors["mean_sound_rmse_db"], False),
-        ("mean of each pitch", floors["mean_per_pitch_rmse_db"], False),
-        *((f"PCA-{k}, unlimited rate", v, False) for k, v in floors["pca_rmse_db"].items()),
+    rows: list[tuple[str, float | None, str]] = [
+        ("mean sound", floors["mean_sound_rmse_db"], "floor"),
+        ("mean of each pitch", floors["mean_per_pitch_rmse_db"], "floor"),
+        *((f"PCA-{k}, unlimited rate", v, "floor") for k, v in floors["pca_rmse_db"].items()),
         *(
-            (f"PCA-{k} beside the mean of the pitch", v, False)
+            (f"PCA-{k} beside the mean of the pitch", v, "floor")
             for k, v in (floors.get("pca_given_pitch_rmse_db") or {}).items()
         ),
-        (f"model, z sampled ({rate})", distortion["rmse_db"], True),
-        ("model, decode(mu)", distortion["rmse_db_at_mean"], True),
-        ("model, another sound's latent", distortion.get("rmse_db_shuffled"), True),
-        ("model, training sounds", distortion.get("train_rmse_db"), True),
+        (f"model, z sampled ({rate})", distortion["rmse_db"], "model"),
+        ("model, decode(mu)", distortion["rmse_db_at_mean"], "model"),
+        ("model, another sound's latent", distortion.get("rmse_db_shuffled"), "model"),
+        ("model, training sounds", distortion.get("train_rmse_db"), "model"),
         (
             "the feature's own way to sound and back",
             (metrics.get("ceilings") or {}).get("inversion_rmse_db"),
-            False,
+            "ceiling",
         ),
     ]
     return sorted([r for r in rows if r[1] is not None], key=lambda r: -r[1])  # type: ignore
@@ -264,7 +264,8 @@ def _page(
         "<h2>Distortion beside floors and ceiling</h2>",
         "<p>Root mean squared error of the log-mel picture. A floor is what costs no learning: "
         "one average sound, one average of each pitch, or linear algebra (PCA) with as many "
-        "numbers at any precision. All are fitted on training sounds only.</p>",
+        "numbers at any precision, fitted on training sounds only. The ceiling (green) is what "
+        "is lost on the way to sound and back without any model.</p>",
         _image(drawn["standing"], "Bars of dB RMSE of the model, its floors and its ceiling"),
     ]
     if "training" in drawn:
@@ -274,7 +275,7 @@ def _page(
         f"<p>{rate['active_units']} of {rate['dimensions']} dimensions are active (the variance of "
         f"mu is above 0.01), {rate['active_units_by_rate']} keep more than {ACTIVE_NATS} nat (the "
         "dotted line; the others are grey). Together they keep at most "
-        f"{rate['bits_per_sound']:.1f} bits of a sound.</p>",
+        f"{rate['bits_per_sound']:.3g} bits of a sound.</p>",
         _image(drawn["bits"], "Bars of bits per dimension"),
         _probes(metrics),
     ]
