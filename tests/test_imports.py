@@ -77,7 +77,9 @@ def test_help_answers_in_under_half_a_second():
     times = []
     for _ in range(5):
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "timbrespace", "--help"], check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "timbrespace", "--help"], check=True, capture_output=True
+        )
         times.append(time.perf_counter() - began)
     assert min(times) < 0.5
 

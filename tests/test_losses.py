@@ -55,7 +55,12 @@ def test_total_is_the_hand_sum_and_refuses_unknown_names():
 
 
 def test_switching_free_bits_on_does_not_change_the_raw_terms():
-    x, y, m, v = torch.rand(2, 1, 4, 4), torch.rand(2, 1, 4, 4), torch.randn(2, 3), torch.zeros(2, 3)
+    x, y, m, v = (
+        torch.rand(2, 1, 4, 4),
+        torch.rand(2, 1, 4, 4),
+        torch.randn(2, 3),
+        torch.zeros(2, 3),
+    )
     off = Objective(gaussian_nll).terms(x, y, m, v)
     on = Objective(gaussian_nll, 5.0, "total").terms(x, y, m, v)
     assert off["kl_raw"] == on["kl_raw"] and off["reconstruction"] == on["reconstruction"]

@@ -52,7 +52,9 @@ def test_the_pitch_reaches_the_decoder_and_unknown_is_legal(name):
 
 def test_conditions_keep_each_label_apart():
     conditions = Conditions({"pitch": 128, "family": 11}, size=5)
-    out = conditions({"pitch": torch.tensor([3, 3]), "family": torch.tensor([1, 2])}, 2, torch.device("cpu"))
+    out = conditions(
+        {"pitch": torch.tensor([3, 3]), "family": torch.tensor([1, 2])}, 2, torch.device("cpu")
+    )
     assert out.shape == (2, 10)
     assert torch.equal(out[0, :5], out[1, :5]) and not torch.equal(out[0, 5:], out[1, 5:])
 

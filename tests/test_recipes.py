@@ -51,7 +51,9 @@ def test_a_child_says_only_what_differs():
 
 
 def test_asking_for_a_beta_drops_the_rate_and_the_other_way_round():
-    assert recipe.load("instruments", settings=("objective.beta=2",)).objective.bits_per_sound is None
+    assert (
+        recipe.load("instruments", settings=("objective.beta=2",)).objective.bits_per_sound is None
+    )
     rate = recipe.load("nsynth-baseline", settings=("objective.bits_per_sound=9",))
     assert rate.objective.beta is None
     with pytest.raises(RecipeError, match="one of the two"):

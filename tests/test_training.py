@@ -41,9 +41,7 @@ def same(one, other) -> bool:
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(whole, tiny_corpus, tmp_path):
     again = verbs.train("instruments", tiny_corpus, tmp_path / "again", settings=SMALL)
-    other = verbs.train(
-        "instruments", tiny_corpus, tmp_path / "other", settings=(*SMALL, "seed=1")
-    )
+    other = verbs.train("instruments", tiny_corpus, tmp_path / "other", settings=(*SMALL, "seed=1"))
     assert same(weights(whole.path), weights(again.path))
     assert not same(weights(whole.path), weights(other.path))
 
@@ -67,7 +65,8 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(whole, tiny_corpus, tm
             )  # fmt: skip
     verbs.train("instruments", tiny_corpus, out, settings=SMALL, resume=True)
     assert same(weights(whole.path), weights(out))
-    epochs = [float(line["epoch"]) for line in csv.DictReader(open(out / "history.csv"))]
+    lines = (out / "history.csv").read_text().splitlines()
+    epochs = [float(line["epoch"]) for line in csv.DictReader(lines)]
     assert epochs == [1.0, 2.0, 3.0]
 
 

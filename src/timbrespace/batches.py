@@ -23,10 +23,16 @@ class Pictures:
     kept: Tensor | None = None
 
     @classmethod
-    def of(cls, corpus: Corpus, store: FeatureStore, rows: np.ndarray, names: tuple[str, ...]) -> "Pictures":
+    def of(
+        cls, corpus: Corpus, store: FeatureStore, rows: np.ndarray, names: tuple[str, ...]
+    ) -> "Pictures":
         labels = {name: label_tensor(corpus, name, rows) for name in names}
         size = 2 * len(rows) * int(np.prod(store.values.shape[1:]))
-        kept = torch.from_numpy(np.ascontiguousarray(store.values[rows])) if size <= IN_MEMORY else None
+        kept = (
+            torch.from_numpy(np.ascontiguousarray(store.values[rows]))
+            if size <= IN_MEMORY
+            else None
+        )
         return cls(store, rows, labels, kept)
 
     def __len__(self) -> int:
@@ -38,9 +44,13 @@ class Pictures:
             x = self.kept[positions].to(device).float()
         else:
             x = torch.from_numpy(self.store.read(self.rows[positions.numpy()])).to(device)
-        return x[:, None], {name: value[positions].to(device) for name, value in self.labels.items()}
+        return x[:, None], {
+            name: value[positions].to(device) for name, value in self.labels.items()
+        }
 
-    def in_order(self, size: int, device: torch.device) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    def in_order(
+        self, size: int, device: torch.device
+    ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
         for start in range(0, len(self), size):
             yield self.batch(torch.arange(start, min(start + size, len(self))), device)
 

@@ -23,7 +23,8 @@ Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
 RunPath = Annotated[Path, typer.Argument(help="A run folder.")]
 Sounds = Annotated[list[Path], typer.Argument(help="Sound files.")]
 PitchOption = Annotated[
-    int | None, typer.Option(min=0, max=127, help="MIDI pitch, 60 = middle C; found when not given.")
+    int | None,
+    typer.Option(min=0, max=127, help="MIDI pitch, 60 = middle C; found when not given."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Settings = Annotated[
@@ -45,7 +46,11 @@ class Bars:
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import (
-            BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn,
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
             TimeRemainingColumn,
         )  # fmt: skip
 

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from timbrespace.data.atomic import write_bytes, write_text
-from timbrespace.errors import RunError
+from timbrespace.errors import MissingExtra, RunError
 from timbrespace.runs import Run
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
@@ -56,8 +57,8 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
     """
     import torch
 
-    from timbrespace.space.project import Pca, umap_map
     from timbrespace.batches import Pictures
+    from timbrespace.space.project import Pca, umap_map
 
     corpus, model = run.corpus, run.model
     store = corpus.features(run.feature)
@@ -77,10 +78,9 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
     train = np.array([s == "train" for s in splits])
     maps = {"pca": Pca.fit(mean[train], 2).transform(mean).astype(np.float32)}
     if umap:
-        try:
+        # PCA needs nothing extra; `timbrespace doctor` names the extra for UMAP
+        with suppress(ImportError, MissingExtra):
             maps["umap"] = umap_map(mean, seed=run.recipe.seed)
-        except ImportError:
-            pass  # PCA needs nothing extra; `timbrespace doctor` names the extra for UMAP
     labels = {name: list(corpus.labels(name)) for name in corpus.label_names}
     version = sha256(mean.tobytes() + repr(sorted(maps)).encode()).hexdigest()[:12]
     space = Space(

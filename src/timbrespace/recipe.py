@@ -167,7 +167,9 @@ def _faults(error: ValidationError, where: str) -> str:
         path = tuple(p for p in fault["loc"])
         key = ".".join(str(p) for p in path)
         if fault["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(path[-1]), _section_fields(path[:-1]), n=1, cutoff=0.5)
+            near = difflib.get_close_matches(
+                str(path[-1]), _section_fields(path[:-1]), n=1, cutoff=0.5
+            )
             known = _section_fields(path[:-1])
             hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
             lines.append(f"{key} is no setting; {hint}")

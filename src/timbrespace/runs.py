@@ -1,10 +1,10 @@
 """The run folder: everything one training made, readable without this code.
 
-    recipe.yaml          the whole recipe; provenance.json: version, seed, machine, threads, corpus
-    split.csv            row id, file, split        feature.json   the picture's settings
-    weights.safetensors  the weights in use (averaged when the recipe says so), plain tensors
-    checkpoints/         last, previous, best       history.csv    one line per epoch
-    status.json          where the training stands  space/  evaluation/
+recipe.yaml          the whole recipe; provenance.json: version, seed, machine, threads, corpus
+split.csv            row id, file, split        feature.json   the picture's settings
+weights.safetensors  the weights in use (averaged when the recipe says so), plain tensors
+checkpoints/         last, previous, best       history.csv    one line per epoch
+status.json          where the training stands  space/  evaluation/
 """
 
 import csv
@@ -99,7 +99,9 @@ class Run:
         """The corpus it was trained on; RunError when that is gone or has changed."""
         path = Path(self.provenance["corpus"])
         if not path.is_dir():
-            raise RunError(f"the corpus of this run, {path}, is gone; pass --corpus with its new place")
+            raise RunError(
+                f"the corpus of this run, {path}, is gone; pass --corpus with its new place"
+            )
         corpus = Corpus.open(path)
         if corpus.digest != self.provenance["corpus_digest"]:
             raise RunError(

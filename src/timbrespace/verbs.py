@@ -47,7 +47,13 @@ def prepare(
     feature = LogMel.from_settings(load(recipe).feature.model_dump())
     tell = None if progress is None else (lambda done, total: progress("prepare", done, total, {}))
     return prepare_corpus(
-        source, out, layout=layout, feature=feature, workers=workers, labels_csv=labels, progress=tell
+        source,
+        out,
+        layout=layout,
+        feature=feature,
+        workers=workers,
+        labels_csv=labels,
+        progress=tell,
     )
 
 
@@ -213,7 +219,9 @@ def reconstruct(
     opened = Run.open(run)
     synth = _synth(opened)
     written, pitches = [], []
-    for done, (file, name) in enumerate(zip(files, _free_names(files, ".reconstructed"), strict=True)):
+    for done, (file, name) in enumerate(
+        zip(files, _free_names(files, ".reconstructed"), strict=True)
+    ):
         samples = _read(opened, file)
         encoded = synth.encode(samples, pitch=pitch)
         sound = synth.decode_windows(encoded) if np.any(samples) else samples
@@ -250,9 +258,7 @@ def encode(run: StrPath, files: list[StrPath], out: StrPath, *, pitch: int | Non
     return path
 
 
-def decode(
-    run: StrPath, latents: StrPath, out: StrPath, *, pitch: int | None = None
-) -> Written:
+def decode(run: StrPath, latents: StrPath, out: StrPath, *, pitch: int | None = None) -> Written:
     """Sounds from an .npz of `encode` (edited or not), one file per sound."""
     from timbrespace.render.synth import Encoded
     from timbrespace.runs import Run
@@ -272,7 +278,9 @@ def decode(
         )
     written, pitches = [], []
     groups = [np.flatnonzero(names == file) for file in dict.fromkeys(names.tolist())]
-    for at, name in zip(groups, _free_names([names[g[0]] for g in groups], ".decoded"), strict=True):
+    for at, name in zip(
+        groups, _free_names([names[g[0]] for g in groups], ".decoded"), strict=True
+    ):
         told = int(table["pitch"][at[0]]) if pitch is None else pitch
         encoded = Encoded(
             mean[at], table["logvar"][at], np.asarray(table["level_db"][at], np.float32),

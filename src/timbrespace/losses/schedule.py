@@ -27,7 +27,9 @@ class RateController:
     """
 
     target: float
-    log_beta: float = 0.0
+    log_beta: float = (
+        -1.0
+    )  # a start on the side of too many bits: a latent once starved is slow to fill
     rate: float = math.nan
     speed: float = 0.02  # per step at 100 % error: settles within some hundred steps, no ringing
 

@@ -107,9 +107,7 @@ class FrameDecoder(nn.Module):
             self.blocks.append(
                 nn.ModuleList(TimeBlock(before, told, activation) for _ in range(residual))
             )
-            self.up.append(
-                nn.ConvTranspose2d(before, after, (1, 4), stride=(1, 2), padding=(0, 1))
-            )
+            self.up.append(nn.ConvTranspose2d(before, after, (1, 4), stride=(1, 2), padding=(0, 1)))
 
     def forward(self, z: Tensor, condition: Tensor) -> Tensor:
         h = self.entrance(torch.cat([z, condition.to(z.dtype)], 1)).view(-1, *self.seed_shape)

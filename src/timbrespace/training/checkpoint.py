@@ -29,7 +29,9 @@ def save(folder: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> Non
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     try:
-        save_file({k: v.detach().contiguous() for k, v in tensors.items()}, fresh / "state.safetensors")
+        save_file(
+            {k: v.detach().contiguous() for k, v in tensors.items()}, fresh / "state.safetensors"
+        )
         with open(fresh / "state.safetensors", "rb+") as file:
             os.fsync(file.fileno())
         facts = {**facts, "sha256": _digest(fresh / "state.safetensors")}

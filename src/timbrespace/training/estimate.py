@@ -20,7 +20,10 @@ def estimate_training(recipe: Recipe, sounds: int, *, steps: int = 4) -> dict[st
     state = State.fresh(recipe, device)
     batch = min(recipe.train.batch, max(1, sounds))
     shape = (batch, 1, recipe.feature.mels, recipe.feature.frames)
-    x = torch.rand(shape, generator=torch.Generator().manual_seed(0), device="cpu").to(device) * 2 - 1
+    x = (
+        torch.rand(shape, generator=torch.Generator().manual_seed(0), device="cpu").to(device) * 2
+        - 1
+    )
     labels = {name: torch.zeros(batch, dtype=torch.long) for name in recipe.model.condition.labels}
     autocast = use_bfloat16(recipe.train.precision, device)
     objective = objective_of(recipe)

@@ -13,12 +13,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
+from timbrespace.batches import Pictures, order
 from timbrespace.data.atomic import write_bytes, write_text
 from timbrespace.errors import RunError
 from timbrespace.recipe import Recipe, build
 from timbrespace.runs import Run
 from timbrespace.training import checkpoint
-from timbrespace.batches import Pictures, order
 from timbrespace.training.loggers import Logger, csv_logger
 from timbrespace.training.state import State
 from timbrespace.training.step import objective_of, train_step

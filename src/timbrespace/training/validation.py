@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from timbrespace.batches import Pictures
 from timbrespace.losses.latent import kl_per_dimension
 from timbrespace.models.autoencoder import Autoencoder
-from timbrespace.batches import Pictures
 
 ACTIVE = 0.01  # variance of mu over the sounds (Burda et al. 2016, section 5.2)
 

@@ -1,0 +1,163 @@
+"""The verbs from Python and from the command line, on a small real run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from timbrespace import verbs
+from timbrespace.errors import TimbrespaceError
+from timbrespace.mapping import Space
+from timbrespace.runs import Run
+
+
+@pytest.fixture(scope="module")
+def sounds(tiny_notes) -> list[Path]:
+    return sorted((tiny_notes / "nsynth-train" / "audio").glob("*.wav"))
+
+
+def level(path: Path) -> float:
+    samples, _ = soundfile.read(path)
+    return float(np.sqrt(np.mean(samples**2)))
+
+
+def test_reconstruct_keeps_duration_and_never_clips(tiny_run, sounds, tmp_path):
+    made = verbs.reconstruct(tiny_run, sounds[:2], tmp_path, pitch=60)
+    for source, result in zip(sounds, made.files, strict=False):
+        old, new = soundfile.info(source), soundfile.info(result)
+        assert new.frames == old.frames and new.samplerate == 16000
+        assert np.abs(soundfile.read(result)[0]).max() < 1.0
+
+
+def test_silence_stays_silence(tiny_run, tmp_path):
+    quiet = tmp_path / "quiet.wav"
+    soundfile.write(quiet, np.zeros(20000), 16000)
+    made = verbs.reconstruct(tiny_run, [quiet], tmp_path / "out")
+    assert level(made.files[0]) == 0.0
+
+
+def test_a_louder_sound_comes_back_louder_by_as_much(tiny_run, sounds, tmp_path):
+    samples, rate = soundfile.read(sounds[0])
+    for name, gain in (("loud", 0.9), ("quiet", 0.09)):
+        soundfile.write(
+            tmp_path / f"{name}.wav", gain * samples / np.abs(samples).max(), rate, "FLOAT"
+        )
+    made = verbs.reconstruct(
+        tiny_run, [tmp_path / "loud.wav", tmp_path / "quiet.wav"], tmp_path / "out", pitch=60
+    )
+    ratio = 20 * np.log10(level(made.files[0]) / level(made.files[1]))
+    assert ratio == pytest.approx(20.0, abs=0.5)
+
+
+def test_encode_then_decode_is_reconstruct(tiny_run, sounds, tmp_path):
+    direct = verbs.reconstruct(tiny_run, sounds[:1], tmp_path / "direct", pitch=60)
+    latents = verbs.encode(tiny_run, sounds[:1], tmp_path / "latents.npz", pitch=60)
+    again = verbs.decode(tiny_run, latents, tmp_path / "again")
+    one, other = (soundfile.read(made.files[0])[0] for made in (direct, again))
+    np.testing.assert_allclose(one, other, atol=2 / 32768)
+
+
+def test_a_morph_begins_and_ends_at_its_sounds(tiny_run, sounds, tmp_path):
+    ends = verbs.encode(tiny_run, [sounds[0], sounds[-1]], tmp_path / "ends.npz", pitch=60)
+    made = verbs.morph(tiny_run, [sounds[0], sounds[-1]], tmp_path / "m", steps=3, pitch=60)
+    assert len(made.files) == 3 and set(made.pitches) == {60}
+    table = np.load(ends)
+    run = Run.open(tiny_run)
+    from timbrespace.render.synth import Synth
+
+    first = Synth(run.model, run.feature).decode(
+        table["mean"][:1], pitch=60, level_db=table["level_db"][0]
+    )
+    morphed = soundfile.read(made.files[0])[0]
+    size = min(len(morphed), first.shape[1])
+    np.testing.assert_allclose(morphed[:size], first[0, :size], atol=1e-3)
+
+
+def test_a_grid_of_four(tiny_run, sounds, tmp_path):
+    made = verbs.morph(tiny_run, sounds[:4], tmp_path, steps=2, path="lerp", pitch=60)
+    assert len(made.files) == 4
+
+
+def test_generate_is_seeded_and_audible(tiny_run, tmp_path):
+    one = verbs.generate(tiny_run, tmp_path / "1", n=2, pitch=60, seed=3)
+    two = verbs.generate(tiny_run, tmp_path / "2", n=2, pitch=60, seed=3)
+    other = verbs.generate(tiny_run, tmp_path / "3", n=2, pitch=60, seed=4)
+    assert one.files[0].read_bytes() == two.files[0].read_bytes() != other.files[0].read_bytes()
+    assert min(level(f) for f in one.files) > 0.0
+
+
+def test_search_finds_the_sound_itself_first(tiny_run, tiny_notes):
+    space = Space.open(Run.open(tiny_run))
+    row = int(np.argmax(space.level_db))
+    corpus = Run.open(tiny_run).corpus
+    pitch = space.labels["pitch"][row]
+    name = Path(corpus.rows[row].file).name
+    file = next(tiny_notes.rglob(name))
+    matches = verbs.search(tiny_run, file, k=3, pitch=int(pitch))
+    assert matches[0].row == row
+    assert matches[0].distance <= matches[1].distance <= matches[2].distance
+
+
+def test_the_space_knows_every_row(tiny_run):
+    run = Run.open(tiny_run)
+    space = Space.open(run)
+    assert len(space.rows) == len(run.corpus.rows) == len(space.maps["pca"]) == len(space.split)
+    assert set(space.split) == {"train", "valid", "test"}
+
+
+def test_metrics_have_the_documented_keys(tiny_run):
+    metrics = json.loads((tiny_run / "evaluation" / "metrics.json").read_text())
+    assert {"split", "sounds", "distortion", "rate", "floors", "verdict"} <= set(metrics)
+    assert {"mse", "rmse_db", "rmse_db_at_mean"} <= set(metrics["distortion"])
+    assert {"nats_per_sound", "bits_per_sound", "active_units", "dimensions"} <= set(
+        metrics["rate"]
+    )
+    assert set(metrics["floors"]["pca_rmse_db"]) >= {"8", "16", "32", "64"}
+    assert (tiny_run / "evaluation" / "report.html").stat().st_size > 10_000
+
+
+def command(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "timbrespace", *map(str, words)], capture_output=True, text=True
+    )
+
+
+def test_json_is_one_object_on_stdout(tiny_run):
+    out = command("compare", tiny_run, "--json")
+    assert out.returncode == 0 and json.loads(out.stdout)[0]["split"] == "valid"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("prepare", "/nowhere/at/all", "--out", "x"), "/nowhere/at/all"),
+        (("train", "instrumets", "--corpus", "x", "--out", "y"), "instruments"),
+        (("explore", "/nowhere"), "/nowhere"),
+        (("train", "instruments", "--corpus", "/nowhere", "--out", "y"), "/nowhere"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(words, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out = command(*words)
+    assert out.returncode == 2 and sentence in out.stderr and "Traceback" not in out.stderr
+    assert len(out.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_latents_of_another_run_are_refused(tiny_run, tmp_path):
+    wrong = tmp_path / "wrong.npz"
+    np.savez(wrong, file=np.array(["a"]), mean=np.zeros((1, 3)))
+    with pytest.raises(TimbrespaceError, match="latents of shape"):
+        verbs.decode(tiny_run, wrong, tmp_path)
+    wrong.write_text("no zip")
+    with pytest.raises(TimbrespaceError, match="no latents file"):
+        verbs.decode(tiny_run, wrong, tmp_path)
+
+
+def test_morph_of_three_is_refused(tiny_run, sounds, tmp_path):
+    with pytest.raises(TimbrespaceError, match="two or four"):
+        verbs.morph(tiny_run, sounds[:3], tmp_path)
