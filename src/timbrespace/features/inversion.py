@@ -1,9 +1,9 @@
 """From mel powers back to the linear power spectrum they came from.
 
-A filterbank loses detail, so many spectra explain the same mels. We look for one made of the shapes
-a Hann window gives to steady tones (lobes four bins wide), with weights whose mel powers are closest
-in the Kullback-Leibler sense: multiplicative updates (Lee and Seung, 2001) with momentum. The
-solution of four averaged frames, slightly sharpened on its way, is where every frame starts.
+A filterbank loses detail, so many spectra explain the same mels. We look for one made of the
+shapes a Hann window gives to steady tones (lobes four bins wide), with weights whose mel powers are
+closest in the Kullback-Leibler sense: multiplicative updates (Lee and Seung, 2001) with momentum.
+The solution of four averaged frames, slightly sharpened on its way, is where every frame starts.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from timbrespace.features.mel import Block, blocks
+
 POOL = 4  # frames averaged for the start: notes are steadier than that
 START_SHARE = 4  # updates of the averaged frames for every update of a frame
 MOMENTUM = 0.9  # on the logarithm of the weights; 30 updates do what 200 do without it
 SHARPEN = 1.05  # exponent against the neighbourhood, every 5 updates of the averaged frames
+POLISH = 8  # plain updates of the bins: powers of neighbouring lobes do not simply add
 LEAST = 1e-20  # -200 dB below the loudest mel: keeps floats out of the slow denormal range
-BLOCKS = 5  # the matrices are banded; so many dense blocks skip most of the zeros
-
-Block = tuple[slice, slice, Tensor]  # output rows, input rows, weights
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,8 @@ class MelPlan:
     mel_to_bins: list[Block]  # mel ratios -> bin ratios
 
 
-def _blocks(matrix: Tensor, count: int = BLOCKS) -> list[Block]:
-    blocks = []
-    for rows in np.array_split(np.arange(matrix.shape[0]), min(count, matrix.shape[0])):
-        part = matrix[rows[0] : rows[-1] + 1]
-        used = torch.nonzero(part.abs().sum(0) > 0)[:, 0]
-        low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
-        weights = part[:, low:high].float().contiguous()
-        blocks.append((slice(int(rows[0]), int(rows[-1]) + 1), slice(low, high), weights))
-    return blocks
-
-
-def _apply(blocks: list[Block], x: Tensor, out: Tensor) -> Tensor:
-    for rows, columns, weights in blocks:
+def _apply(parts: list[Block], x: Tensor, out: Tensor) -> Tensor:
+    for rows, columns, weights in parts:
         torch.mm(weights, x[columns], out=out[rows])
     return out
 
@@ -79,17 +68,17 @@ def _plan(data: bytes, mels: int, device: str) -> MelPlan:
     lobes = _lobe_matrix(bank)
     heard = bank @ lobes
 
-    def on_device(blocks: list[Block]) -> list[Block]:
-        return [(rows, columns, weights.to(device)) for rows, columns, weights in blocks]
+    def on_device(parts: list[Block]) -> list[Block]:
+        return [(rows, columns, weights.to(device)) for rows, columns, weights in parts]
 
     return MelPlan(
-        to_mel=on_device(_blocks(heard)),
-        to_lobes=on_device(_blocks(_means(heard))),
-        to_bins=on_device(_blocks(lobes)),
+        to_mel=on_device(blocks(heard)),
+        to_lobes=on_device(blocks(_means(heard))),
+        to_bins=on_device(blocks(lobes)),
         mel_gain=heard.sum(1, keepdim=True).float().to(device),
         lobes=lobes.shape[1],
-        bins_to_mel=on_device(_blocks(bank)),
-        mel_to_bins=on_device(_blocks(_means(bank))),
+        bins_to_mel=on_device(blocks(bank)),
+        mel_to_bins=on_device(blocks(_means(bank))),
     )
 
 
@@ -136,6 +125,8 @@ def mel_to_power(mel_power: Tensor, filterbank: Tensor, *, iterations: int = 10)
         start = _update(pooled, plan, start, START_SHARE * iterations, SHARPEN)
         start = start.repeat_interleave(POOL, dim=1)[:, :frames].contiguous()
         _apply(plan.to_bins, _update(mel, plan, start, iterations, 1.0), out)
+        for _ in range(POLISH):
+            out.copy_(pull_to_mel(out, mel, plan))
     return power
 
 

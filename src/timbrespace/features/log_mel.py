@@ -16,7 +16,7 @@ from torch import Tensor
 
 from timbrespace.errors import AudioError, RecipeError
 from timbrespace.features.inversion import mel_plan, mel_to_power, pull_to_mel
-from timbrespace.features.mel import mel_filterbank
+from timbrespace.features.mel import blocks, mel_filterbank
 from timbrespace.features.phase import griffin_lim, heap_integration
 
 LEAST_POWER = 1e-10  # librosa.power_to_db's amin: nothing is quieter than -100 dB
@@ -182,13 +182,14 @@ class LogMel:
         padded = samples.new_zeros((count - 1) * self.hop + self.n_fft)
         padded[half : half + samples.shape[0]] = samples
         frames = padded.unfold(0, self.n_fft, self.hop)
-        window, bank = _constants(self, samples.device)
+        window, _, parts = _constants(self, samples.device)
         power = samples.new_empty(count, self.mels)
         for start in range(0, count, CHUNK):
             rows = slice(start, start + CHUNK)
-            parts = torch.view_as_real(torch.fft.rfft(frames[rows] * window))
-            linear = parts[..., 0].square().addcmul_(parts[..., 1], parts[..., 1])
-            torch.mm(linear, bank, out=power[rows])
+            pair = torch.view_as_real(torch.fft.rfft(frames[rows] * window))
+            linear = pair[..., 0].square().addcmul_(pair[..., 1], pair[..., 1])
+            for mels, bins, weights in parts:
+                torch.mm(linear[:, bins], weights, out=power[rows, mels])
         return power
 
     def invert(
@@ -222,8 +223,7 @@ class LogMel:
         level = level.detach().expand(lead).reshape(-1)
         if not torch.isfinite(flat).all() or not torch.isfinite(level).all():
             raise AudioError("the picture contains NaN or infinite values; it cannot become sound")
-        _, bank = _constants(self, flat.device)
-        bank = bank.T.contiguous()
+        _, bank, _ = _constants(self, flat.device)
         # The loudest cell is 1 in here; the level comes back at the very end.
         mel = torch.pow(10.0, self.to_db(flat.clamp(-1.0, 1.0)) / 10.0) * (flat > -1.0)
         magnitude = mel_to_power(mel, bank).sqrt_()
@@ -242,7 +242,11 @@ class LogMel:
 
 
 @lru_cache(maxsize=16)
-def _constants(feature: LogMel, device: torch.device) -> tuple[Tensor, Tensor]:
+def _constants(
+    feature: LogMel, device: torch.device
+) -> tuple[Tensor, Tensor, list[tuple[slice, slice, Tensor]]]:
+    """Window, filterbank, and the filterbank as blocks: mels, bins, weights (bins, mels)."""
     window = torch.hann_window(feature.n_fft, device=device)
     bank = mel_filterbank(feature.sample_rate, feature.n_fft, feature.mels)
-    return window, bank.T.contiguous().to(device)
+    parts = [(m, b, weights.T.contiguous().to(device)) for m, b, weights in blocks(bank, 3)]
+    return window, bank.to(device), parts

@@ -58,3 +58,18 @@ def mel_filterbank(sample_rate: int, n_fft: int, mels: int) -> Tensor:
     Units: 1 / hertz (each row has unit area). RecipeError when a mel would contain no bin.
     """
     return torch.from_numpy(_filterbank(sample_rate, n_fft, mels).copy())
+
+
+Block = tuple[slice, slice, Tensor]  # output rows, input rows, weights
+
+
+def blocks(matrix: Tensor, count: int = 5) -> list[Block]:
+    """A banded matrix as `count` dense float32 blocks of its rows, without most of its zeros."""
+    parts = []
+    for rows in np.array_split(np.arange(matrix.shape[0]), min(count, matrix.shape[0])):
+        part = matrix[int(rows[0]) : int(rows[-1]) + 1]
+        used = torch.nonzero(part.abs().sum(0) > 0)[:, 0]
+        low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
+        weights = part[:, low:high].float().contiguous()
+        parts.append((slice(int(rows[0]), int(rows[-1]) + 1), slice(low, high), weights))
+    return parts

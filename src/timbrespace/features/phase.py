@@ -19,8 +19,8 @@ def _gradients(magnitude: np.ndarray, n_fft: int, hop: int) -> tuple[np.ndarray,
     """Phase steps per frame and per bin (radians) that a magnitude (bins, T) implies.
 
     For a Gaussian window phase and log-magnitude of a short-time transform are tied like real and
-    imaginary part of an analytic function (Prusa, Balazs, Sondergaard 2017, eq. 8); gamma fits it to
-    Hann. The -pi per bin is torch's phase origin, half a window before the frame's centre.
+    imaginary part of an analytic function (Prusa, Balazs, Sondergaard 2017); gamma fits it to Hann.
+    The -pi per bin is torch's phase origin, half a window before the frame's centre.
     """
     log = np.log(np.maximum(magnitude, magnitude.max() * 1e-6 + 1e-30))
     over_bins = np.zeros_like(log)
@@ -35,7 +35,7 @@ def _gradients(magnitude: np.ndarray, n_fft: int, hop: int) -> tuple[np.ndarray,
 
 
 def _spanning_tree(edges: tuple[np.ndarray, np.ndarray], cost: np.ndarray, size: np.ndarray):
-    """For every node its neighbour towards the loudest node of its island; that one names itself."""
+    """For every node the neighbour towards its island's loudest node, which names itself."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import (
         breadth_first_order,
