@@ -67,8 +67,18 @@ def wav_of(answer) -> bytes:
 def test_the_run_is_described(client, parts):
     told = client.get("/api/run").json()
     assert told["name"] == "stand-in" and told["sounds"] == 90 and told["pitched"]
-    assert told["training"] == {"epoch": 3, "epochs": 12, "finished": False}
+    assert told["training"] == {
+        "epoch": 3, "epochs": 12, "finished": False, "running": False,
+    }  # fmt: skip
     assert told["maps"] == ["pca", "umap"] and told["pitches"] == [48, 83]
+
+
+def test_a_training_goes_on_only_while_its_process_lives(parts, tmp_path):
+    parts[0].path = tmp_path
+    lock = tmp_path / "training.lock"
+    for text, running in ((str(os.getpid()), True), ("999999999", False), ("nonsense", False)):
+        lock.write_text(text)
+        assert Session(*parts).describe()["training"]["running"] is running
 
 
 def test_the_verdict_is_the_last_epoch_s_until_an_evaluation_is_newer(parts, tmp_path):

@@ -8,6 +8,7 @@ page knows are the corpus' row ids.
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
@@ -442,7 +443,19 @@ def _training(run: Run) -> dict[str, Any]:
         "epoch": int(epoch) if isinstance(epoch, int) else None,
         "epochs": int(epochs) if isinstance(epochs, int) else None,
         "finished": bool(status.get("finished", True)),
+        "running": _alive(run.path / "training.lock"),
     }
+
+
+def _alive(lock: Path) -> bool:
+    """Whether the process that a trainer's lock file names is still there."""
+    try:
+        os.kill(int(lock.read_text(encoding="utf-8")), 0)
+    except PermissionError:
+        return True  # somebody else's process
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def _quality(run: Run) -> dict[str, Any]:

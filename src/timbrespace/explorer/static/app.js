@@ -44,9 +44,9 @@ let mapName = "";
 
 const player = new Player((level) => { element("level", HTMLMeterElement).value = Math.min(1, level * 1.6); });
 const map = new SoundMap(canvas("map"), {
-  onSound: (i) => chooseSound(i, "original"),
-  onSpot: (x, y) => chooseSpot(x, y),
-  onMorph: (a, b) => { setEnd("a", a); setEnd("b", b); playMorph(); },
+  onSound: (i) => { showPanelTop(); chooseSound(i, "original"); },
+  onSpot: (x, y) => { showPanelTop(); chooseSpot(x, y); },
+  onMorph: (a, b) => { showPanelTop(); setEnd("a", a); setEnd("b", b); playMorph(); },
   onHover: (i, x, y) => tip(i, x, y),
   onCross: (i, x, y) => { tip(i, x, y); if (i >= 0) say(describe(i)); },
 });
@@ -72,6 +72,11 @@ function sayError(error) {
     say("This sound could not be played.", true);
     console.error(error);
   }
+}
+
+/** What was clicked on the map is described at the top of the panel, which may be scrolled. */
+function showPanelTop() {
+  $("panel").scrollTop = 0;
 }
 
 // ---- words about sounds -------------------------------------------------------------------------
@@ -157,7 +162,7 @@ async function chooseSound(i, play) {
   await Promise.all([fetchOne(first), fetchOne(first === "model" ? "original" : "model")]);
 }
 
-/** @param {number} x @param {number} y @param {boolean} [keepView] */
+/** @param {number} x @param {number} y */
 async function chooseSpot(x, y) {
   const signal = startAsking();
   selected = { kind: "spot", x, y, near: [], pitch: null };
@@ -646,9 +651,9 @@ function showRun() {
   $("verdict").textContent = verdict || "";
   $("figure-db").textContent = distortion_db === null ? "–" : `${distortion_db.toFixed(1)} dB`;
   $("figure-bits").textContent = bits_per_sound === null ? "–" : `${bits_per_sound < 10 ? bits_per_sound.toFixed(1) : Math.round(bits_per_sound)} bits`;
-  const { epoch, epochs, finished } = run.training;
+  const { epoch, epochs, finished, running } = run.training;
   $("training").classList.toggle("done", finished);
-  $("training-word").textContent = finished ? "trained" : "training goes on";
+  $("training-word").textContent = finished ? "trained" : running ? "training goes on" : "training paused";
   $("training-text").textContent = epoch === null ? "–" : finished ? `${epoch} epochs` : epochs === null ? `epoch ${epoch}` : `epoch ${epoch} of ${epochs}`;
   const bar = element("training-bar", HTMLProgressElement);
   bar.value = epoch !== null && epochs ? epoch / epochs : 0;
