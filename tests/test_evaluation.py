@@ -405,7 +405,7 @@ class Tones:
                 {
                     "pitch": p, "family": [EVIL, "reed", "_bell"][k],
                     "instrument": f"{k} {split[r]}",
-                } if self.labelled else {},
+                } if self.labelled else {"family": None},
             )
             for r, (_, p, k) in enumerate(self.made)
         ]  # fmt: skip
@@ -491,6 +491,16 @@ def test_distortion_is_measured_on_the_split_and_fits_its_parts(evaluated):
     assert math.sqrt(power) == pytest.approx(metrics["distortion"]["rmse_db"])
     lines = (run.path / "evaluation/sounds.csv").read_text().splitlines()
     assert len(lines) == 13 and [int(x.split(",")[0]) for x in lines[1:]] == rows.tolist()
+
+
+def test_the_split_is_that_of_the_training(evaluated):
+    corpus = Tones()
+    run = StandInRun(evaluated[0].path, corpus, evaluated[0].model)
+    trained = run.split()
+    for row in corpus.rows:  # prepared again since, with other splits
+        row.split = "train" if row.split == "valid" else "valid"
+    run.split = lambda: trained
+    assert measure(run).metrics["distortion"] == evaluated[1]["distortion"]
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_seed_others(evaluated):
