@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from queue import Queue
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,8 +43,8 @@ BLUE = """() => {
 class Place:
     """The stand-in served on a free port, and its newest space."""
 
-    def __init__(self) -> None:
-        self.parts, self.stamp = build(), 1
+    def __init__(self, parts: tuple[Any, Any, Any]) -> None:
+        self.parts, self.stamp = parts, 1
         session = Session(*self.parts, load=lambda: self.parts, stamp=lambda: self.stamp)
         self.stop, address = threading.Event(), Queue()
         settings = {"port": 0, "browser": False, "ready": address.put, "stop": self.stop}
@@ -68,7 +69,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
-    served = Place()
+    served = Place(build())
     yield served
     served.close()
 
@@ -357,6 +358,21 @@ def test_the_map_follows_the_training_behind_it(page, place):
     expect(page.locator("#said")).to_contain_text("newest state", timeout=9000)
     expect(page.locator("#map-switch button")).to_have_count(1)
     expect(page.locator("#card-name")).to_have_text(name)  # the selection stays
+
+
+def test_before_the_first_space_the_page_waits_for_it(browser):
+    parts = build()
+    place = Place((parts[0], None, None))
+    tab = browser.new_page()
+    tab.goto(place.url)
+    expect(tab.locator("#empty")).to_contain_text("The map appears when the first space is ready")
+    expect(tab.locator("#pitch-card")).to_be_hidden()
+    place.parts, place.stamp = parts, 2
+    expect(tab.locator("#said")).to_contain_text("90 sounds on the map", timeout=9000)
+    expect(tab.locator("#empty")).to_be_hidden()
+    expect(tab.locator("#pitch-card")).to_be_visible()
+    tab.close()
+    place.close()
 
 
 @pytest.mark.parametrize("width", [380, 820, 1720])
