@@ -17,7 +17,7 @@ from timbrespace.features.mel import Block, blocks
 
 POOL = 4  # frames averaged for the start: notes are steadier than that
 START_SHARE = 4  # updates of the averaged frames for every update of a frame
-MOMENTUM = 0.9  # on the logarithm of the weights; 30 updates do what 200 do without it
+MOMENTUM = 0.9  # of the weights; 30 updates do what 200 do without it
 SHARPEN = 1.05  # exponent against the neighbourhood, every 5 updates of the averaged frames
 POLISH = 8  # plain updates of the bins: powers of neighbouring lobes do not simply add
 LEAST = 1e-20  # -200 dB below the loudest mel: keeps floats out of the slow denormal range
@@ -94,8 +94,9 @@ def _update(mel: Tensor, plan: MelPlan, weights: Tensor, count: int, sharpen: fl
     ahead = torch.empty_like(weights)
     weights, before = weights.clone(), weights.clone()
     for turn in range(count):
-        # ahead = weights * (weights / before)^momentum, then one plain update from there
-        torch.div(weights, before, out=ahead).clamp_(0.1, 10.0).pow_(MOMENTUM).mul_(weights)
+        # ahead = weights + momentum * (weights - before), at least a tenth, then a plain update
+        torch.lerp(before, weights, 1.0 + MOMENTUM, out=ahead)
+        torch.maximum(ahead, torch.mul(weights, 0.1, out=before), out=ahead)
         before, weights = weights, before
         torch.div(mel, _apply(plan.to_mel, ahead, heard).clamp_min_(LEAST), out=heard)
         _apply(plan.to_lobes, heard, weights).mul_(ahead).clamp_min_(LEAST)
@@ -107,7 +108,7 @@ def _update(mel: Tensor, plan: MelPlan, weights: Tensor, count: int, sharpen: fl
     return weights
 
 
-def mel_to_power(mel_power: Tensor, filterbank: Tensor, *, iterations: int = 10) -> Tensor:
+def mel_to_power(mel_power: Tensor, filterbank: Tensor, *, iterations: int = 8) -> Tensor:
     """Linear power (B, bins, T) from mel power (B, mels, T) and filterbank weights (mels, bins).
 
     Every sound is solved for itself, so a batch gives what its sounds give alone. Mel powers below

@@ -170,9 +170,10 @@ class LogMel:
             level_db.fill_(SILENCE_DB)
             return
         reference = 10.0 * torch.log10(peak)
-        db = power.clamp_min_(LEAST_POWER).log10_().mul_(10.0).sub_(reference)
-        scaled = db.clamp_(min=self.floor_db).mul_(-2.0 / self.floor_db).add_(1.0)
-        values[:, :heard] = scaled.T
+        # from_db of power_to_db in three passes
+        scale = -2.0 / self.floor_db
+        scaled = power.clamp_min_(LEAST_POWER).log10_().mul_(10.0 * scale)
+        values[:, :heard] = scaled.add_(1.0 - reference * scale).clamp_min_(-1.0).T
         values[:, heard:] = -1.0
         level_db.copy_(reference)
 
@@ -187,13 +188,14 @@ class LogMel:
         for start in range(0, count, CHUNK):
             rows = slice(start, start + CHUNK)
             pair = torch.view_as_real(torch.fft.rfft(frames[rows] * window))
-            linear = pair[..., 0].square().addcmul_(pair[..., 1], pair[..., 1])
+            pair = pair.square()
+            linear = pair[..., 0] + pair[..., 1]
             for mels, bins, weights in parts:
                 torch.mm(linear[:, bins], weights, out=power[rows, mels])
         return power
 
     def invert(
-        self, values: Tensor, level_db: Tensor, *, method: str = "pghi", iterations: int = 16,
+        self, values: Tensor, level_db: Tensor, *, method: str = "pghi", iterations: int = 8,
         length: int | None = None, seed: int = 0,
     ) -> Tensor:  # fmt: skip
         """Samples (*, length) of pictures (*, mels, T) whose loudest cell has level_db (*,).
@@ -248,5 +250,5 @@ def _constants(
     """Window, filterbank, and the filterbank as blocks: mels, bins, weights (bins, mels)."""
     window = torch.hann_window(feature.n_fft, device=device)
     bank = mel_filterbank(feature.sample_rate, feature.n_fft, feature.mels)
-    parts = [(m, b, weights.T.contiguous().to(device)) for m, b, weights in blocks(bank, 3)]
+    parts = [(m, b, weights.T.contiguous().to(device)) for m, b, weights in blocks(bank)]
     return window, bank.to(device), parts
