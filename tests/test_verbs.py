@@ -150,7 +150,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(words, sentence, tmp_path, mo
 
 def test_latents_of_another_run_are_refused(tiny_run, tmp_path):
     wrong = tmp_path / "wrong.npz"
-    np.savez(wrong, file=np.array(["a"]), mean=np.zeros((1, 3)))
+    np.savez(wrong, sound=np.array(["a"]), mean=np.zeros((1, 3)))
     with pytest.raises(TimbrespaceError, match="latents of shape"):
         verbs.decode(tiny_run, wrong, tmp_path)
     wrong.write_text("no zip")

@@ -4,7 +4,7 @@ import errno
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -153,8 +153,9 @@ def demo(
 
     with Bars() as bars:
         run = verbs.demo(
-            out, notes=notes, epochs=epochs, browser=browser, serve=serve, port=port, progress=bars
-        )
+            out, notes=notes, epochs=epochs, browser=browser, serve=serve, port=port,
+            ready=lambda url: bars.say(f"explorer: {url}  (Ctrl-C ends it)"), progress=bars,
+        )  # fmt: skip
     typer.echo(str(run.path))
 
 
@@ -379,7 +380,7 @@ def morph(
     files: Annotated[list[Path], typer.Argument(help="Two sounds, or four for a grid.")],
     out: Out,
     steps: Annotated[int, typer.Option(min=2, max=1000)] = 8,
-    path: Annotated[str, typer.Option(help="lerp or slerp.")] = "slerp",
+    path: Annotated[Literal["lerp", "slerp"], typer.Option()] = "slerp",
     pitch: PitchOption = None,
     as_json: Json = False,
 ) -> None:
@@ -449,7 +450,10 @@ def explore(
     """
     from timbrespace import verbs
 
-    verbs.explore(run, port=port, browser=browser)
+    verbs.explore(
+        run, port=port, browser=browser,
+        ready=lambda url: typer.echo(f"explorer: {url}  (Ctrl-C ends it)", err=True),
+    )  # fmt: skip
 
 
 @app.command()

@@ -87,10 +87,9 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
         rows, mean, logvar, np.asarray(store.level_db, np.float32), maps, labels, splits, version
     )
     packed = io.BytesIO()
-    np.savez(
-        packed, rows=rows, mean=mean, logvar=logvar, level_db=space.level_db,
-        **{f"map_{name}": table for name, table in maps.items()},
-    )  # fmt: skip
+    tables = {"rows": rows, "mean": mean, "logvar": logvar, "level_db": space.level_db}
+    tables |= {f"map_{name}": table for name, table in maps.items()}
+    np.savez(packed, allow_pickle=False, **tables)
     folder = run.path / "space"
     folder.mkdir(exist_ok=True)
     file = f"latents-{version}.npz"

@@ -4,10 +4,9 @@ Each takes paths, returns something with names, and reports to `progress(stage, 
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from timbrespace.runs import Run
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
+Ready = Callable[[str], None]
 StrPath = str | Path
 
 
@@ -233,7 +233,7 @@ def reconstruct(
 
 
 def encode(run: StrPath, files: list[StrPath], out: StrPath, *, pitch: int | None = None) -> Path:
-    """The latents of sounds as an .npz: file, window, mean, logvar, level_db, pitch, length."""
+    """The latents of sounds as an .npz: sound, window, mean, logvar, level_db, pitch, length."""
     import io
 
     from timbrespace.data.atomic import write_bytes
@@ -245,7 +245,7 @@ def encode(run: StrPath, files: list[StrPath], out: StrPath, *, pitch: int | Non
     windows = [len(p.mean) for p in parts]
     packed = io.BytesIO()
     np.savez(
-        packed, file=np.repeat([str(f) for f in files], windows),
+        packed, sound=np.repeat([str(f) for f in files], windows),
         window=np.concatenate([np.arange(w) for w in windows]),
         mean=np.concatenate([p.mean for p in parts]),
         logvar=np.concatenate([p.logvar for p in parts]),
@@ -268,7 +268,7 @@ def decode(run: StrPath, latents: StrPath, out: StrPath, *, pitch: int | None = 
     try:
         with np.load(latents, allow_pickle=False) as arrays:
             table = {name: arrays[name] for name in arrays.files}
-        names, mean = table["file"], np.asarray(table["mean"], np.float32)
+        names, mean = table["sound"], np.asarray(table["mean"], np.float32)
     except (OSError, ValueError, KeyError):
         raise RunError(f"{latents} is no latents file; make one with: timbrespace encode") from None
     if mean.ndim != 2 or mean.shape[1] != opened.model.latent or not np.isfinite(mean).all():
@@ -292,8 +292,8 @@ def decode(run: StrPath, latents: StrPath, out: StrPath, *, pitch: int | None = 
 
 
 def morph(
-    run: StrPath, files: list[StrPath], out: StrPath, *, steps: int = 8, path: str = "slerp",
-    pitch: int | None = None,
+    run: StrPath, files: list[StrPath], out: StrPath, *, steps: int = 8,
+    path: Literal["lerp", "slerp"] = "slerp", pitch: int | None = None,
 ) -> Written:  # fmt: skip
     """Sounds along the way from one sound to the next; with four files, a grid between the corners.
 
@@ -304,6 +304,8 @@ def morph(
 
     if len(files) not in (2, 4):
         raise RunError(f"morph wants two or four sounds, got {len(files)}")
+    if path not in ("lerp", "slerp"):
+        raise RunError(f"morph knows the paths lerp and slerp, not {path!r}")
     if steps < 2 or steps > 1000:
         raise RunError(f"morph wants 2 to 1000 steps, got {steps}")
     opened = Run.open(run)
@@ -404,8 +406,10 @@ def search(run: StrPath, query: StrPath, *, k: int = 10, pitch: int | None = Non
     ]  # fmt: skip
 
 
-def explore(run: StrPath, *, port: int | None = None, browser: bool = True) -> None:
-    """Serve the explorer of a run on this machine until Ctrl-C."""
+def explore(
+    run: StrPath, *, port: int | None = None, browser: bool = True, ready: Ready | None = None,
+) -> None:  # fmt: skip
+    """Serve the explorer of a run on this machine until Ctrl-C; `ready` is told its address."""
     from timbrespace.explorer.server import serve
     from timbrespace.mapping import Space
     from timbrespace.runs import Run
@@ -415,12 +419,12 @@ def explore(run: StrPath, *, port: int | None = None, browser: bool = True) -> N
         Space.open(opened)
     except RunError:
         space(run)
-    serve(opened, **({} if port is None else {"port": port}), browser=browser)
+    serve(opened, port=port, browser=browser, ready=ready)
 
 
 def demo(
     out: StrPath = "demo", *, notes: int | None = None, epochs: int | None = None,
-    browser: bool = True, serve: bool = True, port: int | None = None,
+    browser: bool = True, serve: bool = True, port: int | None = None, ready: Ready | None = None,
     progress: Progress | None = None,
 ) -> "Run":  # fmt: skip
     """The whole journey on the built-in instruments: render, prepare, train, space, report, explore.
@@ -431,47 +435,51 @@ def demo(
     import threading
 
     from timbrespace.explorer.server import serve as serve_run
+    from timbrespace.runs import Run
 
     folder = Path(out)
     instruments(folder / "instruments", notes=notes or DEMO_NOTES, progress=progress)
     prepare(folder / "instruments", folder / "corpus", layout="nsynth", progress=progress)
     settings = () if epochs is None else (f"train.epochs={epochs}",)
     if progress:
-        progress("estimate", 0, 0, estimate("instruments", folder / "corpus", settings=settings))
+        facts = estimate("instruments", folder / "corpus", settings=settings)
+        progress("estimate", 0, 0, facts)
     stop = threading.Event()
     server: list[threading.Thread] = []
 
     def after_epoch(epoch: int) -> None:
-        from timbrespace.runs import Run
+        if epoch % MAP_EPOCHS or not serve:
+            return
+        space(folder / "run", umap=False)
+        if not server:
+            server.append(
+                threading.Thread(
+                    target=serve_run,
+                    args=(Run.open(folder / "run"),),
+                    kwargs={"port": port, "browser": browser, "ready": ready, "stop": stop},
+                    daemon=True,
+                )  # fmt: skip
+            )
+            server[0].start()
 
-        if epoch == FIRST_MAP_EPOCH and serve:
-            space(folder / "run", umap=False)
-            thread = threading.Thread(
-                target=serve_run, args=(Run.open(folder / "run"),),
-                kwargs={"browser": browser, "stop": stop, **({} if port is None else {"port": port})},
-                daemon=True,
-            )  # fmt: skip
-            thread.start()
-            server.append(thread)
-
-    run = train(
-        "instruments", folder / "corpus", folder / "run", settings=settings, resume=True,
-        progress=progress, after_epoch=after_epoch,
-    )  # fmt: skip
-    space(run.path, progress=progress)
-    evaluate(run.path, progress=progress)
-    if serve:
+    try:
+        run = train(
+            "instruments", folder / "corpus", folder / "run", settings=settings, resume=True,
+            progress=progress, after_epoch=after_epoch,
+        )  # fmt: skip
+        space(run.path, progress=progress)
+        evaluate(run.path, progress=progress)
         if server:
-            with suppress(KeyboardInterrupt):
-                server[0].join()
-            stop.set()
-        else:
-            explore(run.path, port=port, browser=browser)
+            server[0].join()
+        elif serve:
+            explore(run.path, port=port, browser=browser, ready=ready)
+    finally:
+        stop.set()
     return run
 
 
 DEMO_NOTES = 8000
-FIRST_MAP_EPOCH = 2
+MAP_EPOCHS = 2  # the explorer's map is drawn anew after so many epochs
 
 
 def doctor() -> dict[str, Any]:

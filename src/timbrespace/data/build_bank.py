@@ -30,10 +30,10 @@ import numpy as np
 import soundfile
 import soxr
 
-from ..errors import TimbrespaceError
-from .instruments import BANK, HELD, RELEASED, SAMPLE_RATE, borne_pitches, family_of
-from .sampler import audible_zones, transposition, zone_points
-from .soundfont import GENERATORS, Preset, SoundFont, Zone
+from timbrespace.data.instruments import BANK, HELD, RELEASED, SAMPLE_RATE, borne_pitches, family_of
+from timbrespace.data.sampler import audible_zones, transposition, zone_points
+from timbrespace.data.soundfont import GENERATORS, Preset, SoundFont, Zone
+from timbrespace.errors import TimbrespaceError
 
 # Known fonts by checksum; another font is recorded as unknown.
 _KNOWN = {
@@ -46,15 +46,17 @@ _KNOWN = {
         "licence": "MIT",
     }
 }
-# Vorbis, 0 best to 1 smallest. At 0.3 the bank differs from its font by 0.32 dB (median of log-mel
-# cells within 50 dB of the peak) and has 10.9 MB, 7.7 MB in a wheel: streams repeat codebooks.
+# Vorbis, 0 best to 1 smallest. At 0.3 the bank differs from its font by 0.24 dB (median of log-mel
+# cells within 50 dB of the peak; bench/instruments.py), in 11 MB, or 8 MB in a wheel: every stream
+# repeats its codebooks, which a wheel compresses.
 _QUALITY = 0.3
 # Said otherwise in the bank (loops, ends, ranges), or without meaning in mono.
 _DROPPED = {
     "pan", "keys", "velocities", "sample", "instrument", "end", "end_coarse", "loop_start",
     "loop_end", "loop_start_coarse", "loop_end_coarse",
 }  # fmt: skip
-_GUARD = 64  # frames after a loop, so that the codec's last window does not touch it
+_GUARD = 64  # frames after a loop, in which its seam may be moved
+_LOOP = 0.1  # seconds that a loop has at least
 
 
 @dataclass(frozen=True, order=True)
@@ -170,23 +172,22 @@ def _choose(font: SoundFont) -> tuple[list[Preset], dict[_Use, _Need]]:
     return presets, dict(needs)
 
 
-def _recording(
-    font: SoundFont, use: _Use, need: _Need, serial: int, quality: float
-) -> _Recording:
+def _recording(font: SoundFont, use: _Use, need: _Need, serial: int, quality: float) -> _Recording:
     sample, audio = font.samples[use.sample], font.audio(use.sample)
     frames = math.ceil(need.seconds * sample.sample_rate)
     start, end = use.loop
     ratio = min(1.0, need.sample_rate / sample.sample_rate)
     if 0 < end < frames:
-        # The loop's length in the bank: whole, and at least what the rate gives it.
-        length = end - start
+        # Several turns make one loop of the bank, since the codec's error would buzz at the rate of
+        # a short one. It is whole, and at least as fine as the rate asks for.
+        length = (end - start) * math.ceil(_LOOP * sample.sample_rate / (end - start))
         whole = max(2, math.ceil(length * ratio - 1e-9))
         ratio = whole / length
         first = math.ceil(start * ratio)
         loop = (first, first + whole)
         # Resample the loop written out, so that the seam is as smooth as the turns.
-        turns = np.resize(audio[start:end], math.ceil((_GUARD + 512) / ratio) + 2)
-        audio = np.concatenate([audio[:end], turns])
+        turns = length - (end - start) + math.ceil((_GUARD + 512) / ratio) + 2
+        audio = np.concatenate([audio[:end], np.resize(audio[start:end], turns)])
         size = loop[1] + _GUARD
     else:
         audio, loop = audio[:frames], (0, 0)
@@ -198,10 +199,26 @@ def _recording(
     if peak > 0.99:  # resampling overshoots and Vorbis clips
         audio = audio * (0.99 / peak)
     rate = round(sample.sample_rate * ratio)
+    # Short streams are mostly codebooks, so the best quality costs little; their loops need it.
+    stream = _vorbis(audio, rate, serial, quality if len(audio) > rate else 0.0)
     return _Recording(
-        sample.name, _vorbis(audio, rate, serial, quality), len(audio), loop, rate,
-        sample.root, sample.correction,
+        sample.name, stream, len(audio), _smoothest(stream, loop), rate, sample.root,
+        sample.correction,
     )  # fmt: skip
+
+
+def _smoothest(stream: bytes, loop: tuple[int, int]) -> tuple[int, int]:
+    """The loop moved by up to `_GUARD` frames, to where the codec left its seam smoothest."""
+    if loop == (0, 0):
+        return loop
+    audio, _ = soundfile.read(io.BytesIO(stream), dtype="float64")
+    start, end = loop
+    # Five frames about the seam: the last before it and those after it.
+    before, after = max(start - 2, 0), _GUARD + start - max(start - 2, 0)
+    jump = (audio[before : before + after] - audio[end - start + before :][:after]) ** 2
+    cost = np.convolve(jump, np.ones(5), "valid")
+    move = int(cost.argmin()) + (2 - (start - before))
+    return start + move, end + move
 
 
 def _vorbis(audio: np.ndarray, sample_rate: int, serial: int, quality: float) -> bytes:
@@ -254,8 +271,16 @@ def _write(
         streams.write(item.stream)
         heads.append(
             struct.pack(
-                "<20sIIIIIBbHH", _name(item.name), begin, streams.tell(), *item.loop,
-                item.sample_rate, item.root, item.correction, 0, 0x11,
+                "<20sIIIIIBbHH",
+                _name(item.name),
+                begin,
+                streams.tell(),
+                *item.loop,
+                item.sample_rate,
+                item.root,
+                item.correction,
+                0,
+                0x11,
             )  # fmt: skip
         )
     heads.append(struct.pack("<20sIIIIIBbHH", b"EOS", 0, 0, 0, 0, 0, 0, 0, 0, 0))

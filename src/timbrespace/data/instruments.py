@@ -33,9 +33,9 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 
-from ..errors import CorpusError
-from .sampler import Sampler, audible_zones, transposition
-from .soundfont import Preset, SoundFont
+from timbrespace.data.sampler import Sampler, audible_zones, transposition
+from timbrespace.data.soundfont import Preset, SoundFont
+from timbrespace.errors import CorpusError
 
 FAMILIES = (
     "bass", "brass", "flute", "guitar", "keyboard", "mallet", "organ", "reed", "string",
@@ -54,24 +54,24 @@ _INAUDIBLE = 0.002  # peak: -54 dBFS, notes that are nothing but their own round
 _WAV_BYTES = 44 + 2 * round(SAMPLE_RATE * (HELD + RELEASED))
 _VERSION = 1  # raise it when rendered samples change
 
-# General MIDI programs (first, last) to family and source. Programs left out are not pitched
-# instruments of any NSynth family: orchestra hit, tinkle bell, agogo, drums and noises.
+# General MIDI programs (first, last) to family and source. Left out is what is no pitched instrument
+# of any NSynth family (orchestra hit, tinkle bell, agogo, drums, noises) and what does not sound at
+# its key: guitar harmonics (31), timpani (47), the lead and the pad in fifths (86, 97).
 _PROGRAMS = (
     (0, 1, "keyboard", "acoustic"), (2, 2, "keyboard", "electronic"),
     (3, 3, "keyboard", "acoustic"), (4, 5, "keyboard", "electronic"),
     (6, 6, "keyboard", "acoustic"), (7, 7, "keyboard", "electronic"),
     (8, 15, "mallet", "acoustic"), (16, 18, "organ", "electronic"),
     (19, 20, "organ", "acoustic"), (21, 23, "reed", "acoustic"),
-    (24, 25, "guitar", "acoustic"), (26, 31, "guitar", "electronic"),
+    (24, 25, "guitar", "acoustic"), (26, 30, "guitar", "electronic"),
     (32, 32, "bass", "acoustic"), (33, 37, "bass", "electronic"), (38, 39, "bass", "synthetic"),
-    (40, 46, "string", "acoustic"), (47, 47, "mallet", "acoustic"),
-    (48, 49, "string", "acoustic"), (50, 51, "string", "synthetic"),
+    (40, 46, "string", "acoustic"), (48, 49, "string", "acoustic"), (50, 51, "string", "synthetic"),
     (52, 53, "vocal", "acoustic"), (54, 54, "vocal", "synthetic"),
     (56, 61, "brass", "acoustic"), (62, 63, "brass", "synthetic"),
     (64, 71, "reed", "acoustic"), (72, 79, "flute", "acoustic"),
     (80, 84, "synth_lead", "synthetic"), (85, 85, "vocal", "synthetic"),
-    (86, 90, "synth_lead", "synthetic"), (91, 91, "vocal", "synthetic"),
-    (92, 103, "synth_lead", "synthetic"), (104, 107, "guitar", "acoustic"),
+    (87, 90, "synth_lead", "synthetic"), (91, 91, "vocal", "synthetic"),
+    (92, 96, "synth_lead", "synthetic"), (98, 103, "synth_lead", "synthetic"), (104, 107, "guitar", "acoustic"),
     (108, 108, "mallet", "acoustic"), (109, 109, "reed", "acoustic"),
     (110, 110, "string", "acoustic"), (111, 111, "reed", "acoustic"),
     (114, 114, "mallet", "acoustic"),
@@ -145,8 +145,16 @@ def catalogue(font: SoundFont, seed: int = 0) -> list[Instrument]:
         counts[family, source] += 1
         instruments.append(
             Instrument(
-                index, f"{family}_{source}_{number:03d}", family, source, preset.name,
-                preset.bank, preset.program, pitches, recordings, split,
+                index,
+                f"{family}_{source}_{number:03d}",
+                family,
+                source,
+                preset.name,
+                preset.bank,
+                preset.program,
+                pitches,
+                recordings,
+                split,
             )  # fmt: skip
         )
     return instruments

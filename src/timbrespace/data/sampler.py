@@ -24,7 +24,7 @@ import numpy as np
 import soxr
 from scipy.signal import butter, lfilter
 
-from .soundfont import Preset, SoundFont, Zone
+from timbrespace.data.soundfont import Preset, SoundFont, Zone
 
 _BLOCK = 32  # samples between control points: 2 ms at 16 kHz, shorter than any audible attack
 _FILTER_BLOCKS = 8  # control points per filter update: 16 ms
@@ -63,9 +63,7 @@ class Sampler:
         clean[length - fade :] *= np.linspace(1.0, 0.0, fade)
         return clean.astype(np.float32)
 
-    def _layer(
-        self, zone: Zone, key: int, velocity: int, length: int, held: float
-    ) -> np.ndarray:
+    def _layer(self, zone: Zone, key: int, velocity: int, length: int, held: float) -> np.ndarray:
         values = zone.generators
         key = values["fixed_key"] if values["fixed_key"] >= 0 else key
         velocity = values["fixed_velocity"] if values["fixed_velocity"] > 0 else velocity
@@ -138,9 +136,7 @@ class Sampler:
         return out
 
 
-def audible_zones(
-    font: SoundFont, zones: Iterable[Zone], key: int, velocity: int
-) -> list[Zone]:
+def audible_zones(font: SoundFont, zones: Iterable[Zone], key: int, velocity: int) -> list[Zone]:
     """The zones that sound, without the right half of stereo pairs whose left half sounds too.
 
     Halves are told by their name, since many fonts (FluidR3 among them) leave links empty.

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import CorpusError
+from timbrespace.errors import CorpusError
 
 # Generators that are used by name; numbers from section 8.1.2 of the specification.
 GENERATORS = {

@@ -7,6 +7,7 @@ melspectrogram (power 2, Slaney, Hann, centred on zero padding), decibels those 
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -156,26 +157,26 @@ class LogMel:
 
     def _analyse_into(self, samples: Tensor, values: Tensor, level_db: Tensor) -> None:
         """Fill values (mels, frames) and level_db () with the picture of samples (n,)."""
-        if not torch.isfinite(samples.sum()) and not torch.isfinite(samples).all():
-            raise AudioError("the sound contains NaN or infinite samples; repair or remove it")
         # Only what the kept frames see is looked at: they reach half a window past their centre.
         heard = min(values.shape[-1], 1 + samples.shape[-1] // self.hop)
         used = samples[: (heard - 1) * self.hop + self.n_fft // 2]
         power = self._mel_power(used, heard)
-        peak = power.max()
-        if not torch.isfinite(peak):
-            raise AudioError("the sound is too loud to analyse; full scale is 1.0")
+        peak = float(power.max())  # NaN or infinity in any sample arrives here
+        if not math.isfinite(peak):
+            if torch.isfinite(used).all():
+                raise AudioError("the sound is too loud to analyse; full scale is 1.0")
+            raise AudioError("the sound contains NaN or infinite samples; repair or remove it")
         if peak <= LEAST_POWER:
             values.fill_(-1.0)
             level_db.fill_(SILENCE_DB)
             return
-        reference = 10.0 * torch.log10(peak)
+        reference = 10.0 * math.log10(peak)
         # from_db of power_to_db in three passes
         scale = -2.0 / self.floor_db
         scaled = power.clamp_min_(LEAST_POWER).log10_().mul_(10.0 * scale)
         values[:, :heard] = scaled.add_(1.0 - reference * scale).clamp_min_(-1.0).T
         values[:, heard:] = -1.0
-        level_db.copy_(reference)
+        level_db.fill_(reference)
 
     def _mel_power(self, samples: Tensor, count: int) -> Tensor:
         """Mel powers (count, mels) of frames centred on multiples of the hop."""

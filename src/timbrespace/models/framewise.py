@@ -49,6 +49,21 @@ class TimeBlock(nn.Module):
         return x + self.gain * self.second(self.act(h))
 
 
+class TimeBlocks(nn.Module):
+    """`count` TimeBlocks one after the other; none is the identity."""
+
+    def __init__(self, channels: int, condition_size: int, activation: str, count: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            TimeBlock(channels, condition_size, activation) for _ in range(count)
+        )
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x, condition)
+        return x
+
+
 class FrameEncoder(nn.Module):
     """(B, 1, F, T) and (B, K) to (B, width). Each entry of `channels` halves the frames."""
 
@@ -61,9 +76,7 @@ class FrameEncoder(nn.Module):
         self.blocks = nn.ModuleList()
         for before, after in pairwise((shape[0], *channels)):
             self.down.append(nn.Conv2d(before, after, (1, 4), stride=(1, 2), padding=(0, 1)))
-            self.blocks.append(
-                nn.ModuleList(TimeBlock(after, condition_size, activation) for _ in range(residual))
-            )
+            self.blocks.append(TimeBlocks(after, condition_size, activation, residual))
         act = ACTIVATIONS[activation]
         flat = channels[-1] * (shape[1] // 2 ** len(channels)) + condition_size
         self.act = act()
@@ -74,8 +87,7 @@ class FrameEncoder(nn.Module):
         h = x.transpose(1, 2).contiguous(memory_format=torch.channels_last)
         for down, blocks in zip(self.down, self.blocks, strict=True):
             h = down(h)
-            for block in blocks:
-                h = block(h, condition)
+            h = blocks(h, condition)
         h = self.act(h).flatten(1)
         return self.mix(torch.cat([h, condition.to(h.dtype)], 1))
 
@@ -104,16 +116,13 @@ class FrameDecoder(nn.Module):
         self.up = nn.ModuleList()
         inwards = tuple(reversed(channels))
         for before, after in pairwise((*inwards, shape[0])):
-            self.blocks.append(
-                nn.ModuleList(TimeBlock(before, told, activation) for _ in range(residual))
-            )
+            self.blocks.append(TimeBlocks(before, told, activation, residual))
             self.up.append(nn.ConvTranspose2d(before, after, (1, 4), stride=(1, 2), padding=(0, 1)))
 
     def forward(self, z: Tensor, condition: Tensor) -> Tensor:
         h = self.entrance(torch.cat([z, condition.to(z.dtype)], 1)).view(-1, *self.seed_shape)
         h = h.contiguous(memory_format=torch.channels_last)
         for blocks, up in zip(self.blocks, self.up, strict=True):
-            for block in blocks:
-                h = block(h, condition)
+            h = blocks(h, condition)
             h = up(h)
         return h.transpose(1, 2)

@@ -52,7 +52,7 @@ def tensorboard_logger(folder: Path) -> Logger:
 def wandb_logger(folder: Path, name: str) -> Logger:
     """Offline runs work too: set WANDB_MODE=offline."""
     try:
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise MissingExtra("W&B is not installed: pip install 'timbrespace[wandb]'") from None
     run = wandb.init(project="timbrespace", name=name, dir=str(folder))

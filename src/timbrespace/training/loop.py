@@ -16,6 +16,7 @@ from safetensors.torch import save
 from timbrespace.batches import Pictures, order
 from timbrespace.data.atomic import write_bytes, write_text
 from timbrespace.errors import RunError
+from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.recipe import Recipe, build
 from timbrespace.runs import Run
 from timbrespace.training import checkpoint
@@ -137,7 +138,7 @@ def train_run(
     run.reload()
 
 
-def _with_weights(recipe: Recipe, state: State, device: torch.device) -> torch.nn.Module:
+def _with_weights(recipe: Recipe, state: State, device: torch.device) -> Autoencoder:
     """The model to measure: a copy that carries the averaged weights, or the model itself."""
     if state.average is None:
         return state.model

@@ -60,9 +60,8 @@ def train_step(
         # the average forgets its start quickly: decay min(a, (1 + n) / (10 + n))
         decay = min(train.average, (1.0 + state.step) / (10.0 + state.step))
         now = state.model.state_dict()
-        torch._foreach_lerp_(
-            list(state.average.values()), [now[k] for k in state.average], 1.0 - decay
-        )
+        for name, value in state.average.items():
+            value.lerp_(now[name], 1.0 - decay)
     figures = {name: float(value.detach()) for name, value in terms.items()}
     if state.controller is not None:
         state.controller.update(figures["kl_raw"])
