@@ -341,15 +341,19 @@ def _round_robin(items: Sequence[Instrument]) -> list[int]:
 
 def _spread(pitches: Sequence[int], count: int, offset: int) -> list[tuple[int, int]]:
     """`count` different (pitch, velocity) pairs, evenly over pitches, velocities in turn."""
-    chosen: list[tuple[int, int]] = []
+    chosen: set[tuple[int, int]] = set()
+    heard = dict.fromkeys(VELOCITIES, 0)
     rounds, rest = divmod(count, len(pitches))
     for turn in range(rounds + 1):
         size = len(pitches) if turn < rounds else rest
         for step in range(size):
-            at = (2 * step + 1) * len(pitches) // (2 * size)
-            # 2 and 5 share no factor: neighbours differ in velocity, rounds never repeat one.
-            velocity = VELOCITIES[(2 * at + turn + offset) % len(VELOCITIES)]
-            chosen.append((pitches[at], velocity))
+            pitch = pitches[(2 * step + 1) * len(pitches) // (2 * size)]
+            # Among those not yet taken here the one heard least; in ties neighbours jump by two.
+            turned = [VELOCITIES[(2 * step + turn + offset + k) % 5] for k in range(5)]
+            free = [velocity for velocity in turned if (pitch, velocity) not in chosen]
+            velocity = min(free, key=heard.__getitem__)
+            heard[velocity] += 1
+            chosen.add((pitch, velocity))
     return sorted(chosen)
 
 
