@@ -79,10 +79,17 @@ class State:
             groups[group][key] = value
         self.model.load_state_dict(groups["model"])
         if self.average is not None:
-            self.average = {k: groups["average"][k].to(v.device) for k, v in self.average.items()}
+            for name, value in self.average.items():
+                value.copy_(groups["average"][name])
+        # The fused optimiser walks memory, not indices: moments must lie as their weights lie,
+        # and files hold them in row order.
+        parameters = list(self.model.parameters())
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in groups["optimizer"].items():
             index, _, moment = key.partition(".")
+            weight = parameters[int(index)]
+            if value.shape == weight.shape:
+                value = torch.empty_like(weight).copy_(value)
             moments.setdefault(int(index), {})[moment] = value
         self.optimizer.load_state_dict(
             {"state": moments, "param_groups": self.optimizer.state_dict()["param_groups"]}
