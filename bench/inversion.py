@@ -122,7 +122,7 @@ def main() -> None:
         for method, rounds in (
             ("pghi", 0),
             ("pghi", 5),
-            ("pghi", 8),
+            ("pghi", 12),
             ("pghi", 32),
             ("fast_griffin_lim", 32),
         ):
@@ -131,11 +131,11 @@ def main() -> None:
                 picture.values, picture.level_db, method=method, iterations=rounds, length=SAMPLES
             )
             ms = 1e3 * (time.process_time() - start) / len(notes)
-            if (mels, method, rounds) == (80, "pghi", 8):
+            if (mels, method, rounds) == (80, "pghi", 12):
                 ours_ms = ms
                 same = row("ours on librosa's notes", 80, some, made[: len(some)], ms, "")
             tone = f"{tone_error_db(feature, method, rounds):.2f}"
-            default = ", default" if (method, rounds) == ("pghi", 8) else ""
+            default = ", default" if (method, rounds) == ("pghi", 12) else ""
             lines.append(row(f"{method}, {rounds} rounds{default}", mels, notes, made, ms, tone))
     lines.insert(1, same)
     text = "\n".join(

@@ -239,8 +239,7 @@ class LogMel:
             momentum=METHODS[method], seed=seed,
             refine=lambda index, power: pull_to_mel(power, mel[index], plan),
         )  # fmt: skip
-        heard = (flat > -1.0).flatten(1).any(1)
-        samples *= (torch.pow(10.0, level / 20.0) * heard)[:, None]
+        samples *= torch.pow(10.0, level / 20.0)[:, None]
         return samples.reshape(*lead, samples.shape[-1])
 
 
