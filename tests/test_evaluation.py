@@ -426,7 +426,7 @@ class Tones:
         assert feature == FEATURE
         return self.store
 
-    def audio(self, row, sample_rate=None):
+    def audio(self, row, *, sample_rate=None):
         return Audio(self.made[row][0][None].astype(np.float32), 8000)
 
 

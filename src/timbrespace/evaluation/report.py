@@ -186,7 +186,7 @@ def _examples(
     error = np.square((made - x).numpy()).mean((1, 2))
     examples = []
     for i, (group, row) in enumerate(wanted):
-        sound = corpus.audio(row, feature.sample_rate).mono()[:most]
+        sound = corpus.audio(row, sample_rate=feature.sample_rate).mono()[:most]
         length = len(sound)
         clips = {
             "original": sound,
