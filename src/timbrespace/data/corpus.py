@@ -1,34 +1,41 @@
-"""The corpus: a table of sounds, their audio where the user keeps it, and features by row id."""
+"""A prepared corpus: the sounds that can be used, their labels, their pictures.
+
+    corpus.json     version, source, layout, labels, counts       health.md, health.json  in words
+    sounds.csv      one line a usable sound; its line is its row id, everywhere
+    report.jsonl    one line a file that was found, usable or not
+    features/<fingerprint>/   feature.json, part-*.npy (rows, mels, frames) float16, level-*.npy
+"""
 
 import csv
 import hashlib
+import io
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from timbrespace.audio.files import Audio, read
-from timbrespace.data.atomic import write_bytes, write_text
-from timbrespace.data.lock import locked
+from timbrespace.audio.files import Audio, printable, read
+from timbrespace.data import lock, workers
+from timbrespace.data.atomic import TEMPORARY, remove_abandoned, replacing, write_text
 from timbrespace.data.part import Job, inputs_digest, read_part
-from timbrespace.data.workers import cores, make_parts
-from timbrespace.errors import CorpusError
+from timbrespace.errors import AudioError, CorpusError
 from timbrespace.features.log_mel import LogMel
 
 FORMAT = 1
-PART = 256  # files in a part
-MAX_SECONDS = 600.0  # a longer sound is refused by name
 FIXED = ("row", "file", "split", "seconds", "sample_rate", "level_db", "sha256")
-Tell = Callable[[int, int], None]
+LARGEST_PART = 256  # files
+
+Progress = Callable[[int, int], None]
+_FORMULA = tuple("=+-@'")  # a spreadsheet would run cells that begin so
 
 
-@dataclass(frozen=True)
+@dataclass
 class Row:
-    """One sound. `file` is relative to the corpus' source; level_db is the peak in dBFS."""
+    """One usable sound. file is relative to the source; level_db is its peak in dBFS."""
 
     row: int
     file: str
@@ -37,215 +44,355 @@ class Row:
     sample_rate: int
     level_db: float
     sha256: str
-    labels: dict[str, str | int | None] = field(default_factory=dict)
+    labels: dict[str, str | int | None]
 
 
-class Parts:
-    """Several arrays on disk that read as one: `values[row_ids]` -> (N, mels, frames) float16."""
+class Corpus:
+    """What `prepare` made, opened for reading. Make one with `Corpus.open`."""
 
-    def __init__(self, arrays: Sequence[np.ndarray], shape: tuple[int, int]) -> None:
-        self.arrays = arrays
-        self.starts = np.cumsum([0, *map(len, arrays)])
-        self.shape = (int(self.starts[-1]), *shape)
-        self.dtype = np.dtype(np.float16)
+    def __init__(self, path: Path, facts: dict[str, Any], rows: list[Row], digest: str) -> None:
+        self.path = path
+        self.facts = facts
+        self.rows = rows
+        self.digest = digest
 
-    def __len__(self) -> int:
-        return self.shape[0]
+    @classmethod
+    def open(cls, path: str | Path) -> "Corpus":
+        """The corpus in folder `path`; CorpusError when there is none, or not a whole one."""
+        path = Path(path)
+        shown = printable(path)
+        try:
+            facts = json.loads((path / "corpus.json").read_text(encoding="utf-8"))
+            data = (path / "sounds.csv").read_bytes()
+        except OSError:
+            if (path / "features").is_dir():
+                raise CorpusError(f"{shown} is not finished; run the same prepare again") from None
+            what = "is not a corpus" if path.exists() else "does not exist"
+            raise CorpusError(f"{shown} {what}; make one with: timbrespace prepare") from None
+        except ValueError:
+            raise CorpusError(f"{shown}/corpus.json is damaged; run prepare again") from None
+        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+            raise CorpusError(f"{shown} has another corpus format than {FORMAT}; prepare it again")
+        digest = hashlib.sha256(data).hexdigest()
+        if digest != facts.get("sounds_sha256"):
+            raise CorpusError(
+                f"{shown}/sounds.csv is not the one that was prepared "
+                "(an interrupted prepare, or an edit); run prepare again"
+            )
+        return cls(path, facts, rows_from_csv(data, facts["labels"]), digest[:16])
 
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        wanted = np.arange(len(self))[rows]
-        one = wanted.ndim == 0
-        wanted = np.atleast_1d(wanted)
-        out = np.empty((len(wanted), *self.shape[1:]), self.dtype)
-        part = np.searchsorted(self.starts, wanted, side="right") - 1
-        for number in np.unique(part):
-            here = np.flatnonzero(part == number)
-            out[here] = self.arrays[number][wanted[here] - self.starts[number]]
-        return out[0] if one else out
+    @property
+    def root(self) -> Path:
+        """The folder of the user's sounds."""
+        return Path(self.facts["source"])
+
+    @property
+    def layout(self) -> str:
+        """The layout it was read as: nsynth or folder."""
+        return self.facts["layout"]
+
+    @property
+    def label_names(self) -> list[str]:
+        """The labels its sounds have, such as pitch, velocity, family, instrument, source."""
+        return list(self.facts["labels"])
+
+    def labels(self, name: str) -> list[str | int | None]:
+        """The label of every row, None where unknown; CorpusError for a name it has not."""
+        if name not in self.facts["labels"]:
+            known = ", ".join(self.label_names) or "none"
+            raise CorpusError(f"{printable(self.path)} has no label {name!r}; it has: {known}")
+        return [row.labels[name] for row in self.rows]
+
+    def split_rows(self, split: str) -> np.ndarray:
+        """Row ids of train, valid or test, ascending."""
+        if split not in ("train", "valid", "test"):
+            raise CorpusError(f"split should be train, valid or test, got {split!r}")
+        return np.array([row.row for row in self.rows if row.split == split], dtype=np.int64)
+
+    def audio(self, row: int, sample_rate: int | None = None) -> Audio:
+        """The sound of a row, from the user's file; CorpusError when that is gone or unreadable."""
+        if not 0 <= row < len(self.rows):
+            raise CorpusError(f"row should be from 0 to {len(self.rows) - 1}, got {row}")
+        try:
+            return read(
+                self.root / self.rows[row].file, sample_rate=sample_rate,
+                max_seconds=self.facts["max_seconds"],
+            )  # fmt: skip
+        except AudioError as error:
+            raise CorpusError(
+                f"{error}; a corpus refers to the sounds it was made of, keep them in "
+                f"{printable(self.root)}"
+            ) from None
+
+    def features(
+        self, feature: LogMel, *, workers: int | None = None, progress: Progress | None = None
+    ) -> "FeatureStore":
+        """The pictures of every row; made now where this corpus has none of this feature yet.
+
+        `progress` is told (sounds done, sounds in all). CorpusError when a sound has changed since
+        prepare, or the disk is full.
+        """
+        folder = self.path / "features" / feature.fingerprint
+        store = FeatureStore.find(folder, feature, self.digest)
+        if store is not None:
+            return store
+        try:
+            with lock.locked(self.path):
+                return self._make(folder, feature, workers, progress)
+        except OSError as error:
+            raise disk_error(self.path, error) from None
+
+    def _make(
+        self, folder: Path, feature: LogMel, processes: int | None, progress: Progress | None
+    ) -> "FeatureStore":
+        files = [row.file for row in self.rows]
+        jobs = cut(self.root, files, feature, folder, self.facts["max_seconds"])
+        parts = finish(folder, jobs, processes, progress)
+        lines = [line for part in parts for line in part["rows"]]
+        for row, line in zip(self.rows, lines, strict=True):
+            if line["status"] == "skipped" or line["sha256"] != row.sha256:
+                raise CorpusError(
+                    f"{printable(self.root / row.file)} has changed since the corpus was prepared; "
+                    "run prepare again"
+                )
+        levels = np.array([line["feature_db"] for line in lines], np.float32)
+        return FeatureStore.publish(folder, feature, self.digest, jobs, parts, levels)
 
 
-@dataclass(frozen=True)
 class FeatureStore:
-    """Pictures of every row of a corpus: values (rows, mels, frames) float16, level_db (rows,)."""
+    """Pictures of all rows of a corpus: `values` (rows, mels, frames) float16 and `level_db`."""
 
-    values: Parts
-    level_db: np.ndarray
+    def __init__(
+        self, feature: LogMel, values: "Pictures", level_db: np.ndarray,
+        statistics: dict[str, float],
+    ) -> None:  # fmt: skip
+        self.feature = feature
+        self.values = values
+        self.level_db = level_db
+        self.statistics = statistics
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The row ids, 0 to len - 1."""
+        return np.arange(len(self.values))
 
     def __len__(self) -> int:
         return len(self.values)
 
-    @property
-    def rows(self) -> np.ndarray:
-        return np.arange(len(self))
-
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """Pictures (N, mels, frames) float32 of row ids."""
-        return self.values[rows].astype(np.float32)
+        """Pictures (n, mels, frames) float32 of the given row ids, in their order."""
+        return self.values[np.asarray(rows)].astype(np.float32)
+
+    @classmethod
+    def find(cls, folder: Path, feature: LogMel, corpus_digest: str) -> "FeatureStore | None":
+        """The store in `folder`, or None when it is missing, damaged or of another corpus state."""
+        try:
+            facts = json.loads((folder / "feature.json").read_text(encoding="utf-8"))
+            if facts["corpus"] != corpus_digest or facts["settings"] != feature.settings():
+                return None
+            parts = [
+                np.load(folder / name, mmap_mode="r" if count else None, allow_pickle=False)
+                for name, count in facts["parts"]
+            ]
+            if any(p.shape != (c, *feature.shape) for p, (_, c) in zip(parts, facts["parts"])):  # noqa: B905
+                return None
+            levels = np.load(folder / facts["level"], allow_pickle=False)
+        except (OSError, ValueError, KeyError, TypeError, EOFError):
+            return None
+        if levels.shape != (sum(map(len, parts)),):
+            return None
+        return cls(feature, Pictures(parts, feature.shape), levels, facts["statistics"])
+
+    @classmethod
+    def publish(
+        cls, folder: Path, feature: LogMel, corpus_digest: str, jobs: list[Job],
+        parts: list[dict[str, Any]], levels: np.ndarray,
+    ) -> "FeatureStore":  # fmt: skip
+        """Make finished parts the store of a corpus state, and remove what it replaces."""
+        lines = [line for part in parts for line in part["rows"] if line["status"] != "skipped"]
+        mean = float(np.mean([line["mean"] for line in lines]))
+        square = float(np.mean([line["square"] for line in lines]))
+        counts = [sum(r["status"] != "skipped" for r in part["rows"]) for part in parts]
+        level = f"level-{corpus_digest[:8]}.npy"
+        if not (folder / level).is_file():
+            with replacing(folder / level) as file:
+                np.lib.format.write_array(file, levels, allow_pickle=False)
+        facts = {
+            "format": FORMAT,
+            "settings": feature.settings(),
+            "corpus": corpus_digest,
+            "level": level,
+            "statistics": {
+                "mean": round(mean, 6), "std": round(max(square - mean**2, 0.0) ** 0.5, 6)
+            },
+            "parts": [[f"{j.stem}.npy", n] for j, n in zip(jobs, counts, strict=True)],
+        }  # fmt: skip
+        write_changed(folder / "feature.json", json.dumps(facts, indent=1) + "\n")
+        wanted = {"feature.json", level, *(f"{j.stem}{s}" for j in jobs for s in (".npy", ".json"))}
+        for path in folder.iterdir():
+            if path.name not in wanted and TEMPORARY not in path.name:
+                path.unlink()
+        store = cls.find(folder, feature, corpus_digest)
+        assert store is not None
+        return store
 
 
-@dataclass(frozen=True)
-class Made:
-    """What `make_features` found: one report row per file in order, and its parts' stems."""
+class Pictures:
+    """Arrays on disk (n_i, mels, frames) that are indexed as one; indexing gives float16 arrays."""
 
-    report: list[dict[str, Any]]
-    stems: list[str]
+    def __init__(self, parts: list[np.ndarray], shape: tuple[int, int]) -> None:
+        self._parts = parts
+        self._starts = np.cumsum([0, *map(len, parts)])
+        self.shape = (int(self._starts[-1]), *shape)
+        self.dtype = np.dtype(np.float16)
+        self.ndim = 3
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int | slice | np.ndarray | list[int]) -> np.ndarray:
+        if isinstance(index, (int, np.integer)):
+            return self[np.array([index])][0]
+        if isinstance(index, slice):
+            rows = np.arange(len(self))[index]
+        else:
+            rows = np.asarray(index)
+            rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
+        rows = np.where(rows < 0, rows + len(self), rows)
+        if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
+            raise IndexError(f"row ids should be from 0 to {len(self) - 1}")
+        found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        part_of = np.searchsorted(self._starts, rows, side="right") - 1
+        for part in np.unique(part_of):
+            where = np.flatnonzero(part_of == part)
+            found[where] = self._parts[part][rows[where] - self._starts[part]]
+        return found
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        whole = self[:]
+        return whole if dtype is None else whole.astype(dtype)
 
 
-def make_features(
-    root: Path, files: Sequence[str], feature: LogMel, folder: Path, *,
-    workers: int | None, progress: Tell | None, max_seconds: float = MAX_SECONDS,
-) -> Made:  # fmt: skip
-    """Parts of all files in `folder`; those that are there already are kept."""
-    folder.mkdir(parents=True, exist_ok=True)
+def cut(
+    root: Path, files: list[str], feature: LogMel, folder: Path, max_seconds: float
+) -> list[Job]:
+    """The jobs that make the pictures of `files`; the same for the same inputs."""
+    size = min(LARGEST_PART, max(16, -(-len(files) // 16)))
     jobs = []
-    for number, start in enumerate(range(0, len(files), PART)):
-        some = tuple(files[start : start + PART])
+    for number, start in enumerate(range(0, len(files), size)):
+        some = tuple(files[start : start + size])
         digest = inputs_digest(root, some, feature, max_seconds)
         jobs.append(
             Job(number, str(root), some, feature.settings(), str(folder), digest, max_seconds)
         )
-    todo = [job for job in jobs if read_part(folder, job.stem) is None]
-    finished = sum(len(j.files) for j in jobs) - sum(len(j.files) for j in todo)
-    if progress:
-        progress(finished, len(files))
+    return jobs
+
+
+def finish(
+    folder: Path, jobs: list[Job], processes: int | None, progress: Progress | None
+) -> list[dict[str, Any]]:
+    """All parts in order, keeping those that are there; OSError when the disk says no."""
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder)
+    total = sum(len(job.files) for job in jobs)
+    parts: dict[int, dict[str, Any]] = {}
+    for job in jobs:
+        part = read_part(folder, job.stem, verify=True)
+        if part is not None and len(part["rows"]) == len(job.files):
+            parts[job.number] = part
+    missing = [job for job in jobs if job.number not in parts]
+    count = total - sum(len(job.files) for job in missing)
 
     def done(job: Job) -> None:
-        nonlocal finished
-        finished += len(job.files)
-        if progress:
-            progress(finished, len(files))
-
-    if todo:
-        make_parts(todo, min(workers or cores(), len(todo)), done)
-    report: list[dict[str, Any]] = []
-    for job in jobs:
+        nonlocal count
         part = read_part(folder, job.stem)
         if part is None:
-            raise CorpusError(f"{folder / job.stem}.npy vanished while it was made; run it again")
-        report += part["rows"]
-    stems = [job.stem for job in jobs]
-    for path in folder.glob("part-*"):
-        if path.name.rsplit(".", 1)[0] not in stems:
-            path.unlink(missing_ok=True)  # of files that changed since
-    return Made(report, stems)
+            raise CorpusError(f"{printable(folder)}: a part just written cannot be read back")
+        parts[job.number] = part
+        count += len(job.files)
+        if progress:
+            progress(count, total)
 
-
-def write_store(folder: Path, feature: LogMel, made: Made) -> None:
-    """feature.json and levels of finished parts: the store is readable from here on."""
-    level = np.array([r["feature_db"] for r in made.report if r["status"] != "skipped"], np.float32)
-    import io
-
-    packed = io.BytesIO()
-    np.save(packed, level)
-    write_bytes(folder / "level_db.npy", packed.getvalue())
-    facts = {"settings": feature.settings(), "parts": made.stems, "rows": len(level)}
-    write_text(folder / "feature.json", json.dumps(facts, indent=1))
-
-
-class Corpus:
-    """A prepared corpus, opened with `Corpus.open`."""
-
-    def __init__(self, path: Path, facts: dict[str, Any], rows: list[Row]) -> None:
-        self.path, self.facts, self.rows = path, facts, rows
-
-    @classmethod
-    def open(cls, path: str | Path) -> "Corpus":
-        """CorpusError when the folder is no corpus, or one of another format."""
-        path = Path(path)
-        if not path.is_dir():
-            raise CorpusError(f"there is no corpus {path}; make one with: timbrespace prepare")
-        try:
-            facts = json.loads((path / "corpus.json").read_text(encoding="utf-8"))
-            if facts["format"] != FORMAT:
-                raise CorpusError(
-                    f"{path} has another corpus format than {FORMAT}; prepare it again"
-                )
-            numbers = set(facts["number_labels"])
-            with open(
-                path / "sounds.csv", encoding="utf-8", errors="surrogateescape", newline=""
-            ) as file:
-                rows = [_row(line, facts["labels"], numbers) for line in csv.DictReader(file)]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise CorpusError(
-                f"{path} is not a finished corpus; make it with: timbrespace prepare SOURCE --out {path}"
-            ) from None
-        return cls(path, facts, rows)
-
-    @property
-    def root(self) -> Path:
-        return Path(self.facts["source"])
-
-    @property
-    def label_names(self) -> list[str]:
-        return list(self.facts["labels"])
-
-    def labels(self, name: str) -> list[str | int | None]:
-        """The label of every row; CorpusError for a name it does not have."""
-        if name not in self.facts["labels"]:
-            raise CorpusError(f"{self.path} has no label {name!r}; it has {self.label_names}")
-        return [row.labels[name] for row in self.rows]
-
-    def split_rows(self, split: str) -> np.ndarray:
-        """Row ids of train, valid or test."""
-        return np.array([row.row for row in self.rows if row.split == split], int)
-
-    def audio(self, row: int, *, sample_rate: int | None = None) -> Audio:
-        """The sound of a row; AudioError when its file is gone."""
-        return read(self.root / self.rows[row].file, sample_rate=sample_rate)
-
-    @cached_property
-    def digest(self) -> str:
-        """Changes with any sound, label or split."""
-        return hashlib.sha256((self.path / "sounds.csv").read_bytes()).hexdigest()[:16]
-
-    def features(
-        self, feature: LogMel, *, workers: int | None = None, progress: Tell | None = None
-    ) -> FeatureStore:
-        """The store of `feature`, prepared first where it is missing.
-
-        CorpusError when a sound has changed or gone since the corpus was prepared.
-        """
-        folder = self.path / "features" / feature.fingerprint
-        facts = _store_facts(folder)
-        if facts is None or facts["rows"] != len(self.rows):
-            folder.mkdir(parents=True, exist_ok=True)
-            with locked(folder):
-                made = make_features(
-                    self.root, [r.file for r in self.rows], feature, folder,
-                    workers=workers, progress=progress,
-                )  # fmt: skip
-                for row, found in zip(self.rows, made.report, strict=True):
-                    if found.get("sha256") != row.sha256:
-                        raise CorpusError(
-                            f"{self.root / row.file} has changed since the corpus was prepared; "
-                            "prepare it again"
-                        )
-                write_store(folder, feature, made)
-            facts = _store_facts(folder)
-            assert facts is not None
-        arrays = [
-            np.load(folder / f"{stem}.npy", mmap_mode="r", allow_pickle=False)
-            for stem in facts["parts"]
-        ]
-        level = np.load(folder / "level_db.npy", allow_pickle=False)
-        return FeatureStore(Parts(arrays, feature.shape), level)
-
-
-def _store_facts(folder: Path) -> dict[str, Any] | None:
+    if progress:
+        progress(count, total)
     try:
-        facts = json.loads((folder / "feature.json").read_text(encoding="utf-8"))
-        whole = all((folder / f"{stem}.npy").is_file() for stem in facts["parts"])
-        return facts if whole and (folder / "level_db.npy").is_file() else None
-    except (OSError, ValueError, KeyError):
-        return None
+        workers.make_parts(missing, _processes(processes, total - count), done)
+    finally:
+        remove_abandoned(folder)
+    return [parts[job.number] for job in jobs]
 
 
-def _row(line: dict[str, str], names: list[str], numbers: set[str]) -> Row:
-    labels: dict[str, str | int | None] = {}
-    for name in names:
-        value = line[f"label_{name}"]
-        labels[name] = None if value == "" else int(value) if name in numbers else value
-    return Row(
-        int(line["row"]), line["file"], line["split"], float(line["seconds"]),
-        int(line["sample_rate"]), float(line["level_db"]), line["sha256"], labels,
-    )  # fmt: skip
+def _processes(asked: int | None, files: int) -> int:
+    if asked is None:
+        # A worker takes about two seconds to start, time for some 800 sounds.
+        return max(1, min(workers.cores(), files // 800))
+    if asked < 1:
+        raise CorpusError(f"workers should be at least 1, got {asked}")
+    return asked
+
+
+def rows_to_csv(rows: Iterable[Row], labels: Iterable[str]) -> str:
+    """The text of sounds.csv; `rows_from_csv` is its inverse."""
+    out, labels = io.StringIO(), list(labels)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*FIXED, *map(_guard, labels)])
+    for r in rows:
+        writer.writerow([
+            r.row, _guard(r.file), r.split, r.seconds, r.sample_rate, r.level_db, r.sha256,
+            *(_guard(r.labels[name]) for name in labels),
+        ])  # fmt: skip
+    return out.getvalue()
+
+
+def rows_from_csv(data: bytes, labels: dict[str, str]) -> list[Row]:
+    """Rows of the bytes of a sounds.csv; labels {name: "int" or "str"}."""
+    reader = csv.reader(io.StringIO(data.decode("utf-8", "surrogateescape"), newline=""))
+    next(reader)
+    rows = []
+    for line in reader:
+        values: dict[str, str | int | None] = {}
+        for (name, sort), cell in zip(labels.items(), line[len(FIXED) :], strict=True):
+            values[name] = (int(cell) if sort == "int" else _unguard(cell)) if cell else None
+        row, file, split, seconds, rate, level, sha = line[: len(FIXED)]
+        facts = (float(seconds), int(rate), float(level), sha)
+        rows.append(Row(int(row), _unguard(file), split, *facts, values))
+    return rows
+
+
+def _guard(value: str | int | None) -> str | int | None:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _unguard(cell: str) -> str:
+    return cell[1:] if cell[0] == "'" else cell
+
+
+def label_sorts(tables: Iterable[dict[str, str | int | None]]) -> dict[str, str]:
+    """The labels that any sound has, in order, and whether each is "int" or "str"."""
+    kinds: dict[str, set[type]] = defaultdict(set)
+    for labels in tables:
+        for name, value in labels.items():
+            kinds[name] |= {type(value)} if value is not None else set()
+    return {n: "int" if kinds[n] == {int} else "str" for n in kinds if kinds[n]}
+
+
+def write_changed(path: Path, text: str) -> None:
+    """Write `text` unless `path` holds it already, so that a rerun touches nothing."""
+    try:
+        if path.read_bytes() == text.encode("utf-8", "surrogateescape"):
+            return
+    except OSError:
+        pass
+    write_text(path, text)
+
+
+def disk_error(path: Path, error: OSError) -> CorpusError:
+    """The sentence for a disk that refuses; finished parts are kept."""
+    import errno
+
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return CorpusError(
+            f"the disk of {printable(path)} is full; free some space and run the same command "
+            "again, what is finished is kept"
+        )
+    return CorpusError(f"{printable(path)} cannot be written: {error.strerror or error}")

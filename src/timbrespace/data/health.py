@@ -1,143 +1,146 @@
-"""The health report: what a corpus holds and what to mind, in numbers and in words."""
+"""What to know about a corpus before training on it: numbers, and words on what to do."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
 from typing import Any
 
-import numpy as np
+from timbrespace.audio.files import printable
+from timbrespace.data.corpus import Row
 
-from timbrespace.data.sources import Listing
+FEW = 200  # usable sounds; below this a map says little
+SHOWN = 5  # names in a message; the report has all
 
-FEW = 200  # sounds below which a model learns little
-
-
-def health(
-    listing: Listing, report: Sequence[dict[str, Any]], feature: dict[str, Any]
-) -> dict[str, Any]:
-    """Counts, levels, labels, duplicates and warnings of a prepared corpus.
-
-    report: one row per listed file, as data.part writes it, with its `split` and `labels`.
-    """
-    used = [row for row in report if row["status"] != "skipped"]
-    skipped = Counter(row["code"] for row in report if row["status"] == "skipped")
-    doubts = Counter(code for row in used for code in row["codes"])
-    names = sorted({name for row in used for name in row["labels"]})
-    labels = {name: Counter(str(row["labels"][name]) for row in used) for name in names}
-    first: dict[str, dict[str, Any]] = {}
-    duplicates = crossing = 0
-    for row in used:
-        other = first.setdefault(row["sha256"], row)
-        if other is not row:
-            duplicates += 1
-            crossing += other["split"] != row["split"]
-    splits = Counter(row["split"] for row in used)
-    mean = float(np.mean([row["mean"] for row in used]))
-    square = float(np.mean([row["square"] for row in used]))
-    facts: dict[str, Any] = {
-        "layout": listing.layout,
-        "sounds": len(used),
-        "skipped": dict(skipped),
-        "doubts": dict(doubts),
-        "hours": round(sum(row["seconds"] for row in used) / 3600, 4),
-        "seconds": _range([row["seconds"] for row in used]),
-        "sample_rates": dict(Counter(str(row["sample_rate"]) for row in used)),
-        "channels": dict(Counter(str(row["channels"]) for row in used)),
-        "peak_db": _range([row["level_db"] for row in used]),
-        "rms_db": _range([row["rms_db"] for row in used]),
-        "duplicates": duplicates,
-        "duplicates_across_splits": crossing,
-        "splits": {name: splits.get(name, 0) for name in ("train", "valid", "test")},
-        "splits_disjoint_by_instrument": _disjoint(used),
-        "labels": {name: dict(count.most_common(200)) for name, count in labels.items()},
-        "pictures": {
-            "feature": feature, "mean": round(mean, 4),
-            "std": round(max(0.0, square - mean * mean) ** 0.5, 4),
-        },
-        "notes": list(listing.notes[:50]),
-    }  # fmt: skip
-    facts["warnings"] = _warnings(facts, used)
-    return facts
+_ADVICE = {
+    "silent": "remove them, or they all become one point of the map",
+    "truncated": "copy or download them again",
+    "clipped": "use quieter recordings if there are any; the distortion is learnt as timbre",
+    "dc": "high-pass them at 20 Hz if the lowest band matters",
+}
 
 
-def _range(values: Sequence[float]) -> dict[str, float]:
-    low, middle, high = np.percentile(values, [0, 50, 100])
-    return {
-        "min": round(float(low), 3),
-        "median": round(float(middle), 3),
-        "max": round(float(high), 3),
-    }
+def check(
+    rows: list[Row], report: list[dict[str, Any]], labels: dict[str, str], notes: list[str],
+    layout: str, statistics: dict[str, float],
+) -> dict[str, Any]:  # fmt: skip
+    """Counts, statistics and `warnings` (sentences that say what to do) of a corpus."""
+    skipped = [line for line in report if line["status"] == "skipped"]
+    codes = Counter(code for line in report for code in line.get("codes", ()))
+    warnings = list(notes)
+    for code, count in Counter(line["code"] for line in skipped).most_common():
+        names = [line["path"] for line in skipped if line["code"] == code]
+        warnings.append(f"{_files(count)} skipped, {code}: {_some(names)}; see report.jsonl")
+    for code, count in codes.most_common():
+        names = [line["path"] for line in report if code in line.get("codes", ())]
+        warnings.append(f"{_files(count)} {code}: {_some(names)}; {_ADVICE[code]}")
 
-
-def _disjoint(used: Sequence[dict[str, Any]]) -> bool | None:
-    homes: dict[str, set[str]] = {}
-    for row in used:
-        if row["labels"].get("instrument") is not None:
-            homes.setdefault(row["labels"]["instrument"], set()).add(row["split"])
-    return all(len(splits) == 1 for splits in homes.values()) if homes else None
-
-
-def _warnings(facts: dict[str, Any], used: Sequence[dict[str, Any]]) -> list[str]:
-    words = []
-    if facts["skipped"]:
-        reasons = ", ".join(f"{n} {code}" for code, n in sorted(facts["skipped"].items()))
-        words.append(
-            f"{sum(facts['skipped'].values())} files were skipped ({reasons}); report.jsonl names each"
+    same: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        same[row.sha256].append(row)
+    doubles = [group for group in same.values() if len(group) > 1]
+    across = [group for group in doubles if len({row.split for row in group}) > 1]
+    if doubles:
+        spare = sum(len(group) - 1 for group in doubles)
+        names = [row.file for row in doubles[0]]
+        warnings.append(f"{_files(spare)} repeat others exactly ({_some(names)}); remove them")
+    if across:
+        names = [row.file for row in across[0]]
+        warnings.append(
+            f"{_files(len(across))} stand in more than one split ({_some(names)}): validation "
+            "would be too kind; remove the copies"
         )
-    advice = {
-        "silent": "are silent; remove them, they teach nothing",
-        "clipped": "are clipped; record them again at a lower level if you can",
-        "dc": "have a constant offset; a high-pass at 20 Hz removes it",
-        "truncated": "are cut off; copy them again from where they came",
-    }
-    for code, what in advice.items():
-        if facts["doubts"].get(code):
-            words.append(f"{facts['doubts'][code]} sounds {what}")
-    if facts["duplicates"]:
-        words.append(
-            f"{facts['duplicates']} sounds are exact copies of others, "
-            f"{facts['duplicates_across_splits']} of them across splits; remove them"
+
+    splits = {name: sum(row.split == name for row in rows) for name in ("train", "valid", "test")}
+    disjoint = _disjoint(rows) if "instrument" in labels else None
+    if disjoint is False:
+        warnings.append(
+            "instruments stand in more than one split: validation measures memory of instruments; "
+            "prepare without a given split to have them apart"
         )
-    if facts["sounds"] < FEW:
-        words.append(
-            f"{facts['sounds']} sounds are few; from about {FEW} on a model learns something"
-        )
-    for split, count in facts["splits"].items():
-        if not count:
-            words.append(f"there are no {split} sounds; add more sounds or instruments")
-    if facts["splits_disjoint_by_instrument"] is False:
-        words.append("an instrument is in several splits: family figures will flatter")
-    families = {row["labels"].get("family") for row in used} - {None}
+    if len(rows) < FEW:
+        warnings.append(f"only {len(rows)} usable sounds; a map begins to say something at {FEW}")
+    missing = [name for name, count in splits.items() if not count]
+    if missing:
+        warnings.append(f"no sounds for {' and '.join(missing)}; add sounds or give another split")
+    families = {row.labels["family"] for row in rows} if "family" in labels else set()
     if len(families) == 1:
-        words.append("there is one family only: figures about families mean nothing here")
-    unpitched = sum(row["labels"].get("pitch") is None for row in used)
-    if unpitched:
-        words.append(
-            f"{unpitched} sounds have no pitch label; a pitched model treats them as unknown pitch. "
-            "A CSV with columns path and pitch helps: --labels FILE"
+        warnings.append(
+            f"all sounds are of one family ({printable(str(families.pop()))}): colours and "
+            "clusters by family say nothing"
         )
-    return words
+    without = sum(row.labels.get("pitch") is None for row in rows)
+    if without == len(rows):
+        warnings.append(
+            "no sound has a pitch label: a pitch-conditioned model learns nothing from it; give a "
+            "labels CSV with a column pitch (MIDI number) or name files as NSynth does"
+        )
+    elif without:
+        warnings.append(f"{_files(without)} without a pitch label; they count as pitch unknown")
+    seconds = [row.seconds for row in rows]
+    return {
+        "layout": layout,
+        "files": len(report),
+        "used": len(rows),
+        "skipped": len(skipped),
+        "skipped_by_code": dict(sorted(Counter(line["code"] for line in skipped).items())),
+        "doubtful_by_code": dict(sorted(codes.items())),
+        "duplicates": sum(len(group) - 1 for group in doubles),
+        "duplicates_across_splits": len(across),
+        "splits": splits,
+        "instrument_disjoint": disjoint,
+        "labels": {n: len({r.labels[n] for r in rows} - {None}) for n in labels},
+        "seconds": {
+            "total": round(sum(seconds), 3), "shortest": min(seconds), "longest": max(seconds)
+        },
+        "sample_rates": {str(k): v for k, v in sorted(Counter(r.sample_rate for r in rows).items())},
+        "pictures": statistics,
+        "warnings": warnings,
+    }  # fmt: skip
 
 
-def in_words(facts: dict[str, Any]) -> str:
-    """The report as a page of Markdown."""
-    splits = ", ".join(f"{n} {name}" for name, n in facts["splits"].items())
-    seconds, peak = facts["seconds"], facts["peak_db"]
+def words(health: dict[str, Any]) -> str:
+    """The text of health.md."""
+    splits, length = health["splits"], health["seconds"]
     lines = [
-        "# Health of this corpus", "",
-        f"{facts['sounds']} sounds, {facts['hours']:.2f} hours, layout {facts['layout']} ({splits}).",
-        f"Lengths {seconds['min']:.2f} to {seconds['max']:.2f} s, median {seconds['median']:.2f} s; "
-        f"peaks {peak['min']:.1f} to {peak['max']:.1f} dBFS, median {peak['median']:.1f}.",
-        f"Rates (Hz): {', '.join(facts['sample_rates'])}; channels: {', '.join(facts['channels'])}.",
-        f"Pictures: mean {facts['pictures']['mean']:.3f}, deviation {facts['pictures']['std']:.3f} "
-        "in [-1, 1].",
-    ]  # fmt: skip
-    for name, count in facts["labels"].items():
-        some = ", ".join(f"{label} {n}" for label, n in list(count.items())[:12])
-        lines.append(f"{name}: {len(count)} values ({some}{', ...' if len(count) > 12 else ''}).")
-    if facts["splits_disjoint_by_instrument"]:
-        lines.append("No instrument is in two splits.")
-    lines += ["", "## To mind", ""] + [f"- {w}." for w in facts["warnings"]]
-    if not facts["warnings"]:
-        lines.append("Nothing.")
-    lines += [f"- {note}." for note in facts["notes"]]
+        "# Health of this corpus",
+        "",
+        f"{health['used']} of {health['files']} files are used, {health['skipped']} skipped. "
+        f"They were read as layout {health['layout']}.",
+        "",
+        f"- Split: {splits['train']} train, {splits['valid']} valid, {splits['test']} test; "
+        + {
+            True: "no instrument is in two of them.",
+            False: "some instruments are in two of them.",
+            None: "there is no instrument label, so files were split.",
+        }[health["instrument_disjoint"]],
+        "- Labels (different values): "
+        + (", ".join(f"{n} ({c})" for n, c in health["labels"].items()) or "none")
+        + ".",
+        f"- Length: {length['total'] / 60:.1f} min in all, from {length['shortest']:g} s to "
+        f"{length['longest']:g} s.",
+        "- Sample rates: "
+        + ", ".join(f"{r} Hz ({c})" for r, c in health["sample_rates"].items())
+        + ".",
+        f"- Pictures: mean {health['pictures']['mean']:.3f}, standard deviation "
+        f"{health['pictures']['std']:.3f} (-1 is silence, 1 the loudest cell).",
+        "",
+        "## What to look at",
+        "",
+    ]
+    lines += [f"- {warning}" for warning in health["warnings"]] or ["Nothing; it looks well."]
     return "\n".join(lines) + "\n"
+
+
+def _disjoint(rows: list[Row]) -> bool:
+    homes: dict[Any, set[str]] = defaultdict(set)
+    for row in rows:
+        if row.labels["instrument"] is not None:
+            homes[row.labels["instrument"]].add(row.split)
+    return all(len(home) == 1 for home in homes.values())
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(printable(name) for name in names[:SHOWN])
+    return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

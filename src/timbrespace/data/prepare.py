@@ -1,134 +1,210 @@
-"""From a folder of sounds to a corpus: list, read and picture in parts, merge, report.
+"""From a folder of sounds to a corpus: listed, read, checked, analysed, split, reported.
 
-Every part is made once and written whole, so that a killed prepare goes on where it stopped and
-ends in the same bytes. The user's files are only read.
+The list is cut into parts (see `part`); finished parts survive any end of the process and are kept
+when the same command runs again. The user's files are only ever read.
 """
 
-import csv
-import io
+import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from timbrespace.data.atomic import remove_abandoned, write_text
+import numpy as np
+
+from timbrespace.audio.files import printable
+from timbrespace.data import health, lock, splits
+from timbrespace.data.atomic import remove_abandoned
 from timbrespace.data.corpus import (
-    FIXED,
     FORMAT,
-    MAX_SECONDS,
     Corpus,
-    Tell,
-    make_features,
-    write_store,
+    FeatureStore,
+    Progress,
+    Row,
+    cut,
+    disk_error,
+    finish,
+    label_sorts,
+    rows_to_csv,
+    write_changed,
 )
-from timbrespace.data.health import health, in_words
-from timbrespace.data.lock import locked
-from timbrespace.data.sources import NUMBERS, Listing, read_listing
+from timbrespace.data.sources import Listed, list_source
 from timbrespace.errors import CorpusError
 from timbrespace.features.log_mel import LogMel
+
+OURS = {
+    "corpus.json", "sounds.csv", "report.jsonl", "health.json", "health.md", "features", lock.NAME
+}  # fmt: skip
+SHARES = (0.8, 0.1, 0.1)
 
 
 def prepare(
     source: str | Path, out: str | Path, *, layout: str = "auto", feature: LogMel | None = None,
-    workers: int | None = None, labels_csv: str | Path | None = None, seed: int = 0,
-    max_seconds: float = MAX_SECONDS, progress: Tell | None = None,
+    workers: int | None = None, labels_csv: str | Path | None = None,
+    split: tuple[float, float, float] = SHARES, seed: int = 0, max_seconds: float = 600.0,
+    progress: Progress | None = None,
 ) -> Corpus:  # fmt: skip
-    """Read every sound of `source`, check it, and write the corpus `out` with `feature`.
+    """Make (or bring up to date) the corpus of the sounds in `source` in the folder `out`.
 
-    Broken files are skipped, named in report.jsonl and counted. `progress` is told (done, total) in
-    files. CorpusError when nothing usable is found, or `out` cannot be used.
+    layout: auto, nsynth or folder. labels_csv: a CSV with a column path and labels, for folder.
+    split: shares of train, valid, test, used where the source gives none; by instrument where there
+    is one. workers: processes, all cores by default where that pays. progress is told (files done,
+    files in all). Files that cannot be used are skipped and reported; CorpusError when none can,
+    when `out` holds something else or lies in the source, when another prepare is at it, and when
+    the disk is full.
     """
     source, out = Path(source), Path(out)
-    feature = feature or LogMel()
-    _check_places(source, out)
-    listing = read_listing(
-        source,
-        layout=layout,
-        labels_csv=None if labels_csv is None else Path(labels_csv),
-        seed=seed,
-    )
+    feature = LogMel() if feature is None else feature
+    if len(split) != 3 or min(split) < 0 or not abs(sum(split) - 1.0) < 1e-6 or split[0] <= 0:
+        raise CorpusError(f"split should be shares of train, valid, test that add to 1, got {split}")
+    if not max_seconds > 0:
+        raise CorpusError(f"max_seconds should be above 0, got {max_seconds}")
+    _refuse_place(source, out)
+    listing = list_source(source, layout, None if labels_csv is None else Path(labels_csv))
     try:
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CorpusError(f"{out} cannot be made: {error.strerror}") from None
-    with locked(out):
-        remove_abandoned(out)
-        folder = out / "features" / feature.fingerprint
-        made = make_features(
-            source, listing.files, feature, folder,
-            workers=workers, progress=progress, max_seconds=max_seconds,
-        )  # fmt: skip
-        for row, labels, split in zip(made.report, listing.labels, listing.splits, strict=True):
-            row.update(labels=labels, split=split)
-        if all(row["status"] == "skipped" for row in made.report):
-            _write(out / "report.jsonl", _report(made.report))
-            first = made.report[0]
-            raise CorpusError(
-                f"none of the {len(made.report)} files of {source} can be used; the first, "
-                f"{first['path']}: {first['message']}; {out / 'report.jsonl'} names the rest"
+        with lock.locked(out):
+            remove_abandoned(out)
+            root = source.resolve()
+            folder = out / "features" / feature.fingerprint
+            jobs = cut(root, [f.file for f in listing.files], feature, folder, max_seconds)
+            parts = finish(folder, jobs, workers, progress)
+            report = [line for part in parts for line in part["rows"]]
+            rows, notes = _rows(listing.files, report, split, seed)
+            if not rows:
+                first = report[0]
+                raise CorpusError(
+                    f"none of the {len(report)} files in {printable(source)} can be used; the "
+                    f"first, {printable(first['path'])}: {first['message']}"
+                )
+            labels = label_sorts(row.labels for row in rows)
+            sounds = rows_to_csv(rows, labels)
+            digest = _sha256(sounds)
+            levels = _levels(report)
+            store = FeatureStore.publish(folder, feature, digest[:16], jobs, parts, levels)
+            found = health.check(
+                rows, report, labels, listing.notes + notes, listing.layout, store.statistics
             )
-        write_store(folder, feature, made)
-        facts = health(listing, made.report, feature.settings())
-        _write(out / "report.jsonl", _report(made.report))
-        _write(out / "health.json", json.dumps(facts, indent=1) + "\n")
-        _write(out / "health.md", in_words(facts))
-        names = sorted({name for labels in listing.labels for name in labels})
-        _write(out / "sounds.csv", _table(made.report, names))
-        _write(
-            out / "corpus.json", json.dumps(_facts(listing, facts, names, feature), indent=1) + "\n"
-        )
+            lines = sorted(report, key=lambda line: line["path"])
+            hidden = ("mean", "square", "feature_db")
+            write_changed(out / "report.jsonl", "".join(
+                json.dumps({k: v for k, v in line.items() if k not in hidden}) + "\n"
+                for line in lines
+            ))  # fmt: skip
+            write_changed(out / "health.json", json.dumps(found, indent=1) + "\n")
+            write_changed(out / "health.md", health.words(found))
+            write_changed(out / "sounds.csv", sounds)
+            facts = {
+                "format": FORMAT,
+                "source": str(root),
+                "layout": listing.layout,
+                "feature": feature.fingerprint,
+                "labels": labels,
+                "used": found["used"],
+                "skipped": found["skipped"],
+                "splits": found["splits"],
+                "seed": seed,
+                "max_seconds": max_seconds,
+                "sounds_sha256": digest,
+            }
+            # Last: it names the sounds.csv it belongs to, so a kill before it is noticed.
+            write_changed(out / "corpus.json", json.dumps(facts, indent=1) + "\n")
+    except OSError as error:
+        raise disk_error(out, error) from None
     return Corpus.open(out)
 
 
-def _check_places(source: Path, out: Path) -> None:
+def _levels(report: list[dict[str, Any]]) -> np.ndarray:
+    """feature_db of every usable line of a report, float32."""
+    return np.array([x["feature_db"] for x in report if x["status"] != "skipped"], np.float32)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _refuse_place(source: Path, out: Path) -> None:
+    here, there = source.resolve(), out.resolve()
+    if there == here or here in there.parents:
+        raise CorpusError(
+            f"the corpus cannot be in the folder of the sounds ({printable(source)}), which is "
+            "never changed; choose an --out outside it"
+        )
+    if there in here.parents:
+        raise CorpusError(f"{printable(out)} contains the sounds themselves; choose another --out")
     if out.exists() and not out.is_dir():
-        raise CorpusError(f"{out} is a file; --out wants a folder for the corpus")
-    if source.is_dir():
-        inside = out.resolve().is_relative_to(source.resolve())
-        if inside:
-            raise CorpusError(
-                f"{out} lies inside {source}; choose an --out elsewhere, your sounds stay untouched"
-            )
-    if out.is_dir() and any(out.iterdir()):
-        known = (out / "corpus.json", out / "features", out / "report.jsonl")
-        if not any(p.exists() for p in known):
-            raise CorpusError(f"{out} holds something that is not a corpus; choose an empty --out")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write only what differs, so that a second prepare leaves a finished corpus untouched."""
+        raise CorpusError(f"{printable(out)} is a file; choose a new folder as --out")
+    if not out.is_dir():
+        return
+    strangers = [p.name for p in out.iterdir() if p.name.partition(".tmp.")[0] not in OURS]
+    if strangers and not (out / "corpus.json").is_file():
+        raise CorpusError(
+            f"{printable(out)} holds something that is not a corpus "
+            f"({printable(sorted(strangers)[0])}); choose an empty or new folder as --out"
+        )
     try:
-        if path.read_bytes() == text.encode("utf-8", "surrogateescape"):
-            return
-    except OSError:
-        pass
-    write_text(path, text)
+        before = json.loads((out / "corpus.json").read_text(encoding="utf-8"))["source"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if before != str(here):
+        raise CorpusError(
+            f"{printable(out)} is the corpus of {printable(before)}; choose another --out, or "
+            "delete it first"
+        )
 
 
-def _report(report: list[dict[str, Any]]) -> str:
-    keys = ("path", "status", "code", "message")
-    return "".join(json.dumps({k: row[k] for k in keys}) + "\n" for row in report)
+def _rows(
+    files: list[Listed], report: list[dict[str, Any]], shares: tuple[float, float, float], seed: int
+) -> tuple[list[Row], list[str]]:
+    """Usable files as rows with their splits, and notes on how the split was made."""
+    usable = [
+        (listed, line)
+        for listed, line in zip(files, report, strict=True)
+        if line["status"] != "skipped"
+    ]
+    given = [listed.split for listed, _ in usable]
+    notes: list[str] = []
+    present = set(given) - {None}
+    if not {"train", "valid"} <= present:
+        # What the folders say is kept where it can be: a lone test split stays one.
+        fixed = {"test"} if "train" in present and "test" in present else set()
+        if present:
+            notes.append(
+                f"only {' and '.join(sorted(present))} given by the source; "
+                "train and valid are split here"
+            )
+        given = [name if name in fixed else None for name in given]
+    open_ = [i for i, name in enumerate(given) if name is None]
+    if open_:
+        if "test" in given:
+            rest = shares[0] + shares[1]
+            shares = (shares[0] / rest, shares[1] / rest, 0.0)
+        by_instrument = [usable[i][0].labels.get("instrument") for i in open_]
+        # One instrument (or none named) cannot be split apart: then by file, copies together.
+        apart = len(set(by_instrument) - {None}) > 1
+        groups = [
+            f"i {name}" if apart and name is not None else f"f {usable[i][1]['sha256']}"
+            for i, name in zip(open_, by_instrument, strict=True)
+        ]
+        strata = [_text(usable[i][0].labels.get("family")) for i in open_]
+        if len(present) and {"train", "valid"} <= present:
+            chosen = ["train"] * len(open_)
+            notes.append(f"{len(open_)} sounds without a split of their own go to train")
+        else:
+            chosen = splits.disjoint(groups, strata, shares, seed)
+        for i, name in zip(open_, chosen, strict=True):
+            given[i] = name
+    rows = [
+        Row(
+            row, listed.file, str(name), line["seconds"], line["sample_rate"], line["level_db"],
+            line["sha256"], listed.labels,
+        )
+        for row, ((listed, line), name) in enumerate(zip(usable, given, strict=True))
+    ]  # fmt: skip
+    names = {name for row in rows for name in row.labels}
+    for row in rows:
+        row.labels = {**dict.fromkeys(sorted(names)), **row.labels}
+    return rows, notes
 
 
-def _table(report: list[dict[str, Any]], names: list[str]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*FIXED, *(f"label_{name}" for name in names)])
-    used = (row for row in report if row["status"] != "skipped")
-    for number, row in enumerate(used):
-        labels = ("" if row["labels"][n] is None else row["labels"][n] for n in names)
-        writer.writerow([
-            number, row["path"], row["split"], row["seconds"], row["sample_rate"], row["level_db"],
-            row["sha256"], *labels,
-        ])  # fmt: skip
-    return text.getvalue()
-
-
-def _facts(
-    listing: Listing, facts: dict[str, Any], names: list[str], feature: LogMel
-) -> dict[str, Any]:
-    return {
-        "format": FORMAT, "source": os.path.abspath(listing.root), "layout": listing.layout,
-        "sounds": facts["sounds"], "labels": names,
-        "number_labels": [n for n in NUMBERS if n in names], "feature": feature.fingerprint,
-    }  # fmt: skip
+def _text(value: str | int | None) -> str | None:
+    return None if value is None else str(value)

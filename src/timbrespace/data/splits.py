@@ -1,35 +1,51 @@
-"""Which sounds train, which validate, which test: seeded, and disjoint by instrument where that is known."""
+"""Which sounds are for training, validation and test.
 
-from collections.abc import Hashable, Sequence
+Sounds of one instrument stay together: family accuracy of the same features was measured at 0.75 on
+a random split and at 0.31 to 0.48 when validation holds only unheard instruments.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
 SPLITS = ("train", "valid", "test")
-SHARES = (0.8, 0.1, 0.1)
 
 
-def split_by(groups: Sequence[Hashable], *, seed: int = 0) -> list[str]:
-    """A split name per item; items of one group stay together.
+def disjoint(
+    groups: Sequence[str], strata: Sequence[str | None], shares: tuple[float, float, float],
+    seed: int,
+) -> list[str]:  # fmt: skip
+    """A split for each sound such that no group is in two; the same for the same seed.
 
-    Groups are drawn in a seeded order and each goes to the split that lacks most of its share, so
-    that every split gets something as soon as there are three groups.
+    groups and strata (N,): what must stay together (instrument), and what every split should hold
+    its share of (family). Shares of train, valid, test add to 1. Two groups give train and valid,
+    one gives train alone; from three on, every split with a share has one.
     """
-    members: dict[Hashable, int] = {}
-    for group in groups:
-        members[group] = members.get(group, 0) + 1
-    names = sorted(members, key=repr)
-    order = np.random.default_rng(seed).permutation(len(names))
-    filled = dict.fromkeys(SPLITS, 0)
-    chosen: dict[Hashable, str] = {}
-    for place, index in enumerate(order):
-        name = names[index]
-        if place < 3:  # the first three groups open the three splits
-            split = SPLITS[place]
-        else:
-            lack = [
-                filled[s] / (share * len(groups)) for s, share in zip(SPLITS, SHARES, strict=True)
-            ]
-            split = SPLITS[int(np.argmin(lack))]
-        chosen[name] = split
-        filled[split] += members[name]
-    return [chosen[group] for group in groups]
+    size: dict[str, int] = defaultdict(int)
+    members: dict[str, list[str]] = defaultdict(list)
+    for group, stratum in zip(groups, strata, strict=True):
+        if group not in size:
+            members[stratum or ""].append(group)
+        size[group] += 1
+    rng = np.random.default_rng(seed)
+    placed = []
+    for stratum in sorted(members):
+        inside = sorted(members[stratum])
+        order = rng.permutation(len(inside))
+        # Spread each stratum evenly over 0..1, so that a cut anywhere takes its share of each.
+        placed += [((k + rng.random()) / len(inside), inside[i]) for k, i in enumerate(order)]
+    queue = [group for _, group in sorted(placed)]
+    split_of = dict.fromkeys(queue, "train")
+    wanted = [name for name, share in (("valid", shares[1]), ("test", shares[2])) if share > 0]
+    total = len(groups)
+    for number, name in enumerate(wanted):
+        taken, later = 0, len(wanted) - number - 1
+        share = shares[SPLITS.index(name)] * total
+        while len(queue) > 1 + (later if len(queue) > 1 + later else 0):
+            if taken and taken + size[queue[-1]] / 2 > share:
+                break
+            group = queue.pop()
+            split_of[group] = name
+            taken += size[group]
+    return [split_of[group] for group in groups]

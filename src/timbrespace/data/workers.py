@@ -229,6 +229,7 @@ def _stop(child: _Child) -> None:
         with contextlib.suppress(OSError):
             if pipe is not None:
                 pipe.close()
+    child.process.kill()  # it is idle, or its part is not wanted any more
     child.process.wait()
 
 
