@@ -22,6 +22,9 @@ from timbrespace.errors import RunError
 from timbrespace.explorer import server as server_module
 from timbrespace.explorer.server import bind, build_app, serve
 from timbrespace.explorer.session import Session
+from timbrespace.mapping import Space
+from timbrespace.render.synth import Synth
+from timbrespace.runs import Run
 
 PEAK = 10 ** (-1 / 20)
 ONE_LSB = 2**-15
@@ -508,3 +511,40 @@ def test_connections_that_only_drip_are_closed_and_stop_nobody(parts, monkeypatc
         one.close()
     stop.set()
     thread.join(10)
+
+
+def test_a_real_run_is_heard_as_it_was_trained(tiny_run):
+    """The real run, space, corpus and synthesiser behind the same questions."""
+    run = Run.open(tiny_run)
+    space = Space.open(run)
+    client = TestClient(build_app(Session.open(tiny_run)), base_url="http://127.0.0.1:8765")
+    told = client.get("/api/run").json()
+    assert (
+        told["sounds"] == len(space.rows) and told["pitched"] and told["version"] == space.version
+    )
+    assert told["quality"]["verdict"] and told["quality"]["distortion_db"] > 0
+    assert told["training"]["finished"] and not told["training"]["running"]
+    names = {column["name"] for column in client.get("/api/map").json()["columns"]}
+    assert {"family", "pitch", "velocity", "split"} <= names
+
+    row = int(space.rows[3])
+    played, rate = heard(client.get(f"/api/sounds/{row}/original.wav").content)
+    recorded = run.corpus.audio(row, sample_rate=rate).mono()[: len(played)]
+    assert len(played) == round(run.feature.seconds * rate)
+    inside = slice(100, -100)  # between the fades
+    assert np.corrcoef(played[inside], recorded[inside])[0, 1] > 0.999
+
+    own = space.labels["pitch"][3]
+    picture = client.get(f"/api/sounds/{row}/reconstruction.mel").content
+    made = Synth(run.model, run.feature).picture(space.mean[3:4], pitch=own)[0]
+    got = np.frombuffer(picture, np.uint8).reshape(made.shape)
+    assert np.abs(got - (made + 1) * 127.5).max() <= 0.51
+
+    x, y = (float(v) for v in space.maps["pca"][3])
+    spot = point(client, x=x, y=y).json()
+    assert spot["near"][0] == row and not spot["far"]
+    alone, _ = heard(client.get(f"/api/sounds/{row}/reconstruction.wav").content)
+    there, _ = heard(wav_of(spot))
+    assert np.allclose(alone, there, atol=0.01)
+    steps = client.post("/api/morph", json={"a": row, "b": int(space.rows[9]), "steps": 3}).json()
+    assert all(np.isfinite(heard(wav_of(step))[0]).all() for step in steps["steps"])

@@ -5,6 +5,8 @@ const PICK = 3; // pixels beside a mark that still count as a click on it
 const TOUCH = 14; // the same for a finger
 const SNAP = 28; // pixels for the end of a morph line
 const DRAG = 5; // pixels before a press becomes a drag
+const ROOM = 0.4; // share of the height (or width) that even a very flat map may fill
+const MOST_STRETCH = 4;
 const SLOW = 10; // milliseconds for all marks that still feel smooth
 
 /**
@@ -25,6 +27,7 @@ export class SoundMap {
     this.xs = new Float32Array(0);
     this.ys = new Float32Array(0);
     this.styles = /** @type {{colour: string, shape: string}[]} */ ([]);
+    this.stretch = { x: 1, y: 1 }; // of a very flat map; xs and ys are stretched already
     this.style = new Uint16Array(0); // per sound, into styles
     this.visible = new Uint8Array(0);
     this.view = { x: 0, y: 0, scale: 1 }; // the map's coordinates in the middle; pixels per unit
@@ -54,7 +57,9 @@ export class SoundMap {
    * @param {number[]} xs @param {number[]} ys @param {{glide?: boolean}} [options]
    */
   place(xs, ys, { glide = false } = {}) {
-    const toX = Float32Array.from(xs), toY = Float32Array.from(ys);
+    this.stretch = this.stretchFor(xs, ys);
+    const toX = Float32Array.from(xs, (x) => x * this.stretch.x);
+    const toY = Float32Array.from(ys, (y) => y * this.stretch.y);
     const fromX = this.xs, fromY = this.ys, view = { ...this.view };
     this.xs = toX;
     this.ys = toY;
@@ -85,6 +90,21 @@ export class SoundMap {
       this.repaint();
     };
     requestAnimationFrame(frame);
+  }
+
+  /** How much to widen the shorter side of a very flat map. @param {number[]} xs @param {number[]} ys */
+  stretchFor(xs, ys) {
+    const extent = (/** @type {number[]} */ values) => {
+      let low = Infinity, high = -Infinity;
+      for (const v of values) {
+        low = Math.min(low, v);
+        high = Math.max(high, v);
+      }
+      return Math.max(high - low, 1e-6);
+    };
+    const wide = extent(xs) / Math.max(this.width, 1), high = extent(ys) / Math.max(this.height, 1);
+    const flat = (/** @type {number} */ share) => Math.min(Math.max(ROOM / share, 1), MOST_STRETCH);
+    return { x: flat(wide / high), y: flat(high / wide) };
   }
 
   /** @param {Uint16Array} style @param {{colour: string, shape: string}[]} styles */
@@ -286,7 +306,7 @@ export class SoundMap {
     to.setTransform(scale, 0, 0, scale, 0, 0);
     const r = this.radius;
     if (this.spot) {
-      const [x, y] = this.toPixel(this.spot.x, this.spot.y);
+      const [x, y] = this.toPixel(this.spot.x * this.stretch.x, this.spot.y * this.stretch.y);
       to.strokeStyle = this.spot.far ? "#f2b84b99" : "#ffffff66";
       to.lineWidth = 1;
       for (const i of this.spot.near) {
@@ -440,7 +460,7 @@ export class SoundMap {
       } else if (!press.dragged) {
         this.cross = { x: this.toData(at.x, at.y)[0], y: this.toData(at.x, at.y)[1] };
         if (press.hit >= 0) this.asks.onSound(press.hit);
-        else this.asks.onSpot(...this.toData(at.x, at.y));
+        else this.askSpot(this.cross);
       }
     };
     canvas.addEventListener("pointerup", up);
@@ -449,6 +469,11 @@ export class SoundMap {
     canvas.addEventListener("focus", () => this.overlay());
     canvas.addEventListener("blur", () => this.overlay());
     canvas.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  /** @param {{x: number, y: number}} at */
+  askSpot(at) {
+    this.asks.onSpot(at.x / this.stretch.x, at.y / this.stretch.y);
   }
 
   /** @param {number} id @param {{x: number, y: number}} before @param {{x: number, y: number}} at */
@@ -517,7 +542,7 @@ export class SoundMap {
       event.stopPropagation();
       const hit = this.pick(px, py, this.radius + PICK);
       if (hit >= 0) this.asks.onSound(hit);
-      else this.asks.onSpot(this.cross.x, this.cross.y);
+      else this.askSpot(this.cross);
       return;
     } else return;
     event.preventDefault();
