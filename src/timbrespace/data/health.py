@@ -90,7 +90,9 @@ def check(
         "seconds": {
             "total": round(sum(seconds), 3), "shortest": min(seconds), "longest": max(seconds)
         },
-        "sample_rates": {str(k): v for k, v in sorted(Counter(r.sample_rate for r in rows).items())},
+        "sample_rates": {
+            str(rate): count for rate, count in sorted(Counter(r.sample_rate for r in rows).items())
+        },
         "pictures": statistics,
         "warnings": warnings,
     }  # fmt: skip

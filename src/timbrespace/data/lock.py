@@ -1,4 +1,4 @@
-"""One process at a time in a folder. The lock dies with its process, so a stale one never blocks."""
+"""One process at a time in a folder. The lock dies with its process: a stale one never blocks."""
 
 import contextlib
 import os

@@ -55,7 +55,9 @@ def prepare(
     source, out = Path(source), Path(out)
     feature = LogMel() if feature is None else feature
     if len(split) != 3 or min(split) < 0 or not abs(sum(split) - 1.0) < 1e-6 or split[0] <= 0:
-        raise CorpusError(f"split should be shares of train, valid, test that add to 1, got {split}")
+        raise CorpusError(
+            f"split should be three shares (train, valid, test) that add to 1, got {split}"
+        )
     if not max_seconds > 0:
         raise CorpusError(f"max_seconds should be above 0, got {max_seconds}")
     _refuse_place(source, out)
@@ -163,7 +165,7 @@ def _rows(
     ]
     given = [listed.split for listed, _ in usable]
     notes: list[str] = []
-    present = set(given) - {None}
+    present = {name for name in given if name is not None}
     if not {"train", "valid"} <= present:
         # What the folders say is kept where it can be: a lone test split stays one.
         fixed = {"test"} if "train" in present and "test" in present else set()

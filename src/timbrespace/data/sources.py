@@ -1,4 +1,4 @@
-"""What sounds a folder holds and what is known about them: NSynth's layout, or any tree of audio."""
+"""What sounds a folder holds and what is known of them: NSynth's layout, or any tree of audio."""
 
 import csv
 import json
@@ -36,7 +36,7 @@ _NSYNTH_LABELS = {
 
 @dataclass
 class Listed:
-    """One sound file: its path relative to the root (with /), its labels, its split if one is given."""
+    """One sound file: path relative to the root (with /), labels, and the split if one is given."""
 
     file: str
     labels: dict[str, Label]
@@ -288,7 +288,8 @@ def _table(path: Path, files: list[str]) -> tuple[dict[str, Labelled], list[str]
             split = SPLIT_NAMES.get(text)
             if split is None:
                 raise CorpusError(
-                    f"{where} line {number}: split should be train, valid or test, got {text[:40]!r}"
+                    f"{where} line {number}: split should be train, valid or test, "
+                    f"got {text[:40]!r}"
                 )
         table[file_named] = (labels, split)
     if not table:
