@@ -156,7 +156,7 @@ def against(font_path: Path) -> Table:
             means.append(np.abs(x - y).mean())
             loud.append(np.abs(x - y)[np.maximum(x, y) > -50].mean())
     return [
-        (f"bank against font, {len(means)} notes: |log-mel difference|, floor -80 dB, "
+        (f"bank against font, {len(means)} notes: absolute log-mel difference, floor -80 dB, "
          "mean / median", f"{np.mean(means):.2f} / {np.median(means):.2f} dB"),
         ("the same within 50 dB of the peak", f"{np.mean(loud):.2f} / {np.median(loud):.2f} dB"),
     ]  # fmt: skip

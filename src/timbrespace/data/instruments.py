@@ -42,7 +42,7 @@ FAMILIES = (
     "synth_lead", "vocal",
 )  # fmt: skip
 SOURCES = ("acoustic", "electronic", "synthetic")
-VELOCITIES = (25, 50, 75, 100, 127)
+VELOCITIES: tuple[int, ...] = (25, 50, 75, 100, 127)
 SPLITS = ("train", "valid", "test")
 SAMPLE_RATE, HELD, RELEASED = 16000, 3.0, 1.0
 BANK = Path(__file__).parent / "bank" / "fluidr3-melodic-16k.sf3"

@@ -19,6 +19,7 @@ import math
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import cast
 
 import numpy as np
 import soxr
@@ -42,7 +43,9 @@ class Sampler:
         self.sample_rate = sample_rate
         self._waves: OrderedDict[tuple[float, ...], np.ndarray] = OrderedDict()
         # Synthetic pads carry DC in their loops; 20 Hz is below every note.
-        self._high_pass = butter(2, 20.0, "highpass", fs=sample_rate)
+        self._high_pass = cast(
+            tuple[np.ndarray, np.ndarray], butter(2, 20.0, "highpass", fs=sample_rate)
+        )
 
     def note(
         self, preset: Preset, key: int, velocity: int, *, held: float = 3.0, released: float = 1.0
@@ -57,7 +60,7 @@ class Sampler:
             layer = self._layer(zone, key, velocity, length, held)
             out[: len(layer)] += layer
         numerator, denominator = self._high_pass
-        clean = lfilter(numerator, denominator, out)
+        clean = np.asarray(lfilter(numerator, denominator, out))
         # The release of long sounds is still running at the end: 10 ms of fade avoid the click.
         fade = min(length, round(0.01 * self.sample_rate))
         clean[length - fade :] *= np.linspace(1.0, 0.0, fade)
