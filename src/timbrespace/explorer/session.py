@@ -8,6 +8,7 @@ page knows are the corpus' row ids.
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 from collections import Counter, OrderedDict
@@ -471,7 +472,7 @@ def _quality(run: Run) -> dict[str, Any]:
     return {
         "verdict": words,
         "distortion_db": _number(_part(metrics, "distortion").get("rmse_db")),
-        "bits_per_sound": None if nats is None else round(nats / np.log(2), 3),
+        "bits_per_sound": None if nats is None else nats / math.log(2),
         "active_units": _number(_part(metrics, "rate").get("active_units")),
     }
 
@@ -515,4 +516,4 @@ def _number(value: Any) -> float | None:
         number = float(value)
     except (TypeError, ValueError):
         return None
-    return round(number, 3) if np.isfinite(number) else None
+    return number if math.isfinite(number) else None

@@ -229,6 +229,7 @@ function showCard() {
   $("card-kind").textContent = selected.kind === "morph" ? `Morph, ${Math.round(selected.at * 100)} % of the way` : kinds[selected.kind];
   $("card-name").textContent = title();
   $("far").hidden = true;
+  $("hint").hidden = true; // it was understood
   const labels = [];
   if (selected.kind === "sound") {
     for (const c of data.columns) {

@@ -204,7 +204,7 @@ export class SoundMap {
   get radius() {
     const crowd = Math.sqrt(1500 / Math.max(this.xs.length, 150));
     const near = Math.pow(this.view.scale / this.home, 0.28);
-    return Math.min(Math.max(3.4 * crowd * near, 1.7), 9);
+    return Math.min(Math.max(3.8 * crowd * near, 1.8), 9);
   }
 
   resize() {
@@ -265,7 +265,7 @@ export class SoundMap {
       to.fill();
       to.globalAlpha = 0.6;
       to.strokeStyle = "#0b0f15";
-      to.lineWidth = Math.max(0.6, r * 0.16) * scale;
+      to.lineWidth = Math.max(0.5, r * 0.13) * scale;
       to.stroke();
       return sprite;
     });
