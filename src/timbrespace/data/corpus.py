@@ -6,6 +6,7 @@
     features/<fingerprint>/   feature.json, part-*.npy (rows, mels, frames) float16, level-*.npy
 """
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -20,7 +21,7 @@ import numpy as np
 
 from timbrespace.audio.files import Audio, printable, read
 from timbrespace.data import lock, workers
-from timbrespace.data.atomic import TEMPORARY, remove_abandoned, replacing, write_text
+from timbrespace.data.atomic import TEMPORARY, remove_abandoned, write_bytes
 from timbrespace.data.part import Job, inputs_digest, read_part
 from timbrespace.errors import AudioError, CorpusError
 from timbrespace.features.log_mel import LogMel
@@ -214,9 +215,9 @@ class FeatureStore:
         square = float(np.mean([line["square"] for line in lines]))
         counts = [sum(r["status"] != "skipped" for r in part["rows"]) for part in parts]
         level = f"level-{corpus_digest[:8]}.npy"
-        if not (folder / level).is_file():
-            with replacing(folder / level) as file:
-                np.lib.format.write_array(file, levels, allow_pickle=False)
+        data = io.BytesIO()
+        np.lib.format.write_array(data, levels, allow_pickle=False)
+        write_changed(folder / level, data.getvalue())
         facts = {
             "format": FORMAT,
             "settings": feature.settings(),
@@ -228,7 +229,8 @@ class FeatureStore:
             "parts": [[f"{j.stem}.npy", n] for j, n in zip(jobs, counts, strict=True)],
         }  # fmt: skip
         write_changed(folder / "feature.json", json.dumps(facts, indent=1) + "\n")
-        wanted = {"feature.json", level, *(f"{j.stem}{s}" for j in jobs for s in (".npy", ".json"))}
+        wanted = {f"{job.stem}{suffix}" for job in jobs for suffix in (".npy", ".jsonl")}
+        wanted |= {"feature.json", level}
         for path in folder.iterdir():
             if path.name not in wanted and TEMPORARY not in path.name:
                 path.unlink()
@@ -376,14 +378,13 @@ def label_sorts(tables: Iterable[dict[str, str | int | None]]) -> dict[str, str]
     return {n: "int" if kinds[n] == {int} else "str" for n in kinds if kinds[n]}
 
 
-def write_changed(path: Path, text: str) -> None:
-    """Write `text` unless `path` holds it already, so that a rerun touches nothing."""
-    try:
-        if path.read_bytes() == text.encode("utf-8", "surrogateescape"):
+def write_changed(path: Path, content: str | bytes) -> None:
+    """Write `content` unless `path` holds it already, so that a rerun touches nothing."""
+    data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+    with contextlib.suppress(OSError):
+        if path.read_bytes() == data:
             return
-    except OSError:
-        pass
-    write_text(path, text)
+    write_bytes(path, data)
 
 
 def disk_error(path: Path, error: OSError) -> CorpusError:

@@ -86,7 +86,11 @@ def read_part(folder: Path, stem: str, *, verify: bool = False) -> dict[str, Any
     `verify` also compares the bytes of the pictures with their checksum.
     """
     try:
-        part = json.loads((folder / f"{stem}.json").read_text(encoding="utf-8"))
+        head, _, body = (folder / f"{stem}.jsonl").read_bytes().partition(b"\n")
+        part = json.loads(head)
+        if hashlib.sha256(body).hexdigest() != part["rows_sha256"]:
+            return None
+        part["rows"] = [json.loads(line) for line in body.splitlines()]
         if verify:
             with open(folder / f"{stem}.npy", "rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -100,7 +104,8 @@ def read_part(folder: Path, stem: str, *, verify: bool = False) -> dict[str, Any
 
 
 def make(job: Job, beat: Beat = lambda position: None) -> None:
-    """Write `stem`.npy (usable files, mels, frames; float16) and then `stem`.json.
+    """Write `stem`.npy (usable files, mels, frames; float16) and then `stem`.jsonl: a line of
+    checksums, and a line for each file.
 
     `beat` is told the position of each file before it is opened. OSError when the folder cannot be
     written; files that cannot be used become rows, never errors.
@@ -158,10 +163,9 @@ def make(job: Job, beat: Beat = lambda position: None) -> None:
         file.flush()
         with open(file.name, "rb") as again:
             sha256 = hashlib.file_digest(again, "sha256").hexdigest()
-    lines = ",\n".join(json.dumps(row) for row in rows)
-    write_text(
-        folder / f"{job.stem}.json", f'{{"values_sha256": "{sha256}", "rows": [\n{lines}\n]}}\n'
-    )
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    sums = {"values_sha256": sha256, "rows_sha256": hashlib.sha256(lines.encode()).hexdigest()}
+    write_text(folder / f"{job.stem}.jsonl", json.dumps(sums) + "\n" + lines)
 
 
 def _window(audio: Audio, feature: LogMel) -> np.ndarray:
