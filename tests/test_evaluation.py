@@ -294,8 +294,8 @@ def test_under_one_nat_no_kind_word_is_said(nats):
     [
         ({"distortion__rmse_db": 18.78}, "hardly better than the mean sound", "18.8 dB"),
         ({"distortion__rmse_db": 20.0}, "worse than the mean sound", "worse than the mean sound"),
-        ({"distortion__rmse_db": 13.9}, "knows only the pitch", "knows the pitch and little"),
-        ({"distortion__rmse_db": 14.3}, "knows only the pitch", "no better than"),
+        ({"distortion__rmse_db": 13.9}, "hardly better than the mean per pitch", "hardly better"),
+        ({"distortion__rmse_db": 14.3}, "hardly better than the mean per pitch", "no better than"),
         (
             {"distortion__rmse_db_shuffled": 6.0},
             "decoder ignores the latent",

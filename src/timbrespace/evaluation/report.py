@@ -10,6 +10,7 @@ with z sampled unless they say otherwise.
 
 import base64
 import html
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from timbrespace.data.atomic import write_bytes, write_text
+from timbrespace.data.atomic import write_text
 from timbrespace.errors import RunError
 from timbrespace.evaluation import figures
 from timbrespace.evaluation.latent import ACTIVE_NATS, bits
@@ -89,9 +90,15 @@ def report(
 
 
 def _replace(folder: Path, files: dict[str, bytes]) -> None:
+    # renamed but not synced, fifty small files take seconds to sync: the page holds them all anyway
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
-        write_bytes(folder / name, data)
+        fresh = folder / f"{name}.tmp.{os.getpid()}"
+        try:
+            fresh.write_bytes(data)
+            fresh.replace(folder / name)
+        finally:
+            fresh.unlink(missing_ok=True)
     for old in folder.iterdir():  # of an earlier report
         if old.is_file() and old.suffix in (".png", ".wav") and old.name not in files:
             old.unlink(missing_ok=True)

@@ -72,7 +72,9 @@ def judge(metrics: dict[str, Any]) -> Judgement:
         faults.append(name)
         said.append(words)
 
-    if nats < COLLAPSED_NATS:
+    collapsed = nats < COLLAPSED_NATS
+    more = "" if collapsed else " or allow more bits"  # said already
+    if collapsed:
         fault("collapsed", "this space has collapsed; lower beta or ask for a rate")
     if mean_sound is not None and rmse >= mean_sound:
         fault(
@@ -84,15 +86,14 @@ def judge(metrics: dict[str, Any]) -> Judgement:
         fault(
             "hardly better than the mean sound",
             f"at {_db(rmse)} it is hardly better than the mean sound ({_db(mean_sound)}); "
-            "train longer or allow more bits",
+            f"train longer{more}",
         )
     elif per_pitch is not None and rmse**2 > HARDLY_BETTER * per_pitch**2:
         compared = "no better" if rmse >= per_pitch else "hardly better"
         fault(
-            "knows only the pitch",
+            "hardly better than the mean per pitch",
             f"at {_db(rmse)} it is {compared} than the mean sound of each pitch "
-            f"({_db(per_pitch)}): it knows the pitch and little timbre; train longer or allow "
-            "more bits",
+            f"({_db(per_pitch)}), which knows no timbre; train longer{more}",
         )
     shuffled = distortion.get("rmse_db_shuffled")
     if nats >= COLLAPSED_NATS and shuffled and shuffled**2 - rmse**2 < IGNORED_SHARE * shuffled**2:
@@ -106,7 +107,7 @@ def judge(metrics: dict[str, Any]) -> Judgement:
         fault(
             "decode(mu) worse than decode(z)",
             f"decode(mu) is worse than decode(z) ({_db(at_mean)} beside {_db(rmse)}), so what "
-            "you hear on the map is worse than these figures; allow more bits",
+            f"you hear on the map is worse than these figures{'' if collapsed else '; allow more bits'}",
         )
     families = (metrics.get("labels") or {}).get("families") or 0
     if COLLAPSED_NATS <= nats < math.log(max(families, 1)):
