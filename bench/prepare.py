@@ -1,0 +1,212 @@
+"""How fast `prepare` is: beside librosa one file at a time, beside bare reading, and on two cores.
+
+    python bench/prepare.py FOLDER [--sounds 1500] [--rounds 3]
+
+FOLDER holds 4-second notes (`timbrespace instruments --out FOLDER`). Every measurement runs in a
+process of its own with one BLAS and torch thread, in turns, so that a busy machine disturbs all
+alike; CPU time is what is compared per core, wall time where cores are. Writes
+bench/results/prepare.md.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+WHOLE_NOTE_FRAMES = 251  # of 4 s; the default picture has 128 and sees 2.05 s
+RESULT = Path(__file__).parent / "results" / "prepare.md"
+
+
+def listed(folder: Path, count: int) -> list[Path]:
+    """`count` files spread evenly over the folder."""
+    files = sorted(folder.rglob("*.wav"))
+    if not files:
+        sys.exit(f"{folder} holds no WAV files; make some with: timbrespace instruments --out DIR")
+    step = max(1, len(files) // count)
+    return files[::step][:count]
+
+
+def time_librosa(files: list[Path], seconds: float | None) -> dict[str, float]:
+    """CPU milliseconds per sound of load, melspectrogram, power_to_db, one file after the other."""
+    import librosa
+    import numpy as np
+
+    def one(path: Path) -> None:
+        y, rate = librosa.load(path, sr=16000, duration=seconds)
+        mel = librosa.feature.melspectrogram(
+            y=y, sr=rate, n_fft=1024, hop_length=256, n_mels=80, power=2.0, pad_mode="constant"
+        )
+        librosa.power_to_db(mel, ref=np.max, top_db=None)
+
+    for path in files[:8]:
+        one(path)
+    return timed(lambda: [one(path) for path in files], len(files))
+
+
+def time_reading(files: list[Path]) -> dict[str, float]:
+    """CPU milliseconds per sound of soundfile.read alone."""
+    import soundfile
+
+    return timed(lambda: [soundfile.read(path, dtype="float32") for path in files], len(files))
+
+
+def time_part(files: list[Path], frames: int) -> dict[str, float]:
+    """CPU milliseconds per sound of all that prepare does with a file, in one process."""
+    import torch
+
+    from timbrespace.data.part import Job, make
+    from timbrespace.features.log_mel import LogMel
+
+    torch.set_num_threads(1)
+    feature = LogMel(mels=80, frames=frames)
+    with tempfile.TemporaryDirectory() as folder:
+
+        def job(number: int, some: list[Path]) -> Job:
+            names = tuple(str(path) for path in some)
+            return Job(number, "/", names, feature.settings(), folder, "bench", 600.0)
+
+        make(job(0, files[:16]))
+        jobs = [job(k + 1, files[k : k + 256]) for k in range(0, len(files), 256)]
+        return timed(lambda: [make(j) for j in jobs], len(files))
+
+
+def time_prepare(folder: Path, workers: int) -> dict[str, float]:
+    """Wall time of a whole prepare; its steady rate is from the first finished part to the last."""
+    import torch
+
+    from timbrespace.data.prepare import prepare
+    from timbrespace.features.log_mel import LogMel
+
+    torch.set_num_threads(1)
+    marks: list[tuple[float, int]] = []
+    begin = time.perf_counter()
+    with tempfile.TemporaryDirectory() as out:
+        prepare(
+            folder, Path(out) / "c", feature=LogMel(mels=80, frames=128), workers=workers,
+            progress=lambda done, total: marks.append((time.perf_counter(), done)),
+        )  # fmt: skip
+        wall = time.perf_counter() - begin
+        again = time.perf_counter()
+        prepare(folder, Path(out) / "c", feature=LogMel(mels=80, frames=128), workers=workers)
+        rerun = time.perf_counter() - again
+    marks = [mark for mark in marks if mark[1]]
+    first, last = marks[workers - 1], marks[-1]
+    steady = (last[1] - first[1]) / (last[0] - first[0])
+    return {
+        "wall": wall, "steady": steady, "start": marks[0][0] - begin, "rerun": rerun,
+        "sounds": last[1],
+    }  # fmt: skip
+
+
+def timed(work, count: int) -> dict[str, float]:  # noqa: ANN001  any callable
+    """Milliseconds per sound of CPU and of wall time."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    work()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    return {"cpu": 1000 * cpu / count, "wall": 1000 * wall / count}
+
+
+def child(arguments: argparse.Namespace, what: str) -> dict[str, float]:
+    """One measurement in a fresh process."""
+    environment = {**os.environ, **dict.fromkeys(THREADS, "1")}
+    command = [sys.executable, __file__, str(arguments.folder), "--only", what]
+    command += ["--sounds", str(arguments.sounds)]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
+    return json.loads(done.stdout)
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, float]:
+    """The measurement called --only, in this process."""
+    files = listed(arguments.folder, arguments.sounds)
+    measurements = {
+        "reading": lambda: time_reading(files),
+        "librosa": lambda: time_librosa(files, None),
+        "librosa-window": lambda: time_librosa(files, 128 * 256 / 16000),
+        "part": lambda: time_part(files, 128),
+        "part-whole": lambda: time_part(files, WHOLE_NOTE_FRAMES),
+        "one": lambda: time_prepare(arguments.folder, 1),
+        "two": lambda: time_prepare(arguments.folder, 2),
+    }
+    return measurements[arguments.only]()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--sounds", type=int, default=1500)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only")
+    arguments = parser.parse_args()
+    arguments.folder = arguments.folder.resolve()
+    if arguments.only:
+        print(json.dumps(measure(arguments)))
+        return
+    names = ["reading", "librosa", "librosa-window", "part", "part-whole", "one", "two"]
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for _ in range(arguments.rounds):
+        for name in names:
+            results[name].append(child(arguments, name))
+            print(name, results[name][-1], file=sys.stderr)
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(table(results, arguments))
+
+
+def table(results: dict[str, list[dict[str, float]]], arguments: argparse.Namespace) -> str:
+    def median(name: str, key: str) -> float:
+        return statistics.median(result[key] for result in results[name])
+
+    base = median("librosa", "cpu")
+    rows = [
+        ("librosa, whole note", "librosa"),
+        ("librosa, only the 2.05 s that are kept", "librosa-window"),
+        ("**prepare**, 128 frames (2.05 s), all checks", "part"),
+        ("prepare, 251 frames (the whole note), all checks", "part-whole"),
+        ("soundfile.read alone", "reading"),
+    ]
+    date = datetime.datetime.now(datetime.UTC).date()
+    lines = [
+        "# Speed of prepare",
+        "",
+        f"{date}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, load "
+        f"{os.getloadavg()[1]:.1f} while measuring; "
+        f"`python bench/prepare.py FOLDER --sounds {arguments.sounds} --rounds "
+        f"{arguments.rounds}`.",
+        "4-second notes at 16 kHz, n_fft 1024, hop 256, 80 mels, one thread; medians of rounds.",
+        "",
+        "| per sound | CPU ms | sounds per second and core | times librosa |",
+        "|---|---|---|---|",
+    ]
+    for title, name in rows:
+        cpu = median(name, "cpu")
+        lines.append(f"| {title} | {cpu:.2f} | {1000 / cpu:.0f} | {base / cpu:.1f} |")
+    pairs = zip(results["one"], results["two"], strict=True)
+    ratios = sorted(two["steady"] / one["steady"] for one, two in pairs)
+    count = results["one"][0]["sounds"]
+    lines += [
+        "",
+        f"| prepare of {count:.0f} sounds, wall time | 1 worker | 2 workers |",
+        "|---|---|---|",
+        f"| whole, s | {median('one', 'wall'):.1f} | {median('two', 'wall'):.1f} |",
+        f"| steady, sounds per second | {median('one', 'steady'):.0f} | "
+        f"{median('two', 'steady'):.0f} |",
+        f"| until the first part of at most 256 is done, s | {median('one', 'start'):.1f} | "
+        f"{median('two', 'start'):.1f} |",
+        f"| rerun with nothing to do, s | {median('one', 'rerun'):.2f} | "
+        f"{median('two', 'rerun'):.2f} |",
+        "",
+        f"Two workers beside one, steady: {', '.join(f'{r:.2f}' for r in ratios)} times in the "
+        "rounds. Wall times depend on what else the machine does.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
