@@ -171,8 +171,10 @@ def measure(
     floor_db = run.feature.floor_db
     unit = reconstruction.db_per_unit(floor_db)
     scores = {k: reconstruction.rmse_db(v, floor_db) for k, v in errors.items()}
-    best, worst = reconstruction.extremes(errors["z"], max(BEST, WORST))
-    random = rng.permutation(np.setdiff1d(np.arange(len(rows)), np.r_[best[:BEST], worst[:WORST]]))
+    best, worst = reconstruction.extremes(errors["z"], len(rows))
+    instruments = _labels(measured, "instrument", rows)
+    best, worst = _distinct(best, instruments, BEST), _distinct(worst, instruments, WORST)
+    random = rng.permutation(np.setdiff1d(np.arange(len(rows)), best + worst))
     nats = rate.kl(here.mean, here.logvar).sum(1)
     status = run.status()
     metrics: dict[str, Any] = {
@@ -215,8 +217,8 @@ def measure(
         },
         "families": _families(families, errors, nats, floor_db),
         "examples": {
-            "best": [int(rows[i]) for i in best[:BEST]],
-            "worst": [int(rows[i]) for i in worst[:WORST]],
+            "best": [int(rows[i]) for i in best],
+            "worst": [int(rows[i]) for i in worst],
             "random": [int(rows[i]) for i in random[:RANDOM]],
         },
     }  # fmt: skip
@@ -347,6 +349,19 @@ def _one(value: Any) -> Any:
 
 def _count(labels: list[Any] | None) -> int:
     return 0 if labels is None else len({v for v in labels if v is not None})
+
+
+def _distinct(order: np.ndarray, instruments: list[Any] | None, count: int) -> list[int]:
+    """The first `count` positions of `order`, one of each instrument where instruments are known:
+    the worst sounds are else five notes of one."""
+    if instruments is None:
+        return order[:count].tolist()
+    chosen: dict[Any, int] = {}
+    for i in order.tolist():
+        name = instruments[i] if instruments[i] is not None else i
+        if len(chosen) < count:
+            chosen.setdefault(name, i)
+    return list(chosen.values())
 
 
 def _shared(one: "Corpus", rows: np.ndarray, other: "Corpus", train: np.ndarray) -> int | None:

@@ -133,7 +133,7 @@ def sounds(original: np.ndarray, made: np.ndarray, feature: LogMel) -> bytes:
     figure = Figure(figsize=(9.0, 2.3), dpi=DPI)
     seconds = original.shape[1] * feature.hop / feature.sample_rate
     top = hz_to_mel(feature.sample_rate / 2.0)
-    hertz = [f for f in (125, 250, 500, 1000, 2000, 4000, 8000, 16000) if hz_to_mel(f) <= top]
+    hertz = [f for f in (250, 500, 1000, 2000, 4000, 8000, 16000) if hz_to_mel(f) <= top]
     bars = (None, 0.602, 0.932)
     for left, bar, (title, values, colours, low, high) in zip(
         (0.055, 0.335, 0.67), bars, panels, strict=True

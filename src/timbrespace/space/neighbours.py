@@ -67,13 +67,13 @@ def pad_to_latent(
     else:  # fewer sounds than asked for: all of them, none at weight 0
         reach = 2.0 * distances[:, -1:]
     tiny = 1e-9 * max(float(np.abs(map_xy).max()), 1e-30)
-    on_spot = np.asarray(distances <= tiny)
+    on_spot: np.ndarray = np.asarray(distances <= tiny)
     with np.errstate(divide="ignore", invalid="ignore"):
         weights = ((reach - distances) / (reach * distances)) ** 2
     # all within one distance (a ring, copies): equal shares
-    flat = ~on_spot.any(1) & ~(np.nan_to_num(weights, posinf=0.0).sum(1) > 0)
-    weights = np.where(on_spot.any(1)[:, None], on_spot.astype(float), weights)
-    weights[flat] = 1.0
+    hit = np.any(on_spot, axis=1, keepdims=True)
+    flat = ~(np.nan_to_num(weights, posinf=0.0).sum(1, keepdims=True) > 0)
+    weights = np.where(hit, on_spot.astype(float), np.where(flat, 1.0, weights))
     weights /= weights.sum(1, keepdims=True)
     return np.einsum("qk,qkl->ql", weights, latents[indices]).astype(np.float32)
 
