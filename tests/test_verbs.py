@@ -128,14 +128,14 @@ def command(*words: object) -> subprocess.CompletedProcess[str]:
 
 def test_json_is_one_object_on_stdout(tiny_run):
     out = command("compare", tiny_run, "--json")
-    assert out.returncode == 0 and json.loads(out.stdout)[0]["split"] == "valid"
+    assert out.returncode == 0 and json.loads(out.stdout)["runs"][0]["split"] == "valid"
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (("prepare", "/nowhere/at/all", "--out", "x"), "/nowhere/at/all"),
-        (("train", "instrumets", "--corpus", "x", "--out", "y"), "instruments"),
+        (("train", "instrumets", "--corpus", "x", "--out", "y"), "did you mean instruments?"),
         (("explore", "/nowhere"), "/nowhere"),
         (("train", "instruments", "--corpus", "/nowhere", "--out", "y"), "/nowhere"),
     ],

@@ -4,7 +4,7 @@ import errno
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -13,7 +13,6 @@ from timbrespace.errors import TimbrespaceError
 app = typer.Typer(
     name="timbrespace",
     help="Learn a timbre space from sounds; see it, hear it and play it.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -91,7 +90,8 @@ class Bars:
                 "(validation)"
             )
             return
-        facts = {**facts, "active_units": self.active} if self.active == self.active else facts
+        if stage == "train" and self.active == self.active:  # not before the first validation
+            facts = {**facts, "active_units": self.active}
         words = ", ".join(form.format(facts[key]) for key, form in self.FACTS if key in facts)
         if self.plain:
             now = time.monotonic()
@@ -126,6 +126,7 @@ def _written(result: Any, as_json: bool) -> None:
 
 @app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Learn a timbre space from sounds; see it, hear it and play it."""
@@ -134,6 +135,8 @@ def root(
 
         typer.echo(__version__)
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command()
@@ -145,7 +148,9 @@ def demo(
     serve: Annotated[bool, typer.Option(help="Serve the explorer at the end.")] = True,
     port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
 ) -> None:
-    """The whole journey on the built-in instruments, to an open explorer.
+    """The whole journey, to an open explorer.
+
+    Renders the built-in instruments, trains, measures; a second call goes on where it stopped.
 
     Example: timbrespace demo --out demo
     """
@@ -166,8 +171,9 @@ def instruments(
     soundfont: Annotated[Path | None, typer.Option(help="Any SF2 or SF3 instead.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     workers: Workers = None,
+    as_json: Json = False,
 ) -> None:
-    """Render sampled instruments as a data set in the NSynth layout.
+    """Sampled instruments in the NSynth layout.
 
     Example: timbrespace instruments --out notes --notes 2000
     """
@@ -177,7 +183,7 @@ def instruments(
         verbs.instruments(
             out, notes=notes, soundfont=soundfont, seed=seed, workers=workers, progress=bars
         )
-    typer.echo(str(out))
+    _print_json({"out": out}) if as_json else typer.echo(str(out))
 
 
 @app.command()
@@ -188,8 +194,11 @@ def prepare(
     labels: Annotated[Path | None, typer.Option(help="CSV with a path column and labels.")] = None,
     recipe: Annotated[str, typer.Option(help="Prepare this recipe's feature.")] = "instruments",
     workers: Workers = None,
+    as_json: Json = False,
 ) -> None:
-    """Read sounds, check them, and write a corpus with features. Resumable.
+    """Read and check sounds; write a corpus. Resumable.
+
+    The files are never changed; a health report in words says what was found.
 
     Example: timbrespace prepare my-sounds --out corpus
     """
@@ -202,6 +211,10 @@ def prepare(
         words = corpus.path / "health.md"
         if words.is_file():
             bars.say(words.read_text(encoding="utf-8"))
+    if as_json:
+        health = json.loads((corpus.path / "health.json").read_text(encoding="utf-8"))
+        _print_json({"corpus": corpus.path, "sounds": len(corpus.rows), "health": health})
+        return
     typer.echo(str(out))
 
 
@@ -266,6 +279,7 @@ def train(
 def space(
     run: RunPath,
     umap: Annotated[bool, typer.Option(help="Draw the UMAP too.")] = True,
+    as_json: Json = False,
 ) -> None:
     """Encode the whole corpus and draw its maps.
 
@@ -275,6 +289,9 @@ def space(
 
     with Bars() as bars:
         made = verbs.space(run, umap=umap, progress=bars)
+    if as_json:
+        _print_json({"sounds": len(made.rows), "maps": list(made.maps), "version": made.version})
+        return
     typer.echo(f"{len(made.rows)} sounds, maps: {', '.join(made.maps)}")
 
 
@@ -285,7 +302,9 @@ def evaluate(
     corpus: Annotated[Path | None, typer.Option(help="Another corpus than its own.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a run beside floors and ceilings; writes metrics.json and report.html.
+    """Measure a run beside floors and ceilings.
+
+    Writes evaluation/metrics.json and evaluation/report.html into the run.
 
     Example: timbrespace evaluate run --json
     """
@@ -313,7 +332,7 @@ def compare(
 
     rows = verbs.compare(list(runs))
     if as_json:
-        _print_json(rows)
+        _print_json({"runs": rows})
         return
     typer.echo(f"{'run':30} {'dB RMSE':>8} {'at mean':>8} {'bits':>7} {'active':>7} {'mean sound':>11}"
                f" {'PCA-32':>7}")  # fmt: skip
@@ -330,7 +349,9 @@ def compare(
 def reconstruct(
     run: RunPath, files: Sounds, out: Out, pitch: PitchOption = None, as_json: Json = False
 ) -> None:
-    """Sounds through the model and back, at their own length and level.
+    """Sounds through the model and back.
+
+    Each keeps its own length and level.
 
     Example: timbrespace reconstruct run a.wav b.wav --out out
     """
@@ -347,6 +368,7 @@ def encode(
     files: Sounds,
     out: Annotated[Path, typer.Option("--out", help="The .npz to write.")],
     pitch: PitchOption = None,
+    as_json: Json = False,
 ) -> None:
     """The latents of sounds as an .npz.
 
@@ -354,7 +376,8 @@ def encode(
     """
     from timbrespace import verbs
 
-    typer.echo(str(verbs.encode(run, list(files), out, pitch=pitch)))
+    made = verbs.encode(run, list(files), out, pitch=pitch)
+    _print_json({"latents": made}) if as_json else typer.echo(str(made))
 
 
 @app.command()
@@ -432,7 +455,7 @@ def search(
 
     matches = verbs.search(run, query, k=k, pitch=pitch)
     if as_json:
-        _print_json([asdict(m) for m in matches])
+        _print_json({"matches": [asdict(m) for m in matches]})
         return
     for match in matches:
         typer.echo(f"{match.distance:8.3f}  {match.file}")
@@ -444,7 +467,9 @@ def explore(
     port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
-    """Open the explorer of a run in the browser; Ctrl-C ends it.
+    """See, hear and play a run in the browser.
+
+    Serves on this machine only; Ctrl-C ends it.
 
     Example: timbrespace explore run --port 8765
     """
@@ -458,7 +483,10 @@ def explore(
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """What is installed, what is missing, the device, and its speed."""
+    """What is installed, what is missing, the device.
+
+    Example: timbrespace doctor --json
+    """
     from timbrespace import verbs
 
     facts = verbs.doctor()
@@ -471,23 +499,38 @@ def doctor(as_json: Json = False) -> None:
             typer.echo(f"{name if key is None else f'{name}: {key}':28} {item}")
 
 
+# typer brings its own copy of click in newer releases: the root of its refusals is found, not imported
+_Refused: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+
 def main() -> None:
     """Run the command line; what a user can mend is one sentence and exit code 2."""
     try:
-        app()
+        code = app(standalone_mode=False)
     except TimbrespaceError as error:
         _refuse(str(error))
+    except _Refused as error:
+        where = getattr(getattr(error, "ctx", None), "command_path", "timbrespace")
+        _refuse(f"{error.format_message().rstrip('.')}; see: {where} --help")
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             _refuse("the disk is full; free some space and run the same command again")
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            _refuse(f"{error.filename} cannot be written: {error.strerror}")
+        if error.filename is not None and error.errno in _USERS_TO_MEND:
+            _refuse(f"{error.filename} cannot be used: {error.strerror}")
         raise
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
         typer.echo("timbrespace: interrupted; what was finished is kept", err=True)
-        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
-def _refuse(sentence: str) -> None:
+INTERRUPTED = 130
+_USERS_TO_MEND = {
+    errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG,
+}  # fmt: skip
+
+
+def _refuse(sentence: str) -> NoReturn:
     typer.echo(f"timbrespace: {sentence}", err=True)
     sys.exit(2)

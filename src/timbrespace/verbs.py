@@ -74,8 +74,8 @@ def estimate(
     from timbrespace.recipe import load
     from timbrespace.training.estimate import estimate_training
 
-    count = len(Corpus.open(corpus).split_rows("train"))
-    return estimate_training(load(recipe, settings=settings), count)
+    wanted = load(recipe, settings=settings)
+    return estimate_training(wanted, len(Corpus.open(corpus).split_rows("train")))
 
 
 def train(

@@ -88,7 +88,7 @@ class Synth:
 
     def decode(
         self, latents: np.ndarray, *, pitch: Pitch = None, level_db: float | np.ndarray = 0.0,
-        seconds: float | None = None, iterations: int = 5,
+        seconds: float | None = None, iterations: int = 12,
     ) -> np.ndarray:  # fmt: skip
         """Latent points (N, Z) as sound (N, samples), one window each, at most `seconds` long.
 
@@ -101,7 +101,7 @@ class Synth:
             sound = sound[:, : max(1, round(seconds * self.feature.sample_rate))]
         return sound
 
-    def decode_windows(self, encoded: Encoded, *, iterations: int = 5) -> np.ndarray:
+    def decode_windows(self, encoded: Encoded, *, iterations: int = 12) -> np.ndarray:
         """One sound (length,) of the windows of `encode`: decoded, cross-faded in dB, inverted once."""
         feature = self.feature
         pictures = self.picture(encoded.mean, encoded.pitch)
