@@ -165,6 +165,7 @@ def test_a_click_between_plays_what_the_model_makes_and_far_is_said(page, place)
     assert np.allclose([asked["x"], asked["y"]], spot, atol=0.1)
     until(page, SOUNDS)
     expect(page.locator("#card-kind")).to_have_text("Made by the model")
+    expect(page.locator("#far")).to_be_visible()
     expect(page.locator("#far")).to_contain_text("Far from all sounds")
     expect(page.locator("#said")).to_contain_text("Far from all sounds")
     nearest = page.locator("#near-list button")
@@ -259,6 +260,10 @@ def test_the_pitch_can_be_chosen(page, place):
     low = int(answer.value.url.partition("pitch=")[2])
     assert low == 36  # the C at the left end, below the lowest pitch of the sounds
     expect(page.locator("#pitch-name")).to_have_text("C2")
+    with page.expect_response("**/reconstruction.wav?pitch=36"):  # it holds for the next sound too
+        page.locator("#list").focus()
+        page.keyboard.press("Home")
+        page.keyboard.press("Enter")
     with page.expect_response("**/reconstruction.wav"):
         page.keyboard.press("p")
     expect(page.locator("#pitch-own")).to_be_checked()
@@ -286,6 +291,7 @@ def test_a_whole_morph_is_one_wav(page):
         page.click("#morph-download")
     samples, _ = soundfile.read(io.BytesIO(got.value.path().read_bytes()))
     assert len(samples) == 3 * 64 * 256
+    assert all(np.abs(part).max() > 0.1 for part in np.split(samples, 3))
 
 
 def test_colours_and_legend(page):

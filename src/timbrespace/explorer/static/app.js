@@ -40,6 +40,7 @@ let mapName = "";
 /** @type {{clip: Clip, name: string} | null} */ let heard = null;
 /** @type {{a: number, b: number}} */ const ends = { a: -1, b: -1 };
 /** @type {{key: string, steps: {at: number, pitch: number | null, clip: Clip}[]} | null} */ let morphed = null;
+/** @type {"original" | "model" | null} */ let wish = null; // what to play as soon as it has come
 /** @type {AbortController} */ let asking = new AbortController();
 
 const player = new Player((level) => { element("level", HTMLMeterElement).value = Math.min(1, level * 1.6); });
@@ -140,6 +141,7 @@ function startAsking() {
 /** @param {number} i @param {"original" | "model" | null} play */
 async function chooseSound(i, play) {
   const signal = startAsking();
+  wish = play;
   selected = { kind: "sound", index: i };
   clips = { original: null, model: null };
   map.selected = i;
@@ -153,7 +155,7 @@ async function chooseSound(i, play) {
       const clip = await soundClip(data.rows[i], which === "model" ? "reconstruction" : "original", which === "model" ? pitch : null, signal);
       clips[which] = clip;
       showClips();
-      if (play === which) hear(which);
+      if (wish === which) hear(which);
     } catch (error) {
       sayError(error);
     }
@@ -194,6 +196,7 @@ async function chooseSpot(x, y) {
 /** Play one of the two clips of what is selected. @param {"original" | "model"} which */
 function hear(which) {
   const clip = clips[which];
+  wish = clip ? null : which;
   if (!clip || !selected) return;
   const name = which === "original" ? "original" : selected.kind === "sound" ? "reconstruction" : selected.kind;
   const what = title();
@@ -743,7 +746,7 @@ const KEYS = {
   "/": () => input("search").focus(),
   g: () => canvas("map").focus(),
   "?": () => element("help", HTMLDialogElement).showModal(),
-  escape: () => { player.stop(); asking.abort(); say("Silence."); },
+  escape: () => { wish = null; player.stop(); asking.abort(); say("Silence."); },
 };
 
 document.addEventListener("keydown", (event) => {

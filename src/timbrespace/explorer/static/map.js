@@ -204,7 +204,8 @@ export class SoundMap {
   get radius() {
     const crowd = Math.sqrt(1500 / Math.max(this.xs.length, 150));
     const near = Math.pow(this.view.scale / this.home, 0.28);
-    return Math.min(Math.max(3.8 * crowd * near, 1.8), 9);
+    const small = Math.min(1, Math.max(0.6, this.width / 640));
+    return Math.min(Math.max(3.8 * crowd * near * small, 1.6), 9);
   }
 
   resize() {
