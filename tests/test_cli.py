@@ -1,0 +1,146 @@
+"""The command line keeps its manners: one sentence for a user's mistake, one object for a script."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from timbrespace import cli, verbs
+from timbrespace.errors import TimbrespaceError
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys):
+    """Runs a command in this process: (exit code, stdout, stderr)."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["timbrespace", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return run
+
+
+def raises(error: BaseException):
+    def verb(*_args: object, **_named: object) -> None:
+        raise error
+
+    return verb
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("trian",), "Did you mean 'train'?"),
+        (("train", "instruments", "--corpsu", "x"), "--corpus"),
+        (("train", "instruments", "--corpus", "x"), "--out is missing"),
+        (("morph", "run", "a.wav", "b.wav", "--out", "x", "--steps", "1"), "'--steps'"),
+        (("morph", "run", "a.wav", "b.wav", "--out", "x", "--path", "slurp"), "slurp"),
+        (("generate", "run", "--out", "x", "--pitch", "200"), "127"),
+    ],
+)
+def test_what_is_mistyped_is_one_sentence(typed, words, sentence):
+    code, out, err = typed(*words)
+    assert code == 2 and out == "" and sentence in err and "--help" in err
+    assert err.startswith("timbrespace: ") and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (TimbrespaceError("that cannot be"), 2, "that cannot be"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "the disk is full"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/locked"),
+            2,
+            "/locked cannot be used",
+        ),
+        (KeyboardInterrupt(), 130, "what was finished is kept"),
+    ],
+)
+def test_what_goes_wrong_has_a_sentence_and_a_code(typed, monkeypatch, error, code, sentence):
+    monkeypatch.setattr(verbs, "doctor", raises(error))
+    got, out, err = typed("doctor")
+    assert (got, out) == (code, "") and sentence in err
+    assert err.startswith("timbrespace: ") and len(err.splitlines()) == 1
+
+
+def test_our_own_bug_traces_back(typed, monkeypatch):
+    monkeypatch.setattr(verbs, "doctor", raises(ZeroDivisionError("a bug of ours")))
+    with pytest.raises(ZeroDivisionError):
+        cli.app(["doctor"], standalone_mode=False)
+
+
+def test_ctrl_c_in_a_training_keeps_it(tiny_corpus, tmp_path):
+    from conftest import TINY
+
+    run = tmp_path / "run"
+    wanted = [w for s in (*TINY, "train.epochs=400") for w in ("--set", s)]
+    words = ["train", "instruments", "--corpus", str(tiny_corpus), "--out", str(run), *wanted]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "timbrespace", *words], stderr=subprocess.PIPE, text=True
+    )
+    began = time.monotonic()
+    while not (run / "history.csv").is_file() and time.monotonic() - began < 60:
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130, err
+    assert err.splitlines()[-1] == "timbrespace: interrupted; what was finished is kept"
+    assert list((run / "checkpoints" / "last").iterdir())
+    assert json.loads((run / "status.json").read_text())["epoch"] < 400
+
+
+def every_command() -> list[str]:
+    return [command.name or command.callback.__name__ for command in cli.app.registered_commands]
+
+
+def test_the_commands_are_the_verbs():
+    import timbrespace
+
+    assert set(every_command()) == set(timbrespace.VERBS) - {"estimate"}
+    assert all(callable(getattr(timbrespace, verb)) for verb in timbrespace.VERBS)
+
+
+@pytest.mark.parametrize("name", every_command())
+def test_every_help_has_an_example(typed, name):
+    code, out, err = typed(name, "--help")
+    assert (code, err) == (0, "") and f"Example: timbrespace {name}" in " ".join(out.split())
+
+
+def test_no_arguments_is_the_help(typed):
+    code, out, _ = typed()
+    assert code == 0 and "Commands:" in out
+
+
+def test_json_is_one_object_and_nothing_else(typed, tiny_run, tiny_notes, tmp_path):
+    sound = next(tiny_notes.rglob("*.wav"))
+    for words in (
+        ("recipes", "--json"),
+        ("compare", tiny_run, tiny_run, "--json"),
+        ("search", tiny_run, sound, "--pitch", "60", "-k", "2", "--json"),
+        ("encode", tiny_run, sound, "--pitch", "60", "--out", tmp_path / "z.npz", "--json"),
+        ("generate", tiny_run, "-n", "1", "--pitch", "60", "--out", tmp_path, "--json"),
+        ("doctor", "--json"),
+    ):
+        code, out, _ = typed(*words)
+        assert code == 0 and isinstance(json.loads(out), dict) and len(out.splitlines()) == 1
+
+
+def test_a_reader_that_leaves_is_no_bug():
+    """`timbrespace recipes | head -0` ends without a traceback."""
+    read, write = os.pipe()
+    os.close(read)
+    child = subprocess.run(
+        [sys.executable, "-m", "timbrespace", "recipes"], stdout=write, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    os.close(write)
+    assert "Traceback" not in child.stderr
