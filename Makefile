@@ -1,9 +1,10 @@
 # Two commands: `make demo` and `make test`. Both do all the set-up they need.
-PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+NOTES := build/bench-notes
 
 .PHONY: demo test lint browser bench clean
 
@@ -18,27 +19,38 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/pyright
 
-bench: $(VENV)/.installed-dev
-	@echo "each script of bench/ is run by hand: $(BIN)/python bench/NAME.py --help"
+# Writes bench/results/*.md; takes some minutes and wants a quiet machine.
+bench: $(VENV)/.installed-dev $(NOTES)
+	$(BIN)/python bench/instruments.py
+	$(BIN)/python bench/features.py $(NOTES)
+	$(BIN)/python bench/inversion.py $(NOTES)
+	$(BIN)/python bench/prepare.py $(NOTES)
 
+$(NOTES): | $(VENV)/.installed
+	$(BIN)/timbrespace instruments --out $@ --notes 2000
+
+# The browser tests drive a real Chromium: one from PATH, else the system's package.
 browser:
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
-	|| { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+	@for b in chromium chromium-browser google-chrome; do command -v $$b >/dev/null && exit 0; done; \
+	as=; [ "$$(id -u)" = 0 ] || as='sudo -n'; \
+	echo "installing Chromium for the browser tests"; \
+	{ $$as apt-get update -qq && $$as apt-get install -y -qq chromium; } >/dev/null 2>&1 \
 	|| { echo "The browser tests need Chromium: install the package 'chromium' and run make test again."; exit 2; }
 
-$(VENV)/bin/pip:
+$(BIN)/python:
 	@[ -n "$(PYTHON)" ] || { echo "timbrespace needs Python 3.11 or newer; none was found."; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv is missing: on Debian or Ubuntu, apt install python3-venv"; exit 2; }
 
 # torch first and pinned: resolved on its own, a plain "torch" would bring gigabytes for GPUs.
-$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
-	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(INSTALL) --editable '.[maps]'
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --requirement constraints.txt
+	$(INSTALL) --constraint constraints.txt --editable '.[maps]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(INSTALL) --editable '.[maps,dev,e2e,tensorboard]'
+	$(INSTALL) --constraint constraints.txt --editable '.[maps,dev,e2e,tensorboard]'
 	touch $@
 
+# demo/ holds a trained run and is kept.
 clean:
-	rm -rf $(VENV) demo .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache

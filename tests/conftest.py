@@ -1,10 +1,14 @@
 """Shared by all tests: a small rendered data set, its corpus, and a run trained on it for a moment."""
 
+import os
 from pathlib import Path
 
-import pytest
+# the tests' networks are tiny: more threads would only wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from timbrespace import verbs
+import pytest  # noqa: E402
+
+from timbrespace import verbs  # noqa: E402
 
 # big enough to have a few sounds of several families in each split, small enough to train in seconds
 TINY = (

@@ -83,9 +83,7 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     return moved.reshape(*samples.shape[:-1], moved.shape[-1])
 
 
-def read(
-    path: str | Path, *, sample_rate: int | None = None, max_seconds: float = 600.0
-) -> Audio:
+def read(path: str | Path, *, sample_rate: int | None = None, max_seconds: float = 600.0) -> Audio:
     """The sound in a file, at its own rate or at `sample_rate` Hz.
 
     AudioError, with the file's name and what is wrong, for anything that is not a usable sound:

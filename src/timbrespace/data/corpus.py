@@ -1,9 +1,9 @@
 """A prepared corpus: the sounds that can be used, their labels, their pictures.
 
-    corpus.json     version, source, layout, labels, counts       health.md, health.json  in words
-    sounds.csv      one line a usable sound; its line is its row id, everywhere
-    report.jsonl    one line a file that was found, usable or not
-    features/<fingerprint>/   feature.json, part-*.npy (rows, mels, frames) float16, level-*.npy
+corpus.json     version, source, layout, labels, counts       health.md, health.json  in words
+sounds.csv      one line a usable sound; its line is its row id, everywhere
+report.jsonl    one line a file that was found, usable or not
+features/<fingerprint>/   feature.json, part-*.npy (rows, mels, frames) float16, level-*.npy
 """
 
 import contextlib
