@@ -418,7 +418,7 @@ def serve(
     address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     config = uvicorn.Config(
         build_app(session), http=_Impatient, ws="none", lifespan="off", server_header=False,
-        log_level="warning", access_log=False, timeout_keep_alive=20, timeout_graceful_shutdown=3,
+        log_level="error", access_log=False, timeout_keep_alive=20, timeout_graceful_shutdown=3,
     )  # fmt: skip
     server = uvicorn.Server(config)
 
