@@ -607,3 +607,16 @@ def test_a_collapsed_model_gets_the_verdict_from_its_own_figures(tmp_path):
     assert metrics["rate"]["nats_per_sound"] == 0.0 and metrics["rate"]["active_units"] == 0
     assert metrics["faults"][0] == "collapsed" and metrics["healthy"] is False
     assert "keeps 0 bit per sound; 0 of 4 dimensions are active" in metrics["verdict"]
+
+
+def test_a_decoder_that_does_not_listen_is_found_out(evaluated, tmp_path):
+    heard = evaluated[1]["distortion"]
+    assert heard["rmse_db_shuffled"] != heard["rmse_db"]
+    model = build(parse(RECIPE))
+    with torch.no_grad():
+        model.decoder.net.entrance[0].weight[:, :4] = 0.0  # the first numbers it gets are z
+        model.encoder.bottleneck.mean.bias.fill_(2.0)  # 2 nats in each of 4 dimensions
+    metrics = measure(StandInRun(tmp_path / "run", Tones(), model)).metrics
+    assert metrics["rate"]["nats_per_sound"] > 7.0
+    assert metrics["distortion"]["rmse_db_shuffled"] == metrics["distortion"]["rmse_db"]
+    assert "decoder ignores the latent" in metrics["faults"]
