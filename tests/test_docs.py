@@ -60,7 +60,7 @@ def test_the_commands_of_a_page_run_in_order(page, workplace):
     for words in commands(page):
         if words[1] in {"train", "prepare", "instruments"} and "--out" in words:
             shutil.rmtree(workplace / words[words.index("--out") + 1], ignore_errors=True)
-        if "run" in words and not (workplace / "run").exists():
+        if words[1] != "train" and "run" in words and not (workplace / "run").exists():
             shutil.copytree(workplace / "demo" / "run", workplace / "run")
         try:
             app(small(words), standalone_mode=False)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from timbrespace.errors import MissingExtra, TimbrespaceError
-from timbrespace.space.neighbours import FAR, far, nearest, pad_to_latent, spacing
-from timbrespace.space.paths import grid, lerp, path, slerp
-from timbrespace.space.project import Pca, umap_map
+from timbrespace.geometry.neighbours import FAR, far, nearest, pad_to_latent, spacing
+from timbrespace.geometry.paths import grid, lerp, path, slerp
+from timbrespace.geometry.project import Pca, umap_map
 
 
 def decaying(rows: int, columns: int, seed: int = 0) -> np.ndarray:

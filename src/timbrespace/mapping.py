@@ -58,7 +58,7 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
     import torch
 
     from timbrespace.batches import Pictures
-    from timbrespace.space.project import Pca, umap_map
+    from timbrespace.geometry.project import Pca, umap_map
 
     corpus, model = run.corpus, run.model
     store = corpus.features(run.feature)

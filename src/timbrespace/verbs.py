@@ -299,8 +299,8 @@ def morph(
 
     The first window of each sound is used. Without `pitch`, the pitch of the first sound is kept.
     """
+    from timbrespace.geometry.paths import path as latent_path
     from timbrespace.runs import Run
-    from timbrespace.space.paths import path as latent_path
 
     if len(files) not in (2, 4):
         raise RunError(f"morph wants two or four sounds, got {len(files)}")
@@ -340,9 +340,9 @@ def generate(
     sound's nearest neighbours; plain draws from the prior land between the sounds and were found
     incoherent by two of the reports.
     """
+    from timbrespace.geometry.neighbours import nearest
     from timbrespace.mapping import Space
     from timbrespace.runs import Run
-    from timbrespace.space.neighbours import nearest
 
     if not 1 <= n <= 10_000:
         raise RunError(f"generate makes 1 to 10000 sounds, got {n}")
@@ -386,9 +386,9 @@ class Match:
 
 def search(run: StrPath, query: StrPath, *, k: int = 10, pitch: int | None = None) -> list[Match]:
     """The sounds of the corpus nearest to `query` in the latent space, nearest first."""
+    from timbrespace.geometry.neighbours import nearest
     from timbrespace.mapping import Space
     from timbrespace.runs import Run
-    from timbrespace.space.neighbours import nearest
 
     opened = Run.open(run)
     known = Space.open(opened)

@@ -25,7 +25,7 @@ from timbrespace.evaluation import latent as rate
 from timbrespace.evaluation import reconstruction
 from timbrespace.evaluation.report import Map, report
 from timbrespace.evaluation.verdict import judge
-from timbrespace.space.project import Pca
+from timbrespace.geometry.project import Pca
 
 if TYPE_CHECKING:
     from timbrespace.batches import Pictures

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from timbrespace.errors import TimbrespaceError
-from timbrespace.space.project import Pca
+from timbrespace.geometry.project import Pca
 
 SIZES = (8, 16, 32, 64)  # numbers per sound that the PCA floors keep
 PCA_ROWS = 4_000  # training rows for a PCA fit: measured beside all rows, it costs < 1 % of the dB

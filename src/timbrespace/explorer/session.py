@@ -22,8 +22,8 @@ import numpy as np
 from timbrespace.audio.files import to_wav_bytes
 from timbrespace.audio.level import fade_edges
 from timbrespace.errors import RunError, TimbrespaceError
-from timbrespace.space.neighbours import FAR, far, nearest, pad_to_latent, spacing
-from timbrespace.space.paths import lerp, slerp
+from timbrespace.geometry.neighbours import FAR, far, nearest, pad_to_latent, spacing
+from timbrespace.geometry.paths import lerp, slerp
 
 if TYPE_CHECKING:
     from timbrespace.mapping import Space
