@@ -120,6 +120,8 @@ LOOPS = {
         FMT, SOUND,
         chunk(b"LIST", b"INFO" + chunk(b"INAM", b"x\0") + b"ABCD" + struct.pack("<I", 0xFFFFFFF0)),
     ),
+    "far into a long file": wav(FMT, chunk(b"data", bytes(2**20 - 62)))
+    + chunk(b"LIST", b"INFO" + b"ABCD" + struct.pack("<I", 0xFFFFFFF8)),
     "behind ID3": b"ID3\x03\0\0\0\0\0\x04" + b"\0" * 4
     + wav(FMT, chunk(b"LIST", b"INFO" + b"ABCD" + struct.pack("<I", 0xFFFFFFF8)), SOUND),
 }  # fmt: skip

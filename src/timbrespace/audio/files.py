@@ -10,6 +10,7 @@ import errno
 import hashlib
 import io
 import os
+import re
 import stat
 import struct
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ def decode(path: str | Path, *, max_seconds: float = 600.0) -> Decoded:
             samples, rate, short = *plain, False
         else:
             if kind == "wav":
-                riff.check_lists(descriptor, lists)
+                riff.check_lists(descriptor, lists or _places(data))
                 missing = riff.missing_bytes(descriptor)
             os.lseek(descriptor, 0, os.SEEK_SET)
             samples, rate, short = _samples(descriptor, max_seconds)
@@ -208,32 +209,33 @@ def _open_regular(path: str | Path) -> int:
 
 
 def _survey(descriptor: int, find_lists: bool) -> tuple[str, list[int], bytes]:
-    """SHA-256 of all bytes, where "LIST" stands among them, and the bytes when they are few.
-
-    Reads the file once, in blocks.
+    """SHA-256 of all bytes of a file, read once, in blocks; and either the bytes, when they are
+    few, or where "LIST" stands among them.
     """
     digest, lists, at, tail = hashlib.sha256(), [], 0, b""
     os.lseek(descriptor, 0, os.SEEK_SET)
     # One byte more than the file has, so that a small one is read at once; no bigger, since fresh
     # memory costs more than the reading.
-    size = min(_BYTES, os.fstat(descriptor).st_size + 1)
+    total = os.fstat(descriptor).st_size
+    size = min(_BYTES, total + 1)
     whole = b""
     try:
         while block := os.read(descriptor, size):
-            if at == 0 and len(block) < size:
-                whole = block
             digest.update(block)
-            if find_lists:
+            if len(block) == total:
+                whole = block
+            elif find_lists:
                 text = tail + block
-                place = text.find(b"LIST")
-                while place >= 0:
-                    lists.append(at - len(tail) + place)
-                    place = text.find(b"LIST", place + 1)
+                lists += [at - len(tail) + place for place in _places(text)]
                 tail = text[-3:]
             at += len(block)
     except OSError as error:
         raise Unusable("malformed", f"the disk does not give it back: {error.strerror}") from None
     return digest.hexdigest(), lists, whole
+
+
+def _places(text: bytes) -> list[int]:
+    return [match.start() for match in re.finditer(b"LIST", text)]
 
 
 def _plain_wav(data: bytes, max_seconds: float) -> tuple[np.ndarray, int] | None:
