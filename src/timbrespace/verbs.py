@@ -4,6 +4,7 @@ Each takes paths, returns something with names, and reports to `progress(stage, 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -141,10 +142,14 @@ def evaluate(
     """Measure a run and write evaluation/metrics.json and report.html."""
     from timbrespace.data.corpus import Corpus
     from timbrespace.evaluation.evaluate import evaluate as evaluate_run
+    from timbrespace.mapping import Space
     from timbrespace.runs import Run
 
+    opened, maps = Run.open(run), None
     other = None if corpus is None else Corpus.open(corpus)
-    return evaluate_run(Run.open(run), split=split, corpus=other, progress=progress)
+    with suppress(RunError):  # without a space the report draws a PCA of its own
+        maps = Space.open(opened)
+    return evaluate_run(opened, split=split, corpus=other, progress=progress, space=maps)
 
 
 def compare(runs: list[StrPath]) -> list[dict[str, Any]]:
