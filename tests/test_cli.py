@@ -64,6 +64,11 @@ def test_what_is_mistyped_is_one_sentence(typed, words, sentence):
             2,
             "/locked cannot be used",
         ),
+        (
+            IsADirectoryError(errno.EISDIR, "Is a directory", "x.tmp.1", None, "/asked"),
+            2,
+            "/asked ",
+        ),
         (KeyboardInterrupt(), 130, "what was finished is kept"),
     ],
 )
@@ -74,10 +79,12 @@ def test_what_goes_wrong_has_a_sentence_and_a_code(typed, monkeypatch, error, co
     assert err.startswith("timbrespace: ") and len(err.splitlines()) == 1
 
 
-def test_our_own_bug_traces_back(typed, monkeypatch):
-    monkeypatch.setattr(verbs, "doctor", raises(ZeroDivisionError("a bug of ours")))
-    with pytest.raises(ZeroDivisionError):
-        cli.app(["doctor"], standalone_mode=False)
+def test_our_own_bug_traces_back(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["timbrespace", "doctor"])
+    for bug in (ZeroDivisionError("a bug of ours"), EOFError("another")):
+        monkeypatch.setattr(verbs, "doctor", raises(bug))
+        with pytest.raises((ZeroDivisionError, cli.typer.Abort)):
+            cli.main()
 
 
 def test_ctrl_c_in_a_training_keeps_it(tiny_corpus, tmp_path):
@@ -139,6 +146,13 @@ def test_json_is_one_object_and_nothing_else(typed, tiny_run, tiny_notes, tmp_pa
     ):
         code, out, _ = typed(*words)
         assert code == 0 and isinstance(json.loads(out), dict) and len(out.splitlines()) == 1
+
+
+def test_empty_latents_are_refused(typed, tiny_run, tmp_path):
+    (tmp_path / "z.npz").touch()
+    code, _, err = typed("decode", tiny_run, tmp_path / "z.npz", "--out", tmp_path / "out")
+    assert code == 2 and "z.npz is no latents file" in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_reader_that_leaves_is_no_bug():

@@ -516,9 +516,12 @@ def main() -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             _refuse("the disk is full; free some space and run the same command again")
         if error.filename is not None and error.errno in _USERS_TO_MEND:
-            _refuse(f"{error.filename} cannot be used: {error.strerror}")
+            # a rename names its target second; the first name is a temporary one of ours
+            _refuse(f"{error.filename2 or error.filename} cannot be used: {error.strerror}")
         raise
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as stop:
+        if isinstance(stop.__cause__, EOFError):  # typer takes it for Ctrl-D; here it is a bug
+            raise
         code = INTERRUPTED
     if code == INTERRUPTED:
         typer.echo("timbrespace: interrupted; what was finished is kept", err=True)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -274,7 +275,7 @@ def decode(run: StrPath, latents: StrPath, out: StrPath, *, pitch: int | None = 
         with np.load(latents, allow_pickle=False) as arrays:
             table = {name: arrays[name] for name in arrays.files}
         names, mean = table["sound"], np.asarray(table["mean"], np.float32)
-    except (OSError, ValueError, KeyError):
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         raise RunError(f"{latents} is no latents file; make one with: timbrespace encode") from None
     if mean.ndim != 2 or mean.shape[1] != opened.model.latent or not np.isfinite(mean).all():
         raise RunError(

@@ -391,7 +391,9 @@ def disk_error(path: Path, error: OSError) -> CorpusError:
     """The sentence for a disk that refuses; finished parts are kept."""
     import errno
 
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    # numpy's own error has no number: "393216 requested and 30656 written"
+    short = error.errno is None and "requested and" in str(error)
+    if short or error.errno in (errno.ENOSPC, errno.EDQUOT):
         return CorpusError(
             f"the disk of {printable(path)} is full; free some space and run the same command "
             "again, what is finished is kept"
