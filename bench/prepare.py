@@ -203,7 +203,8 @@ def table(results: dict[str, list[dict[str, float]]], arguments: argparse.Namesp
         f"{median('two', 'rerun'):.2f} |",
         "",
         f"Two workers beside one, steady: {', '.join(f'{r:.2f}' for r in ratios)} times in the "
-        "rounds. Wall times depend on what else the machine does.",
+        "rounds. Wall times depend on what else the machine does: where the load above is higher "
+        "than the cores, this ratio says how much was left for us, not how well it scales.",
     ]
     return "\n".join(lines) + "\n"
 

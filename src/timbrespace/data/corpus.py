@@ -326,8 +326,9 @@ def finish(
 
 def _processes(asked: int | None, files: int) -> int:
     if asked is None:
-        # A worker takes about two seconds to start, time for some 800 sounds.
-        return max(1, min(workers.cores(), files // 800))
+        # A worker takes two to three seconds to start, in which one process reads some 3000 notes
+        # (bench/results/prepare.md); fewer sounds for each are done sooner without.
+        return max(1, min(workers.cores(), files // 4000))
     if asked < 1:
         raise CorpusError(f"workers should be at least 1, got {asked}")
     return asked
