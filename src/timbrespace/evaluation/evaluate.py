@@ -45,8 +45,11 @@ BATCH = 128
 class SpaceLike(Protocol):
     """What the report's maps need of a run's space."""
 
-    rows: np.ndarray
-    maps: dict[str, np.ndarray]
+    @property
+    def rows(self) -> np.ndarray: ...
+
+    @property
+    def maps(self) -> dict[str, np.ndarray]: ...
 
 
 @dataclass(frozen=True)
