@@ -171,8 +171,3 @@ class Run:
 
 def _cell(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n\r') else text
-
-
-def list_runs(folder: str | Path) -> list[Path]:
-    """The run folders directly inside `folder`, by name."""
-    return sorted(p.parent for p in Path(folder).glob("*/recipe.yaml"))

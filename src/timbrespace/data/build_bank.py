@@ -19,7 +19,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import struct
 import sys
 from collections import Counter, defaultdict
@@ -30,6 +29,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from timbrespace.data.atomic import write_bytes, write_text
 from timbrespace.data.instruments import BANK, HELD, RELEASED, SAMPLE_RATE, borne_pitches, family_of
 from timbrespace.data.sampler import audible_zones, transposition, zone_points
 from timbrespace.data.soundfont import GENERATORS, Preset, SoundFont, Zone
@@ -114,7 +114,7 @@ def build_bank(font_path: str | Path, out: str | Path, *, quality: float = _QUAL
     data = _write(presets, recordings, index, font)
     out.mkdir(parents=True, exist_ok=True)
     path = out / BANK.name
-    _replace(path, data)
+    write_bytes(path, data)
     source = hashlib.sha256(font_path.read_bytes()).hexdigest()
     facts = {
         "bank": path.name,
@@ -136,7 +136,7 @@ def build_bank(font_path: str | Path, out: str | Path, *, quality: float = _QUAL
             "soxr": soxr.__version__,
         },
     }
-    _replace(out / "provenance.json", (json.dumps(facts, indent=1) + "\n").encode())
+    write_text(out / "provenance.json", json.dumps(facts, indent=1) + "\n")
     return path
 
 
@@ -355,12 +355,6 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 def _list(name: bytes, chunks: list[tuple[bytes, bytes]]) -> bytes:
     return _chunk(b"LIST", name + b"".join(_chunk(*chunk) for chunk in chunks))
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
 
 
 def main() -> int:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from timbrespace.models.bottlenecks import Latent
@@ -67,9 +66,3 @@ class Autoencoder(nn.Module):
 
     def parameters_count(self) -> int:
         return sum(p.numel() for p in self.parameters())
-
-
-@torch.no_grad()
-def decode_mean(model: Autoencoder, x: Tensor, labels: Labels) -> Tensor:
-    """Decode the posterior mean: what the explorer plays."""
-    return model.decode(model.encode(x, labels).mean, labels)

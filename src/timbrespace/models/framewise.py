@@ -1,9 +1,7 @@
 """Encoder and decoder that take the mels as channels and convolve over time alone.
 
 Where a 2-D convolution looks for the same shape at every frequency, these have weights of their own
-for each mel band: a harmonic at 440 Hz is not the same thing as one at 880 Hz. On a CPU they are
-large matrix products, five times as fast as narrow 2-D convolutions of the same accuracy
-(bench/results/architectures.md).
+for each mel band: a harmonic at 440 Hz is not the same thing as one at 880 Hz.
 """
 
 from itertools import pairwise
