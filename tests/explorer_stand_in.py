@@ -109,6 +109,10 @@ class Run:
     state: dict = field(default_factory=training)
     recipe: Any = field(default_factory=lambda: LATENT)
 
+    @property
+    def lock_path(self) -> Path:
+        return self.path / "training.lock"
+
     def status(self) -> dict:
         return self.state
 

@@ -18,6 +18,7 @@ import soundfile
 from explorer_stand_in import NASTY, build, refuse
 from starlette.testclient import TestClient
 
+from timbrespace.data.lock import locked
 from timbrespace.errors import RunError
 from timbrespace.explorer import server as server_module
 from timbrespace.explorer.server import bind, build_app, serve
@@ -78,10 +79,13 @@ def test_the_run_is_described(client, parts):
 
 def test_a_training_goes_on_only_while_its_process_lives(parts, tmp_path):
     parts[0].path = tmp_path
-    lock = tmp_path / "training.lock"
-    for text, running in ((str(os.getpid()), True), ("999999999", False), ("nonsense", False)):
-        lock.write_text(text)
-        assert Session(*parts).describe()["training"]["running"] is running
+    running = lambda: Session(*parts).describe()["training"]["running"]  # noqa: E731
+    assert not running()
+    parts[0].lock_path.write_text(str(os.getpid()))  # left by a process that was killed
+    assert not running()
+    with locked(parts[0].lock_path, "trained", RunError):
+        assert running()
+    assert not running()
 
 
 def test_the_verdict_is_the_last_epoch_s_until_an_evaluation_is_newer(parts, tmp_path):

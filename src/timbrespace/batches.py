@@ -1,7 +1,7 @@
 """Pictures and labels of a corpus as batches; the order is a pure function of seed and epoch."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,10 +17,11 @@ IN_MEMORY = 6 * 2**30  # bytes of float16 pictures that are kept in memory; more
 class Pictures:
     """Rows of a feature store with their labels: `rows` (N,), and a batch by positions."""
 
-    store: FeatureStore
+    store: FeatureStore | None  # None where all is kept
     rows: np.ndarray
     labels: dict[str, Tensor]
     kept: Tensor | None = None
+    _grouped: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -47,6 +48,20 @@ class Pictures:
         return x[:, None], {
             name: value[positions].to(device) for name, value in self.labels.items()
         }
+
+    def same_label(self, name: str, positions: Tensor, generator: torch.Generator) -> Tensor:
+        """For each position another at random whose label `name` is equal; itself where the label
+        is unknown."""
+        if name not in self._grouped:
+            ordered, order = self.labels[name].sort(stable=True)
+            self._grouped[name] = (ordered, order)
+        ordered, order = self._grouped[name]
+        wanted = self.labels[name][positions]
+        start = torch.searchsorted(ordered, wanted)
+        count = torch.searchsorted(ordered, wanted, right=True) - start
+        drawn = torch.rand(len(positions), generator=generator, dtype=torch.float64)
+        found = order[start + (drawn * count).long()]
+        return torch.where(wanted == CONDITIONS[name], positions, found)
 
     def in_order(
         self, size: int, device: torch.device

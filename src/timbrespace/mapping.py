@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,10 @@ Progress = Callable[[str, int, int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Space:
-    """N sounds: rows (N,), mean and logvar (N, Z), level_db (N,), maps {name: (N, 2)}, labels."""
+    """N sounds: rows (N,), mean and logvar (N, Z), level_db (N,), maps {name: (N, 2)}, labels.
+
+    `weights` is the file of the model that drew it: a training that goes on has newer ones.
+    """
 
     rows: np.ndarray
     mean: np.ndarray
@@ -29,6 +33,7 @@ class Space:
     labels: dict[str, list[Any]]
     split: list[str]
     version: str
+    weights: Path
 
     @classmethod
     def open(cls, run: Run) -> "Space":
@@ -46,6 +51,7 @@ class Space:
             tables["rows"], tables["mean"], tables["logvar"], tables["level_db"],
             {n.removeprefix("map_"): v for n, v in tables.items() if n.startswith("map_")},
             facts["labels"], facts["split"], facts["version"],
+            folder / facts["weights"] if "weights" in facts else run.weights_path,
         )  # fmt: skip
 
 
@@ -56,6 +62,7 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
     The PCA is fitted on training rows. UMAP joins when umap-learn is installed.
     """
     import torch
+    from safetensors.torch import save
 
     from timbrespace.batches import Pictures
     from timbrespace.geometry.project import Pca, umap_map
@@ -83,21 +90,26 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
             maps["umap"] = umap_map(mean, seed=run.recipe.seed)
     labels = {name: list(corpus.labels(name)) for name in corpus.label_names}
     version = sha256(mean.tobytes() + repr(sorted(maps)).encode()).hexdigest()[:12]
+    folder = run.path / "space"
+    folder.mkdir(exist_ok=True)
+    weights = folder / f"weights-{version}.safetensors"
     space = Space(
-        rows, mean, logvar, np.asarray(store.level_db, np.float32), maps, labels, splits, version
-    )
+        rows, mean, logvar, np.asarray(store.level_db, np.float32), maps, labels, splits, version,
+        weights,
+    )  # fmt: skip
     packed = io.BytesIO()
     tables = {"rows": rows, "mean": mean, "logvar": logvar, "level_db": space.level_db}
     tables |= {f"map_{name}": table for name, table in maps.items()}
     np.savez(packed, allow_pickle=False, **tables)
-    folder = run.path / "space"
-    folder.mkdir(exist_ok=True)
     file = f"latents-{version}.npz"
     write_bytes(folder / file, packed.getvalue())
-    facts = {"version": version, "file": file, "labels": labels, "split": splits}
+    write_bytes(weights, save({k: v.contiguous() for k, v in model.state_dict().items()}))
+    facts = {
+        "version": version, "file": file, "weights": weights.name, "labels": labels, "split": splits
+    }  # fmt: skip
     write_text(folder / "space.json", json.dumps(facts, default=_plain))
-    for old in folder.glob("latents-*.npz"):
-        if old.name != file:
+    for old in [*folder.glob("latents-*.npz"), *folder.glob("weights-*.safetensors")]:
+        if old.name not in (file, weights.name):
             old.unlink(missing_ok=True)
     return space
 

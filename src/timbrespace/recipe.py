@@ -88,7 +88,9 @@ class ObjectiveSection(Section):
 class AugmentSection(Section):
     """Changes of the training pictures that leave pitch as it is."""
 
-    tilt_db: Annotated[float, Field(ge=0.0, le=60.0)] = 0.0  # largest smooth gain over frequency
+    layer: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0  # share with a second one over it
+
+    tilt_db: Annotated[float, Field(ge=0.0, le=60.0)] = 0.0  # size of a smooth gain over frequency
 
 
 class TrainSection(Section):
@@ -246,6 +248,11 @@ def check(recipe: Recipe) -> None:
         raise RecipeError(
             "model.decoder.film tells the condition to every level, but model.condition.labels is "
             "empty; add labels: [pitch] or switch film off"
+        )
+    if recipe.train.augment.layer and "pitch" not in recipe.model.condition.labels:
+        raise RecipeError(
+            "train.augment.layer lays sounds of one pitch over each other, but model.condition.labels "
+            "has no pitch; add labels: [pitch] or set layer to 0"
         )
     if recipe.feature.hop * 2 > recipe.feature.n_fft:
         raise RecipeError(

@@ -110,14 +110,23 @@ class Run:
         return corpus
 
     @property
+    def lock_path(self) -> Path:
+        """Held by the process that trains this run."""
+        return self.path / "training.lock"
+
+    @property
     def weights_path(self) -> Path:
         return self.path / "weights.safetensors"
 
     @cached_property
     def model(self) -> "Autoencoder":
         """The trained model in eval mode; load again with `reload` after more training."""
+        return self.load_model(self.weights_path)
+
+    def load_model(self, weights: Path) -> "Autoencoder":
+        """The run's model with the weights of a file, in eval mode."""
         model = build(self.recipe)
-        model.load_state_dict(self._tensors(""))
+        model.load_state_dict(self._tensors(weights, ""))
         return model.eval()
 
     def reload(self) -> None:
@@ -127,26 +136,26 @@ class Run:
     def load_encoder(self) -> "EncoderHalf":
         """The encoder half alone (sounds to latents)."""
         half = build(self.recipe).encoder
-        half.load_state_dict(self._tensors("encoder."))
+        half.load_state_dict(self._tensors(self.weights_path, "encoder."))
         return half.eval()
 
     def load_decoder(self) -> "DecoderHalf":
         """The decoder half alone (latents to sounds)."""
         half = build(self.recipe).decoder
-        half.load_state_dict(self._tensors("decoder."))
+        half.load_state_dict(self._tensors(self.weights_path, "decoder."))
         return half.eval()
 
-    def _tensors(self, prefix: str) -> "dict[str, Tensor]":
+    def _tensors(self, weights: Path, prefix: str) -> "dict[str, Tensor]":
         from safetensors import SafetensorError, safe_open
 
-        if not self.weights_path.is_file():
+        if not weights.is_file():
             raise RunError(f"{self.path} has no weights yet; train it, or wait for the first epoch")
         try:
-            with safe_open(str(self.weights_path), framework="pt") as file:
+            with safe_open(str(weights), framework="pt") as file:
                 names = [n for n in file.keys() if n.startswith(prefix)]  # noqa: SIM118
                 return {n.removeprefix(prefix): file.get_tensor(n) for n in names}
         except SafetensorError as error:
-            raise RunError(f"{self.weights_path} is damaged: {error}") from None
+            raise RunError(f"{weights} is damaged: {error}") from None
 
     def split(self) -> dict[int, str]:
         """Row id -> train, valid or test, as it was when training began."""

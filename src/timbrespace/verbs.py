@@ -168,10 +168,11 @@ def compare(runs: list[StrPath]) -> list[dict[str, Any]]:
     return rows
 
 
-def _synth(run: "Run") -> Any:
+def _synth(run: "Run", space: "Space | None" = None) -> Any:
+    """The run's newest model, or the one that drew the given space."""
     from timbrespace.render.synth import Synth
 
-    return Synth(run.model, run.feature)
+    return Synth(run.load_model(space.weights) if space else run.model, run.feature)
 
 
 def _read(run: "Run", path: StrPath) -> np.ndarray:
@@ -353,8 +354,8 @@ def generate(
     if not 1 <= n <= 10_000:
         raise RunError(f"generate makes 1 to 10000 sounds, got {n}")
     opened = Run.open(run)
-    synth = _synth(opened)
     known = Space.open(opened)
+    synth = _synth(opened, known)
     rng = np.random.default_rng(seed)
     if near is not None:
         encoded = synth.encode(_read(opened, near), pitch=pitch)
@@ -400,7 +401,7 @@ def search(run: StrPath, query: StrPath, *, k: int = 10, pitch: int | None = Non
     known = Space.open(opened)
     if k < 1:
         raise RunError(f"search wants k of at least 1, got {k}")
-    encoded = _synth(opened).encode(_read(opened, query), pitch=pitch)
+    encoded = _synth(opened, known).encode(_read(opened, query), pitch=pitch)
     distances, indices = nearest(known.mean, encoded.mean[:1], min(k, len(known.mean)))
     rows = opened.corpus.rows
     return [

@@ -20,13 +20,16 @@ from typing import Any
 import numpy as np
 
 from timbrespace.audio.files import Audio, printable, read
-from timbrespace.data import lock, workers
+from timbrespace.data import workers
 from timbrespace.data.atomic import TEMPORARY, remove_abandoned, write_bytes
+from timbrespace.data.lock import locked
 from timbrespace.data.part import Job, inputs_digest, read_part
 from timbrespace.errors import AudioError, CorpusError
 from timbrespace.features.log_mel import LogMel
+from timbrespace.machine import cores
 
 FORMAT = 1
+LOCK = ".lock"
 FIXED = ("row", "file", "split", "seconds", "sample_rate", "level_db", "sha256")
 LARGEST_PART = 256  # files
 
@@ -138,7 +141,7 @@ class Corpus:
         if store is not None:
             return store
         try:
-            with lock.locked(self.path):
+            with locked(self.path / LOCK, "prepared", CorpusError):
                 return self._make(folder, feature, workers, progress)
         except OSError as error:
             raise disk_error(self.path, error) from None
@@ -328,7 +331,7 @@ def _processes(asked: int | None, files: int) -> int:
     if asked is None:
         # A worker takes two to three seconds to start, in which one process reads some 3000 notes
         # (bench/results/prepare.md); fewer sounds for each are done sooner without.
-        return max(1, min(workers.cores(), files // 4000))
+        return max(1, min(cores(), files // 4000))
     if asked < 1:
         raise CorpusError(f"workers should be at least 1, got {asked}")
     return asked

@@ -33,9 +33,11 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 
+from timbrespace.data.atomic import remove_abandoned, write_bytes
 from timbrespace.data.sampler import Sampler, audible_zones, transposition
 from timbrespace.data.soundfont import Preset, SoundFont
 from timbrespace.errors import CorpusError
+from timbrespace.machine import cores
 
 FAMILIES = (
     "bass", "brass", "flute", "guitar", "keyboard", "mallet", "organ", "reed", "string",
@@ -386,7 +388,7 @@ def render_instruments(
         done = total - sum(len(chosen[item.index]) for item in todo)
         jobs = [(item, chosen[item.index]) for item in todo]
         counter = _Counter(done, total, progress)
-        workers = max(1, min(workers or _cores(), len(jobs) or 1))
+        workers = max(1, min(workers or cores(), len(jobs) or 1))
         if workers == 1:
             for item, pairs in jobs:
                 records[item.name] = render_instrument(font, item, pairs, out, counter.add)
@@ -487,8 +489,7 @@ def _prepare_folder(out: Path, plan: dict[str, object]) -> dict[str, dict] | Non
     for split in SPLITS:
         folder = out / f"nsynth-{split}" / "audio"
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+        remove_abandoned(folder)
     records = dict((earlier or {}).get("records", {}))
     if not records:
         state.mkdir(exist_ok=True)
@@ -565,13 +566,6 @@ class _Counter:
             self.done += notes
             if self.progress is not None:
                 self.progress(self.done, self.total)
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def _in_parallel(
@@ -698,21 +692,11 @@ def _write_wav(path: Path, sound: np.ndarray) -> None:
         "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(pcm), b"WAVE", b"fmt ", 16, 1, 1, SAMPLE_RATE,
         2 * SAMPLE_RATE, 2, 16, b"data", len(pcm),
     )  # fmt: skip
-    _replace(path, header + pcm)
+    write_bytes(path, header + pcm, durable=False)
 
 
 def _write_json(path: Path, value: object) -> None:
-    _replace(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode(), durable=False)
 
 
 def _read_json(path: Path) -> dict | None:

@@ -1,33 +1,40 @@
-"""One process at a time in a folder. The lock dies with its process: a stale one never blocks."""
+"""One process at a time. A lock is a file that its process holds: a dead one never blocks."""
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from timbrespace.errors import CorpusError
+from timbrespace.errors import TimbrespaceError
 
-NAME = ".lock"
+_PATIENCE = 0.1  # seconds; long enough for somebody who only looks (see `is_held`)
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for the length of the block; CorpusError names the process that has it."""
+def locked(path: Path, doing: str, error: type[TimbrespaceError]) -> Iterator[None]:
+    """Hold the lock file `path` for the length of the block.
+
+    When another process has it: `error`, as "PARENT is being DOING by process N".
+    """
     try:
         import fcntl
     except ImportError:  # Windows: the renames keep every file whole, only the warning is missing
         yield
         return
-    path = folder / NAME
+    deadline = time.monotonic() + _PATIENCE
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+            owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(descriptor)
-            raise CorpusError(
-                f"{folder} is being prepared by process {holder or 'unknown'}; "
+            if time.monotonic() < deadline:
+                time.sleep(_PATIENCE / 10)
+                continue
+            raise error(
+                f"{path.parent} is being {doing} by process {owner or 'unknown'}; "
                 "wait for it to finish, or stop it"
             ) from None
         # The last holder may have removed the file between our open and our lock.
@@ -43,3 +50,22 @@ def locked(folder: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             path.unlink()
         os.close(descriptor)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process that lives holds the lock file `path`."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from timbrespace.audio.files import printable
-from timbrespace.data import health, lock, splits
+from timbrespace.data import health, splits
 from timbrespace.data.atomic import remove_abandoned
 from timbrespace.data.corpus import (
     FORMAT,
+    LOCK,
     Corpus,
     FeatureStore,
     Progress,
@@ -27,12 +28,13 @@ from timbrespace.data.corpus import (
     rows_to_csv,
     write_changed,
 )
+from timbrespace.data.lock import locked
 from timbrespace.data.sources import Listed, list_source
 from timbrespace.errors import CorpusError
 from timbrespace.features.log_mel import LogMel
 
 OURS = {
-    "corpus.json", "sounds.csv", "report.jsonl", "health.json", "health.md", "features", lock.NAME
+    "corpus.json", "sounds.csv", "report.jsonl", "health.json", "health.md", "features", LOCK
 }  # fmt: skip
 SHARES = (0.8, 0.1, 0.1)
 
@@ -64,7 +66,7 @@ def prepare(
     listing = list_source(source, layout, None if labels_csv is None else Path(labels_csv))
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with lock.locked(out):
+        with locked(out / LOCK, "prepared", CorpusError):
             remove_abandoned(out)
             root = source.resolve()
             folder = out / "features" / feature.fingerprint

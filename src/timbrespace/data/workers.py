@@ -34,13 +34,6 @@ _ONE_THREAD = (
 Done = Callable[[Job], None]
 
 
-def cores() -> int:
-    """Processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def make_parts(jobs: Iterable[Job], workers: int, done: Done) -> None:
     """Make every job's part; `done` is told, in the caller's thread, as each is finished.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
@@ -21,6 +20,7 @@ import numpy as np
 
 from timbrespace.audio.files import to_wav_bytes
 from timbrespace.audio.level import fade_edges
+from timbrespace.data.lock import is_held
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.geometry.neighbours import FAR, far, nearest, pad_to_latent, spacing
 from timbrespace.geometry.paths import lerp, slerp
@@ -124,7 +124,7 @@ class Session:
             if not (path / "space" / "space.json").exists():
                 return run, None, None
             space = Space.open(run)
-            return run, space, Synth(run.model, run.feature)
+            return run, space, Synth(run.load_model(space.weights), run.feature)
 
         def stamp() -> Hashable:
             try:
@@ -444,19 +444,8 @@ def _training(run: Run) -> dict[str, Any]:
         "epoch": int(epoch) if isinstance(epoch, int) else None,
         "epochs": int(epochs) if isinstance(epochs, int) else None,
         "finished": bool(status.get("finished", True)),
-        "running": _alive(run.path / "training.lock"),
+        "running": is_held(run.lock_path),
     }
-
-
-def _alive(lock: Path) -> bool:
-    """Whether the process that a trainer's lock file names is still there."""
-    try:
-        os.kill(int(lock.read_text(encoding="utf-8")), 0)
-    except PermissionError:
-        return True  # somebody else's process
-    except (OSError, ValueError, OverflowError):
-        return False
-    return True
 
 
 def _quality(run: Run) -> dict[str, Any]:

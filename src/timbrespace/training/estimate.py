@@ -4,7 +4,9 @@ import time
 
 import torch
 
+from timbrespace.batches import Pictures
 from timbrespace.recipe import Recipe
+from timbrespace.training.augment import training_batch
 from timbrespace.training.loop import use_bfloat16
 from timbrespace.training.state import State
 from timbrespace.training.step import objective_of, train_step
@@ -20,16 +22,16 @@ def estimate_training(recipe: Recipe, sounds: int, *, steps: int = 4) -> dict[st
     state = State.fresh(recipe, device)
     batch = min(recipe.train.batch, max(1, sounds))
     shape = (batch, 1, recipe.feature.mels, recipe.feature.frames)
-    x = (
-        torch.rand(shape, generator=torch.Generator().manual_seed(0), device="cpu").to(device) * 2
-        - 1
-    )
+    noise = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     labels = {name: torch.zeros(batch, dtype=torch.long) for name in recipe.model.condition.labels}
+    everything = torch.arange(batch)
+    pictures = Pictures(None, everything.numpy(), labels, (noise[:, 0] * 2.0 - 1.0).half())
     autocast = use_bfloat16(recipe.train.precision, device)
     objective = objective_of(recipe)
 
     def step() -> None:
-        train_step(state, recipe, objective, x, labels, steps=1000, autocast=autocast)
+        x, told = training_batch(pictures, everything, recipe, state.step, device)
+        train_step(state, recipe, objective, x, told, steps=1000, autocast=autocast)
 
     step()
     began = time.perf_counter()
@@ -38,11 +40,11 @@ def estimate_training(recipe: Recipe, sounds: int, *, steps: int = 4) -> dict[st
     per_step = (time.perf_counter() - began) / steps
     total = max(1, sounds // batch) * recipe.train.epochs
     parameters = state.model.parameters_count()
-    pictures = 2 * sounds * shape[2] * shape[3]
+    kept = 2 * sounds * shape[2] * shape[3]
     copies = 5 if recipe.train.average else 4
     return {
         "seconds": per_step * total * 1.1,  # validation and checkpoints take about a tenth
         "sounds_per_second": batch / per_step, "steps": float(total),
         "parameters": float(parameters),
-        "memory_mb": (4 * copies * parameters + pictures + 40 * x.numel()) / 2**20,
+        "memory_mb": (4 * copies * parameters + kept + 40 * noise.numel()) / 2**20,
     }  # fmt: skip

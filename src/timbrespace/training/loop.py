@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shutil
 import signal
 import threading
@@ -15,11 +14,13 @@ from safetensors.torch import save
 
 from timbrespace.batches import Pictures, order
 from timbrespace.data.atomic import write_bytes, write_text
+from timbrespace.data.lock import locked
 from timbrespace.errors import RunError
 from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.recipe import Recipe, build
 from timbrespace.runs import Run
 from timbrespace.training import checkpoint
+from timbrespace.training.augment import training_batch
 from timbrespace.training.loggers import Logger, csv_logger
 from timbrespace.training.state import State
 from timbrespace.training.step import objective_of, train_step
@@ -78,13 +79,13 @@ def train_run(
         state.epoch - state.best_epoch >= recipe.train.patience > 0
     )
 
-    with _lock(run.path), _SignalStop() as stop:
+    with locked(run.lock_path, "trained", RunError), _SignalStop() as stop:
         while state.epoch < recipe.train.epochs and not stopped_early:
             positions = order(recipe.seed, state.epoch, len(pictures))
             began, begun_at, saved = time.monotonic(), state.position, time.monotonic()
             while state.position < per_epoch:
                 here = positions[state.position * batch : (state.position + 1) * batch]
-                x, labels = pictures.batch(here, device)
+                x, labels = training_batch(pictures, here, recipe, state.step, device)
                 figures = train_step(
                     state, recipe, objective, x, labels, steps=steps, autocast=autocast
                 )
@@ -174,27 +175,6 @@ def _write_status(
         "finished": finished or state.epoch >= recipe.train.epochs, "figures": line,
     }  # fmt: skip
     write_text(folder / "status.json", json.dumps(status, indent=1))
-
-
-class _lock:
-    """One trainer per run folder: training.lock holds the process id; a dead one does not block."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "training.lock"
-
-    def __enter__(self) -> None:
-        try:
-            owner = int(self.path.read_text())
-            os.kill(owner, 0)
-        except (OSError, ValueError):
-            pass
-        else:
-            if owner != os.getpid():
-                raise RunError(f"process {owner} is training {self.path.parent}; wait or stop it")
-        write_text(self.path, str(os.getpid()))
-
-    def __exit__(self, *_: object) -> None:
-        self.path.unlink(missing_ok=True)
 
 
 class _SignalStop:

@@ -67,8 +67,7 @@ class State:
             "threads": torch.get_num_threads(), "torch": torch.__version__,
         }  # fmt: skip
         if self.controller is not None:
-            rate = self.controller.rate
-            facts["controller"] = [self.controller.log_beta, None if math.isnan(rate) else rate]
+            facts["rate_controller"] = [self.controller.integral, self.controller.error]
         return {k: v.detach().cpu().clone() for k, v in tensors.items()}, facts
 
     def unpack(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
@@ -99,6 +98,4 @@ class State:
         self.best = math.inf if facts["best"] is None else facts["best"]
         self.best_epoch = facts["best_epoch"]
         if self.controller is not None:
-            log_beta, rate = facts["controller"]
-            self.controller.log_beta = log_beta
-            self.controller.rate = math.nan if rate is None else rate
+            self.controller.integral, self.controller.error = facts["rate_controller"]

@@ -7,7 +7,6 @@ from timbrespace.losses.objective import Objective, total
 from timbrespace.losses.reconstruction import RECONSTRUCTIONS
 from timbrespace.losses.schedule import learning_rate_factor, warm_up
 from timbrespace.recipe import Recipe
-from timbrespace.training.augment import tilt
 from timbrespace.training.state import State
 
 
@@ -31,13 +30,11 @@ def train_step(
 ) -> dict[str, float]:  # fmt: skip
     """One update of `state` from pictures (B, 1, F, T); returns the raw terms, weights and total.
 
-    Noise and augmentation are drawn from (seed, step), so that a repeated step is the same step.
+    Noise is drawn from (seed, step), so that a repeated step is the same step.
     """
     train = recipe.train
     generator = torch.Generator().manual_seed(recipe.seed * 7_919 + 2 * state.step + 1)
     state.model.train()
-    if train.augment.tilt_db:
-        x = tilt(x, generator, tilt_db=train.augment.tilt_db, floor_db=recipe.feature.floor_db)
     x = x.contiguous(memory_format=torch.channels_last)
     noise = torch.randn(len(x), state.model.latent, generator=generator).to(x.device)
     factor = learning_rate_factor(
