@@ -24,19 +24,25 @@ class RateController:
 
     Proportional and integral control of log beta by the log of rate over target, clipped to a factor
     e^1.5 and smoothed over about five steps: too many nats raise beta, too few lower it. The proportional
-    part catches the burst of the first steps, in which an untrained encoder spends twenty times the
-    target; an integral alone wound up there and starved the latent for a third of the training.
-    `integral` and `error` are its memory and belong to the checkpoint.
+    part catches the burst of the first steps, in which an untrained encoder may spend twenty times the
+    target; the integral waits until the target is first reached, or `PATIENCE` steps: before, too few
+    nats mean that nothing is learnt yet, not that beta is too large. `integral`, `error` and `waited`
+    are its memory and belong to the checkpoint.
     """
+
+    PATIENCE = 300
 
     target: float
     integral: float = -1.0  # too many bits at first: a latent once starved is slow to fill
     error: float = 0.0
+    waited: int = 0
 
     def update(self, nats: float) -> None:
         error = math.log(max(nats, 1e-9) / self.target)
         self.error += 0.2 * (max(-1.5, min(1.5, error)) - self.error)
-        self.integral = max(-12.0, min(12.0, self.integral + 0.02 * self.error))
+        self.waited = self.PATIENCE if self.error > 0.0 else self.waited + 1
+        if self.waited >= self.PATIENCE:
+            self.integral = max(-12.0, min(12.0, self.integral + 0.04 * self.error))
 
     @property
     def beta(self) -> float:

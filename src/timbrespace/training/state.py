@@ -67,7 +67,8 @@ class State:
             "threads": torch.get_num_threads(), "torch": torch.__version__,
         }  # fmt: skip
         if self.controller is not None:
-            facts["rate_controller"] = [self.controller.integral, self.controller.error]
+            memory = self.controller
+            facts["rate_controller"] = [memory.integral, memory.error, memory.waited]
         return {k: v.detach().cpu().clone() for k, v in tensors.items()}, facts
 
     def unpack(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
@@ -98,4 +99,5 @@ class State:
         self.best = math.inf if facts["best"] is None else facts["best"]
         self.best_epoch = facts["best_epoch"]
         if self.controller is not None:
-            self.controller.integral, self.controller.error = facts["rate_controller"]
+            memory = self.controller
+            memory.integral, memory.error, memory.waited = facts["rate_controller"]
