@@ -88,4 +88,15 @@ def test_the_rate_controller_forgets_a_burst_within_some_hundred_steps():
     wound_up = controller.beta
     for _ in range(400):
         controller.update(25.0 * (1.0 / controller.beta) ** 0.5)
-    assert wound_up < 2.0 and controller.beta == pytest.approx(1.0, rel=0.1)
+    assert wound_up < 3.0 and controller.beta == pytest.approx(1.0, rel=0.1)
+
+
+def test_the_rate_controller_waits_while_nothing_is_learnt():
+    """Too few nats before the first learning must not lower beta for later."""
+    controller = RateController(target=25.0)
+    for _ in range(100):
+        controller.update(0.5)
+    assert controller.integral == -1.0
+    for _ in range(400):
+        controller.update(0.5)
+    assert controller.integral < -2.0  # in the end the target is out of reach at this beta
