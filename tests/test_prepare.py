@@ -15,6 +15,7 @@ import soundfile
 
 from timbrespace.data import atomic, part, workers
 from timbrespace.data.corpus import Corpus
+from timbrespace.data.cutting import Cut
 from timbrespace.data.prepare import prepare
 from timbrespace.data.sources import parse_name
 from timbrespace.data.splits import disjoint
@@ -352,7 +353,7 @@ for left in map(int, sys.argv[3:]):
         sys.exit(f"{left}: not killed")
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    points = (0, 1, 4, 5, 17, 20, 26, 34, 37)  # of 39 calls that sync or rename
+    points = (0, 1, 4, 5, 17, 32, 49, 64, 73)  # of 75 calls that sync or rename
     command = [sys.executable, "-c", script, str(root), str(tmp_path / "killed")]
     subprocess.run([*command, *map(str, points)], env=environment, check=True)
     for point in points:
@@ -448,12 +449,12 @@ def test_a_file_that_hangs_or_kills_its_worker_is_named_and_the_rest_done(
     (stub / "sitecustomize.py").write_text(
         "import os, time, threading\n"
         "from timbrespace.data import part\n"
-        "real = part.decode\n"
+        "real = part.Sound\n"
         "def decode(path, **k):\n"
         "    if 's003' in str(path): time.sleep(60)\n"
         "    if 's006' in str(path): os._exit(139)\n"
         "    return real(path, **k)\n"
-        "part.decode = decode\n"
+        "part.Sound = decode\n"
         "import runpy, sys\n"
         "if sys.argv[:1] == ['-m']:\n"
         "    i = sys.orig_argv.index('timbrespace.data.part')\n"
@@ -484,8 +485,8 @@ def test_atomic_writing_keeps_the_old_on_failure(tmp_path: Path) -> None:
 
 def test_part_names_change_with_files_and_settings(tmp_path: Path) -> None:
     put(tmp_path / "a.wav")
-    name = part.inputs_digest(tmp_path, ("a.wav",), SMALL, 600.0)
-    assert name == part.inputs_digest(tmp_path, ("a.wav",), SMALL, 600.0)
-    assert name != part.inputs_digest(tmp_path, ("a.wav",), LogMel(mels=17), 600.0)
+    name = part.inputs_digest(tmp_path, ("a.wav",), SMALL, Cut(), 600.0)
+    assert name == part.inputs_digest(tmp_path, ("a.wav",), SMALL, Cut(), 600.0)
+    assert name != part.inputs_digest(tmp_path, ("a.wav",), LogMel(mels=17), Cut(), 600.0)
     os.utime(tmp_path / "a.wav", (1, 1))
-    assert name != part.inputs_digest(tmp_path, ("a.wav",), SMALL, 600.0)
+    assert name != part.inputs_digest(tmp_path, ("a.wav",), SMALL, Cut(), 600.0)

@@ -44,6 +44,7 @@ class Pictures:
         if self.kept is not None:
             x = self.kept[positions].to(device).float()
         else:
+            assert self.store is not None
             x = torch.from_numpy(self.store.read(self.rows[positions.numpy()])).to(device)
         return x[:, None], {
             name: value[positions].to(device) for name, value in self.labels.items()

@@ -13,6 +13,7 @@ import os
 import re
 import stat
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,11 +31,12 @@ SUFFIXES = (
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # Hz
 MOST_CHANNELS = 64
 FEWEST_SAMPLES = 20
-MOST_VALUES = 2**28  # samples times channels: 1 GiB of float32
+MOST_VALUES = 2**28  # samples times channels that are read at once: 1 GiB of float32
+FULL_SCALE = 0.9999  # 16-bit samples at the rail read as 0.99997
 LOUDEST = 100.0  # +40 dBFS; beyond it a float file holds something else than sound
 CEILING = 10.0 ** (-0.1 / 20.0)  # highest peak written, -0.1 dBFS
 
-_FRAMES = 65_536  # decoded at a time
+_VALUES = 2**24  # samples times channels decoded at a time
 _BYTES = 1 << 20  # read at a time
 
 
@@ -60,14 +62,25 @@ class Audio:
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """What `decode` found: the sound, the SHA-256 of the file's bytes, its largest absolute sample,
-    and whether the file announces more sound than it holds."""
+class Facts:
+    """What reading a file to its end tells: the SHA-256 of its bytes, its length in samples, the
+    largest absolute sample, the mean square, the largest mean of a channel, the share of samples at
+    full scale, and whether it announces more sound than it holds."""
 
-    audio: Audio
     sha256: str
+    sample_rate: int
+    channels: int
+    samples: int
     peak: float
+    square: float
+    dc: float
+    clipped: float
     truncated: bool
+
+    @property
+    def seconds(self) -> float:
+        """Length of the sound."""
+        return self.samples / self.sample_rate
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
@@ -92,43 +105,159 @@ def read(path: str | Path, *, sample_rate: int | None = None, max_seconds: float
     missing, a folder or pipe, not audio, damaged, without samples, NaN, longer than max_seconds.
     """
     try:
-        audio = decode(path, max_seconds=max_seconds).audio
+        with Sound(path, max_seconds=max_seconds) as sound:
+            blocks, values = [], 0
+            for block in sound:
+                blocks.append(block)
+                values += block.size
+                if values > MOST_VALUES:
+                    raise Unusable(
+                        "too_long", "too long to be held in memory; cut it into shorter files"
+                    )
     except Unusable as error:
         raise Unusable(error.code, f"{printable(path)}: {error}") from None
+    whole = blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
+    audio = Audio(whole, sound.sample_rate)
     return audio if sample_rate is None else audio.at(sample_rate)
 
 
-def decode(path: str | Path, *, max_seconds: float = 600.0) -> Decoded:
-    """The sound of a file and what reading it tells; Unusable says why not, without the name."""
-    descriptor = _open_regular(path)
+def read_section(
+    path: str | Path, start: float, seconds: float, *, sample_rate: int | None = None
+) -> Audio:
+    """`seconds` of the sound in a file from `start` seconds on; errors as in `read`.
+
+    Where the decoder can seek, what lies before is not read.
+    """
     try:
-        kind = riff.container(descriptor)
-        sha256, lists, data = _survey(descriptor, kind == "wav")
-        plain = _plain_wav(data, max_seconds) if kind == "wav" else None
-        missing = 0
-        if plain is not None:
-            samples, rate, short = *plain, False
-        else:
-            if kind == "wav":
-                riff.check_lists(descriptor, lists or _places(data))
-                missing = riff.missing_bytes(descriptor)
+        descriptor = _open_regular(path)
+        try:
+            riff.container(descriptor)
             os.lseek(descriptor, 0, os.SEEK_SET)
-            samples, rate, short = _samples(descriptor, max_seconds)
-    finally:
-        os.close(descriptor)
-    if samples.shape[1] < FEWEST_SAMPLES:
-        raise Unusable(
-            "too_short",
-            f"only {samples.shape[1]} samples of sound; at least {FEWEST_SAMPLES} are needed",
-        )
-    peak = max(float(samples.max()), -float(samples.min()))
-    if not np.isfinite(peak):
-        raise Unusable("nonfinite", "it contains NaN or infinite samples; repair or remove it")
-    if peak > LOUDEST:
-        raise Unusable(
-            "out_of_range", f"its samples reach {peak:.3g} where full scale is 1; rescale it"
-        )
-    return Decoded(Audio(samples, rate), sha256, peak, bool(missing) or short)
+            with _decoder(), soundfile.SoundFile(descriptor, closefd=False) as file:
+                rate = file.samplerate
+                file.seek(round(start * rate))
+                samples = file.read(round(seconds * rate), dtype="float32", always_2d=True)
+        finally:
+            os.close(descriptor)
+    except Unusable as error:
+        raise Unusable(error.code, f"{printable(path)}: {error}") from None
+    audio = Audio(np.ascontiguousarray(samples.T), rate)
+    return audio if sample_rate is None else audio.at(sample_rate)
+
+
+class Sound:
+    """A file opened for one pass: iterate for blocks (channels, n) of about `block_seconds`, then
+    read `facts`. Memory does not grow with the file.
+
+    Unusable (without the file's name) for anything that is not a usable sound, when opened or on the
+    way: what came before is then not to be used either.
+    """
+
+    def __init__(
+        self, path: str | Path, *, max_seconds: float = 600.0, block_seconds: float = 30.0
+    ) -> None:
+        self._descriptor = _open_regular(path)
+        self._max, self._block = max_seconds, block_seconds
+        self._facts: Facts | None = None
+        self._file: soundfile.SoundFile | None = None
+        try:
+            self._open()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def _open(self) -> None:
+        kind = riff.container(self._descriptor)
+        self._sha256, lists, data = _survey(self._descriptor, kind == "wav")
+        self._plain = _plain_wav(data, self._max) if kind == "wav" else None
+        self._missing = 0
+        if self._plain is not None:
+            self.sample_rate, self.channels = self._plain[1], len(self._plain[0])
+            return
+        if kind == "wav":
+            riff.check_lists(self._descriptor, lists or _places(data))
+            self._missing = riff.missing_bytes(self._descriptor)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        with _decoder():
+            self._file = soundfile.SoundFile(self._descriptor, closefd=False)
+        self.sample_rate, self.channels = self._file.samplerate, self._file.channels
+        if not LOWEST_RATE <= self.sample_rate <= HIGHEST_RATE:
+            raise Unusable(
+                "implausible_rate",
+                f"it says {self.sample_rate} Hz; {LOWEST_RATE} to {HIGHEST_RATE} Hz can be true",
+            )
+        if not 1 <= self.channels <= MOST_CHANNELS:
+            raise Unusable(
+                "unsupported", f"it has {self.channels} channels; at most {MOST_CHANNELS} are read"
+            )
+
+    def __enter__(self) -> "Sound":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+        os.close(self._descriptor)
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        if self._plain is not None:
+            yield self._plain[0]
+            return
+        assert self._file is not None
+        size = min(round(self._block * self.sample_rate), _VALUES // self.channels)
+        while True:
+            with _decoder():
+                block = self._file.read(size, dtype="float32", always_2d=True)
+            if len(block):
+                yield np.ascontiguousarray(block.T)
+            if len(block) < size:
+                return
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        limit = self._max * self.sample_rate
+        n, peak, square, clipped = 0, 0.0, 0.0, 0
+        sums = np.zeros(self.channels)
+        for block in self._blocks():
+            n += block.shape[1]
+            if n > limit:
+                raise Unusable(
+                    "too_long", f"longer than {self._max:g} s; cut it into shorter files"
+                )
+            highest = max(float(block.max()), -float(block.min()))
+            if not np.isfinite(highest):
+                raise Unusable(
+                    "nonfinite", "it contains NaN or infinite samples; repair or remove it"
+                )
+            if highest > LOUDEST:
+                raise Unusable(
+                    "out_of_range",
+                    f"its samples reach {highest:.3g} where full scale is 1; rescale it",
+                )
+            peak = max(peak, highest)
+            for number, channel in enumerate(block):
+                sums[number] += channel.sum(dtype=np.float64)
+                square += float(np.dot(channel, channel))
+            if highest >= FULL_SCALE:
+                clipped += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
+            yield block
+        if n < FEWEST_SAMPLES:
+            raise Unusable(
+                "too_short", f"only {n} samples of sound; at least {FEWEST_SAMPLES} are needed"
+            )
+        announced = 0 if self._file is None else self._file.frames
+        # A FLAC may leave its length open, which reads as a huge one.
+        short = bool(self._missing) or n < announced < 2**40
+        count = n * self.channels
+        self._facts = Facts(
+            self._sha256, self.sample_rate, self.channels, n, peak, square / count,
+            float(np.abs(sums).max()) / n, clipped / count, short,
+        )  # fmt: skip
+
+    @property
+    def facts(self) -> Facts:
+        """What the whole pass told; only after the last block."""
+        assert self._facts is not None, "the sound has not been read to its end"
+        return self._facts
 
 
 def write(
@@ -259,39 +388,15 @@ def _plain_wav(data: bytes, max_seconds: float) -> tuple[np.ndarray, int] | None
     return np.multiply(samples, np.float32(1 / 32768), dtype=np.float32, order="C"), rate
 
 
-def _samples(descriptor: int, max_seconds: float) -> tuple[np.ndarray, int, bool]:
+@contextlib.contextmanager
+def _decoder() -> Iterator[None]:
+    """What libsndfile throws, as Unusable."""
     try:
-        with soundfile.SoundFile(descriptor, closefd=False) as file:
-            rate, channels, announced = file.samplerate, file.channels, file.frames
-            if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-                raise Unusable(
-                    "implausible_rate",
-                    f"it says {rate} Hz; {LOWEST_RATE} to {HIGHEST_RATE} Hz can be true",
-                )
-            if not 1 <= channels <= MOST_CHANNELS:
-                raise Unusable(
-                    "unsupported", f"it has {channels} channels; at most {MOST_CHANNELS} are read"
-                )
-            limit = int(min(max_seconds * rate, MOST_VALUES // channels))
-            blocks, n = [], 0
-            while True:
-                block = file.read(_FRAMES, dtype="float32", always_2d=True)
-                blocks.append(block)
-                n += len(block)
-                if n > limit:
-                    raise Unusable(
-                        "too_long", f"longer than {limit / rate:g} s; cut it into shorter files"
-                    )
-                if len(block) < _FRAMES:
-                    break
+        yield
     except soundfile.LibsndfileError as error:
         raise Unusable("malformed", _sentence(error.error_string)) from None
     except (RuntimeError, ValueError, TypeError, MemoryError, OverflowError) as error:
         raise Unusable("malformed", _sentence(str(error) or type(error).__name__)) from None
-    whole = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-    # A FLAC may leave its length open, which reads as a huge one.
-    short = n < announced < 2**40
-    return np.ascontiguousarray(whole.T), rate, short
 
 
 def _sentence(text: str) -> str:

@@ -11,27 +11,29 @@ import csv
 import hashlib
 import io
 import json
+import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from timbrespace.audio.files import Audio, printable, read
+from timbrespace.audio.files import Audio, printable, read, read_section
 from timbrespace.data import workers
 from timbrespace.data.atomic import TEMPORARY, remove_abandoned, write_bytes
+from timbrespace.data.cutting import Cut
 from timbrespace.data.lock import locked
 from timbrespace.data.part import Job, inputs_digest, read_part
 from timbrespace.errors import AudioError, CorpusError
 from timbrespace.features.log_mel import LogMel
 from timbrespace.machine import cores
 
-FORMAT = 1
+FORMAT = 2
 LOCK = ".lock"
-FIXED = ("row", "file", "split", "seconds", "sample_rate", "level_db", "sha256")
-LARGEST_PART = 256  # files
+FIXED = ("row", "file", "split", "start", "seconds", "sample_rate", "level_db", "sha256")
+PART = 256  # files, on average
 
 Progress = Callable[[int, int], None]
 _FORMULA = tuple("=+-@'")  # a spreadsheet would run cells that begin so
@@ -39,11 +41,13 @@ _FORMULA = tuple("=+-@'")  # a spreadsheet would run cells that begin so
 
 @dataclass
 class Row:
-    """One usable sound. file is relative to the source; level_db is its peak in dBFS."""
+    """One usable sound: `seconds` of a file from `start` seconds on. file is relative to the source,
+    sha256 is the whole file's; level_db is the sound's peak in dBFS."""
 
     row: int
     file: str
     split: str
+    start: float
     seconds: float
     sample_rate: int
     level_db: float
@@ -96,6 +100,11 @@ class Corpus:
         return self.facts["layout"]
 
     @property
+    def cut(self) -> Cut:
+        """How its files became sounds."""
+        return Cut.from_settings(self.facts["cut"])
+
+    @property
     def label_names(self) -> list[str]:
         """The labels its sounds have, such as pitch, velocity, family, instrument, source."""
         return list(self.facts["labels"])
@@ -117,11 +126,12 @@ class Corpus:
         """The sound of a row, from the user's file; CorpusError when that is gone or unreadable."""
         if not 0 <= row < len(self.rows):
             raise CorpusError(f"row should be from 0 to {len(self.rows) - 1}, got {row}")
+        place = self.rows[row]
+        path = self.root / place.file
         try:
-            return read(
-                self.root / self.rows[row].file, sample_rate=sample_rate,
-                max_seconds=self.facts["max_seconds"],
-            )  # fmt: skip
+            if self.cut.kind != "start":
+                return read_section(path, place.start, place.seconds, sample_rate=sample_rate)
+            return read(path, sample_rate=sample_rate, max_seconds=self.facts["max_seconds"])
         except AudioError as error:
             raise CorpusError(
                 f"{error}; a corpus refers to the sounds it was made of, keep them in "
@@ -149,18 +159,16 @@ class Corpus:
     def _make(
         self, folder: Path, feature: LogMel, processes: int | None, progress: Progress | None
     ) -> "FeatureStore":
-        files = [row.file for row in self.rows]
-        jobs = cut(self.root, files, feature, folder, self.facts["max_seconds"])
+        known = {row.file: row.sha256 for row in self.rows}
+        jobs = jobs_of(self.root, list(known), feature, self.cut, folder, self.facts["max_seconds"])
         parts = finish(folder, jobs, processes, progress)
-        lines = [line for part in parts for line in part["rows"]]
-        for row, line in zip(self.rows, lines, strict=True):
-            if line["status"] == "skipped" or line["sha256"] != row.sha256:
+        for line in (line for part in parts for line in part["rows"]):
+            if line["status"] == "skipped" or line["sha256"] != known[line["path"]]:
                 raise CorpusError(
-                    f"{printable(self.root / row.file)} has changed since the corpus was prepared; "
-                    "run prepare again"
+                    f"{printable(self.root / line['path'])} has changed since the corpus was "
+                    "prepared; run prepare again"
                 )
-        levels = np.array([line["feature_db"] for line in lines], np.float32)
-        return FeatureStore.publish(folder, feature, self.digest, jobs, parts, levels)
+        return FeatureStore.publish(folder, feature, self.digest, jobs, parts)
 
 
 class FeatureStore:
@@ -210,13 +218,14 @@ class FeatureStore:
     @classmethod
     def publish(
         cls, folder: Path, feature: LogMel, corpus_digest: str, jobs: list[Job],
-        parts: list[dict[str, Any]], levels: np.ndarray,
+        parts: list[dict[str, Any]],
     ) -> "FeatureStore":  # fmt: skip
         """Make finished parts the store of a corpus state, and remove what it replaces."""
-        lines = [line for part in parts for line in part["rows"] if line["status"] != "skipped"]
-        mean = float(np.mean([line["mean"] for line in lines]))
-        square = float(np.mean([line["square"] for line in lines]))
-        counts = [sum(r["status"] != "skipped" for r in part["rows"]) for part in parts]
+        sounds = [sound for part in parts for sound in sounds_of(part)]
+        mean = float(np.mean([sound["mean"] for sound in sounds]))
+        square = float(np.mean([sound["square"] for sound in sounds]))
+        levels = np.array([sound["feature_db"] for sound in sounds], np.float32)
+        counts = [sum(1 for _ in sounds_of(part)) for part in parts]
         level = f"level-{corpus_digest[:8]}.npy"
         data = io.BytesIO()
         np.lib.format.write_array(data, levels, allow_pickle=False)
@@ -278,18 +287,34 @@ class Pictures:
         return whole if dtype is None else whole.astype(dtype)
 
 
-def cut(
-    root: Path, files: list[str], feature: LogMel, folder: Path, max_seconds: float
+def sounds_of(part: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The sounds of a finished part, in the order of its pictures."""
+    for line in part["rows"]:
+        yield from line.get("sounds", ())
+
+
+def jobs_of(
+    root: Path, files: list[str], feature: LogMel, cut: Cut, folder: Path, max_seconds: float
 ) -> list[Job]:
-    """The jobs that make the pictures of `files`; the same for the same inputs."""
-    size = min(LARGEST_PART, max(16, -(-len(files) // 16)))
-    jobs = []
-    for number, start in enumerate(range(0, len(files), size)):
-        some = tuple(files[start : start + size])
-        digest = inputs_digest(root, some, feature, max_seconds)
-        jobs.append(
-            Job(number, str(root), some, feature.settings(), str(folder), digest, max_seconds)
-        )
+    """The jobs that make the pictures of `files`; the same for the same inputs.
+
+    Where a part ends is decided by the files' names alone, so a file that is added or removed
+    changes the part that it is in, and no other.
+    """
+    size = 8
+    while size < PART and size * 32 <= len(files):
+        size *= 2
+    jobs, some = [], []
+    for position, file in enumerate(files, start=1):
+        some.append(file)
+        name = zlib.crc32(file.encode("utf-8", "surrogateescape"))
+        if name % size == 0 or len(some) == 4 * size or position == len(files):
+            digest = inputs_digest(root, tuple(some), feature, cut, max_seconds)
+            jobs.append(Job(
+                len(jobs), str(root), tuple(some), feature.settings(), cut.settings(),
+                str(folder), digest, max_seconds,
+            ))  # fmt: skip
+            some = []
     return jobs
 
 
@@ -344,7 +369,7 @@ def rows_to_csv(rows: Iterable[Row], labels: Iterable[str]) -> str:
     writer.writerow([*FIXED, *map(_guard, labels)])
     for r in rows:
         writer.writerow([
-            r.row, _guard(r.file), r.split, r.seconds, r.sample_rate, r.level_db, r.sha256,
+            r.row, _guard(r.file), r.split, r.start, r.seconds, r.sample_rate, r.level_db, r.sha256,
             *(_guard(r.labels[name]) for name in labels),
         ])  # fmt: skip
     return out.getvalue()
@@ -359,8 +384,8 @@ def rows_from_csv(data: bytes, labels: dict[str, str]) -> list[Row]:
         values: dict[str, str | int | None] = {}
         for (name, sort), cell in zip(labels.items(), line[len(FIXED) :], strict=True):
             values[name] = (int(cell) if sort == "int" else _unguard(cell)) if cell else None
-        row, file, split, seconds, rate, level, sha = line[: len(FIXED)]
-        facts = (float(seconds), int(rate), float(level), sha)
+        row, file, split, start, seconds, rate, level, sha = line[: len(FIXED)]
+        facts = (float(start), float(seconds), int(rate), float(level), sha)
         rows.append(Row(int(row), _unguard(file), split, *facts, values))
     return rows
 
@@ -395,9 +420,7 @@ def disk_error(path: Path, error: OSError) -> CorpusError:
     """The sentence for a disk that refuses; finished parts are kept."""
     import errno
 
-    # numpy's own error has no number: "393216 requested and 30656 written"
-    short = error.errno is None and "requested and" in str(error)
-    if short or error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return CorpusError(
             f"the disk of {printable(path)} is full; free some space and run the same command "
             "again, what is finished is kept"

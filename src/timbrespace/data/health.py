@@ -32,9 +32,9 @@ def check(
         names = [line["path"] for line in report if code in line.get("codes", ())]
         warnings.append(f"{_files(count)} {code}: {_some(names)}; {_ADVICE[code]}")
 
-    same: dict[str, list[Row]] = defaultdict(list)
+    same: dict[tuple[str, float], list[Row]] = defaultdict(list)
     for row in rows:
-        same[row.sha256].append(row)
+        same[row.sha256, row.start].append(row)
     doubles = [group for group in same.values() if len(group) > 1]
     across = [group for group in doubles if len({row.split for row in group}) > 1]
     if doubles:
@@ -78,7 +78,8 @@ def check(
     return {
         "layout": layout,
         "files": len(report),
-        "used": len(rows),
+        "used": len(report) - len(skipped),
+        "sounds": len(rows),
         "skipped": len(skipped),
         "skipped_by_code": dict(sorted(Counter(line["code"] for line in skipped).items())),
         "doubtful_by_code": dict(sorted(codes.items())),
@@ -104,7 +105,8 @@ def words(health: dict[str, Any]) -> str:
     lines = [
         "# Health of this corpus",
         "",
-        f"{health['used']} of {health['files']} files are used, {health['skipped']} skipped. "
+        f"{health['used']} of {health['files']} files are used, {health['skipped']} skipped; "
+        f"they hold {health['sounds']} sounds. "
         f"They were read as layout {health['layout']}.",
         "",
         f"- Split: {splits['train']} train, {splits['valid']} valid, {splits['test']} test; "

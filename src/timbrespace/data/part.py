@@ -15,19 +15,19 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from timbrespace.audio import level
-from timbrespace.audio.files import Audio, Decoded, Unusable, decode, resample
+from timbrespace.audio.files import Facts, Sound, Unusable
 from timbrespace.data.atomic import replacing, write_text
+from timbrespace.data.cutting import Cut, Piece, pieces
 from timbrespace.features.log_mel import LogMel
 
 SLICE = 8  # sounds analysed together; larger batches leave the cache
-FORMAT = 1  # raise it when the same files would give other parts
+FORMAT = 2  # raise it when the same files would give other parts
 SILENT_DB = -80.0  # a peak below this is silence
-FULL_SCALE = 0.9999  # 16-bit samples at the rail read as 0.99997
 CLIPPED_SHARE = 0.001
 DC = 0.01
 
@@ -36,13 +36,14 @@ Beat = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Job:
-    """What to make. root and folder are paths; `avoid` maps positions in `files` to (code, message)
-    of files that a worker did not survive."""
+    """What to make. root and folder are paths, feature and cut their settings; `avoid` maps positions
+    in `files` to (code, message) of files that a worker did not survive."""
 
     number: int
     root: str
     files: tuple[str, ...]
     feature: dict[str, Any]
+    cut: dict[str, Any]
     folder: str
     digest: str
     max_seconds: float
@@ -51,7 +52,7 @@ class Job:
     @property
     def stem(self) -> str:
         """Name of the part's files without suffix; other inputs give another name."""
-        return f"part-{self.number:05d}-{self.digest}"
+        return f"part-{self.digest}"
 
     def to_json(self) -> str:
         """One line of text that `from_json` reads."""
@@ -65,11 +66,12 @@ class Job:
         return cls(files=tuple(plain.pop("files")), avoid=avoid, **plain)
 
 
-def inputs_digest(root: Path, files: tuple[str, ...], feature: LogMel, max_seconds: float) -> str:
-    """Twelve hex digits that change with the files (name, size, time) and with the settings."""
-    digest = hashlib.sha256(
-        json.dumps([FORMAT, feature.settings(), max_seconds], sort_keys=True).encode()
-    )
+def inputs_digest(
+    root: Path, files: tuple[str, ...], feature: LogMel, cut: Cut, max_seconds: float
+) -> str:
+    """Sixteen hex digits that change with the files (name, size, time) and with the settings."""
+    settings = [FORMAT, feature.settings(), cut.settings(), max_seconds]
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for file in files:
         try:
             status = os.stat(root / file)
@@ -77,7 +79,7 @@ def inputs_digest(root: Path, files: tuple[str, ...], feature: LogMel, max_secon
         except (OSError, ValueError):
             mark = (file, -1, -1)
         digest.update(repr(mark).encode("utf-8", "backslashreplace"))
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()[:16]
 
 
 def read_part(folder: Path, stem: str, *, verify: bool = False) -> dict[str, Any] | None:
@@ -104,62 +106,44 @@ def read_part(folder: Path, stem: str, *, verify: bool = False) -> dict[str, Any
 
 
 def make(job: Job, beat: Beat = lambda position: None) -> None:
-    """Write `stem`.npy (usable files, mels, frames; float16) and then `stem`.jsonl: a line of
-    checksums, and a line for each file.
+    """Write `stem`.npy (sounds, mels, frames; float16) and then `stem`.jsonl: a line of checksums,
+    and a line for each file with the `sounds` that were cut from it.
 
-    `beat` is told the position of each file before it is opened. OSError when the folder cannot be
-    written; files that cannot be used become rows, never errors.
+    `beat` is told the position of each file before it is opened, and again with every sound.
+    OSError when the folder cannot be written; files that cannot be used become lines, never errors.
     """
-    import torch
-
-    feature = LogMel.from_settings(job.feature)
+    feature, cut = LogMel.from_settings(job.feature), Cut.from_settings(job.cut)
+    seen = (feature.frames - 1) * feature.hop + feature.n_fft // 2
     root, rows = Path(job.root), []
-    pictures = np.empty((len(job.files), *feature.shape), np.float16)
-    used: list[dict[str, Any]] = []
-    waiting: dict[int, list[tuple[int, np.ndarray]]] = {}  # sounds of equal length go together
-
-    def analyse(length: int) -> None:
-        places, sounds = zip(*waiting.pop(length), strict=True)
-        with torch.inference_mode():
-            picture = feature.analyse(torch.from_numpy(np.stack(sounds)))
-        values = picture.values.numpy()
-        pictures[list(places)] = values
-        mean = values.mean(axis=(1, 2))
-        square = np.einsum("bft,bft->b", values, values) / values[0].size
-        for at, m, s, db in zip(places, mean, square, picture.level_db.tolist(), strict=True):
-            used[at].update(feature_db=round(db, 4), mean=float(m), square=float(s))
-
-    for position, file in enumerate(job.files):
-        beat(position)
-        if position in job.avoid:
-            code, message = job.avoid[position]
-            rows.append(_skipped(file, code, message))
-            continue
-        try:
-            decoded = decode(root / file, max_seconds=job.max_seconds)
-            samples = _window(decoded.audio, feature)
-        except Unusable as error:
-            rows.append(_skipped(file, error.code, str(error)))
-            continue
-        except MemoryError:
-            rows.append(_skipped(file, "too_long", "it does not fit in memory; cut it"))
-            continue
-        row = _row(file, decoded)
-        rows.append(row)
-        used.append(row)
-        batch = waiting.setdefault(len(samples), [])
-        batch.append((len(used) - 1, samples))
-        if len(batch) == SLICE:
-            analyse(len(samples))
-        elif sum(map(len, waiting.values())) > 8 * SLICE:  # many lengths: memory stays flat
-            analyse(next(iter(waiting)))
-    for length in list(waiting):
-        analyse(length)
-
     folder = Path(job.folder)
     path = folder / f"{job.stem}.npy"
     with replacing(path) as file:
-        np.lib.format.write_array(file, pictures[: len(used)], allow_pickle=False)
+        pictures = _Writer(file, feature)
+        for position, name in enumerate(job.files):
+            beat(position)
+            if position in job.avoid:
+                rows.append(_skipped(name, *job.avoid[position]))
+                continue
+            kept = pictures.count
+            try:
+                with Sound(root / name, max_seconds=job.max_seconds) as sound:
+                    found = []
+                    for piece in pieces(sound, cut, feature.sample_rate, seen):
+                        found.append(pictures.add(piece))
+                        beat(position)
+                row = _row(name, sound.facts, found)
+                if not found:
+                    raise Unusable("no_onset", "no onset was found in it; another cut may fit")
+            except Unusable as error:
+                pictures.forget(kept)
+                rows.append(_skipped(name, error.code, str(error)))
+                continue
+            except MemoryError:
+                pictures.forget(kept)
+                rows.append(_skipped(name, "too_long", "it does not fit in memory; cut it"))
+                continue
+            rows.append(row)
+        pictures.finish()
         file.flush()
         with open(file.name, "rb") as again:
             sha256 = hashlib.file_digest(again, "sha256").hexdigest()
@@ -168,48 +152,99 @@ def make(job: Job, beat: Beat = lambda position: None) -> None:
     write_text(folder / f"{job.stem}.jsonl", json.dumps(sums) + "\n" + lines)
 
 
-def _window(audio: Audio, feature: LogMel) -> np.ndarray:
-    """The mono samples, at the feature's rate, that its first `frames` frames can see."""
-    seen = (feature.frames - 1) * feature.hop + feature.n_fft // 2
-    rate = audio.sample_rate
-    if rate != feature.sample_rate:
-        # Half a second more than is seen keeps the resampler's end effects out of the picture.
-        needed = math.ceil(seen * rate / feature.sample_rate) + rate // 2
-        mono = Audio(audio.samples[:, :needed], rate).mono()
-        return resample(mono, rate, feature.sample_rate)[:seen]
-    return Audio(audio.samples[:, :seen], rate).mono()
+class _Writer:
+    """Pictures on their way to an open .npy file: those of equal length are analysed together, and
+    none stays in memory for long."""
+
+    def __init__(self, file: BinaryIO, feature: LogMel) -> None:
+        self.feature, self.count = feature, 0
+        self._file = file
+        self._size = 2 * math.prod(feature.shape)
+        self._waiting: dict[int, list[tuple[int, dict[str, Any], np.ndarray]]] = {}
+        file.write(self._head())
+
+    def _head(self) -> bytes:
+        """The header of .npy format 1.0, always 128 bytes, with the present count."""
+        shape = (self.count, *self.feature.shape)
+        text = f"{{'descr': '<f2', 'fortran_order': False, 'shape': {shape}, }}"
+        return b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + text.encode().ljust(117) + b"\n"
+
+    def add(self, piece: Piece) -> dict[str, Any]:
+        """What a sound's line says of it; its level and statistics join when it is analysed."""
+        line: dict[str, Any] = {
+            "start": piece.start, "length": piece.length,
+            "level_db": round(float(level.peak_db(np.asarray(piece.peak))), 3),
+        }  # fmt: skip
+        batch = self._waiting.setdefault(len(piece.samples), [])
+        batch.append((self.count, line, piece.samples))
+        self.count += 1
+        if len(batch) == SLICE:
+            self._analyse(len(piece.samples))
+        elif sum(map(len, self._waiting.values())) > 8 * SLICE:  # many lengths
+            self._analyse(next(iter(self._waiting)))
+        return line
+
+    def _analyse(self, length: int) -> None:
+        import torch
+
+        places, lines, sounds = zip(*self._waiting.pop(length), strict=True)
+        with torch.inference_mode():
+            picture = self.feature.analyse(torch.from_numpy(np.stack(sounds)))
+        values = picture.values.numpy()
+        mean = values.mean(axis=(1, 2))
+        square = np.einsum("bft,bft->b", values, values) / values[0].size
+        small = values.astype("<f2")
+        for n, (at, line) in enumerate(zip(places, lines, strict=True)):
+            self._file.seek(128 + at * self._size)
+            self._file.write(small[n].tobytes())
+            line.update(
+                feature_db=round(float(picture.level_db[n]), 4), mean=float(mean[n]),
+                square=float(square[n]),
+            )  # fmt: skip
+
+    def forget(self, count: int) -> None:
+        """Take back all sounds from number `count` on."""
+        for length, batch in list(self._waiting.items()):
+            self._waiting[length] = [entry for entry in batch if entry[0] < count]
+            if not self._waiting[length]:
+                del self._waiting[length]
+        self.count = count
+
+    def finish(self) -> None:
+        """Analyse what waits and write the header."""
+        for length in list(self._waiting):
+            self._analyse(length)
+        self._file.truncate(128 + self.count * self._size)
+        self._file.seek(0)
+        self._file.write(self._head())
 
 
-def _row(file: str, decoded: Decoded) -> dict[str, Any]:
-    """Report row of a readable file, with what is doubtful about it."""
-    samples, peak = decoded.audio.samples, decoded.peak
-    n = samples.size
-    dc = max(abs(float(channel.sum(dtype=np.float64))) / channel.size for channel in samples)
-    square = sum(float(np.dot(channel, channel)) for channel in samples) / n
-    clipped = int(np.count_nonzero(np.abs(samples) >= FULL_SCALE)) / n if peak >= FULL_SCALE else 0
+def _row(name: str, facts: Facts, sounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Report line of a readable file, with what is doubtful about it."""
     doubts = []
-    if level.peak_db(np.asarray(peak)) < SILENT_DB:
+    if level.peak_db(np.asarray(facts.peak)) < SILENT_DB:
         doubts.append(("silent", f"silent (its peak is below {SILENT_DB:g} dBFS)"))
-    if decoded.truncated:
+    if facts.truncated:
         doubts.append(("truncated", "cut off: it announces more sound than it holds"))
-    if clipped > CLIPPED_SHARE:
-        doubts.append(("clipped", f"clipped: {clipped:.1%} of its samples are at full scale"))
-    if dc > DC:
-        doubts.append(("dc", f"its mean is {dc:.3f} of full scale instead of 0"))
+    if facts.clipped > CLIPPED_SHARE:
+        doubts.append(("clipped", f"clipped: {facts.clipped:.1%} of its samples are at full scale"))
+    if facts.dc > DC:
+        doubts.append(("dc", f"its mean is {facts.dc:.3f} of full scale instead of 0"))
     return {
-        "path": file,
+        "path": name,
         "status": "warn" if doubts else "ok",
         "code": doubts[0][0] if doubts else "ok",
         "message": "; ".join(message for _, message in doubts),
         "codes": [code for code, _ in doubts],
-        "seconds": round(decoded.audio.seconds, 6),
-        "sample_rate": decoded.audio.sample_rate,
-        "channels": len(samples),
-        "level_db": round(level.peak_db(np.asarray(peak)), 3),
-        "rms_db": round(10.0 * math.log10(max(square, 1e-12)), 3),
-        "dc": round(dc, 6),
-        "clipped": round(clipped, 6),
-        "sha256": decoded.sha256,
+        "seconds": round(facts.seconds, 6),
+        "sample_rate": facts.sample_rate,
+        "channels": facts.channels,
+        "level_db": round(float(level.peak_db(np.asarray(facts.peak))), 3),
+        "rms_db": round(10.0 * math.log10(max(facts.square, 1e-12)), 3),
+        "dc": round(facts.dc, 6),
+        "clipped": round(facts.clipped, 6),
+        "sha256": facts.sha256,
+        "sounds": sounds,
     }
 
 

@@ -9,8 +9,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from timbrespace.audio.files import printable
 from timbrespace.data import health, splits
 from timbrespace.data.atomic import remove_abandoned
@@ -21,13 +19,14 @@ from timbrespace.data.corpus import (
     FeatureStore,
     Progress,
     Row,
-    cut,
     disk_error,
     finish,
+    jobs_of,
     label_sorts,
     rows_to_csv,
     write_changed,
 )
+from timbrespace.data.cutting import Cut
 from timbrespace.data.lock import locked
 from timbrespace.data.sources import Listed, list_source
 from timbrespace.errors import CorpusError
@@ -37,13 +36,14 @@ OURS = {
     "corpus.json", "sounds.csv", "report.jsonl", "health.json", "health.md", "features", LOCK
 }  # fmt: skip
 SHARES = (0.8, 0.1, 0.1)
+LONGEST = {"start": 600.0, "chunks": 86_400.0, "onsets": 86_400.0}  # seconds of a file, by cut
 
 
 def prepare(
     source: str | Path, out: str | Path, *, layout: str = "auto", feature: LogMel | None = None,
     workers: int | None = None, labels_csv: str | Path | None = None,
-    split: tuple[float, float, float] = SHARES, seed: int = 0, max_seconds: float = 600.0,
-    progress: Progress | None = None,
+    cut: Cut | None = None, split: tuple[float, float, float] = SHARES, seed: int = 0,
+    max_seconds: float | None = None, progress: Progress | None = None,
 ) -> Corpus:  # fmt: skip
     """Make (or bring up to date) the corpus of the sounds in `source` in the folder `out`.
 
@@ -55,7 +55,8 @@ def prepare(
     the disk is full.
     """
     source, out = Path(source), Path(out)
-    feature = LogMel() if feature is None else feature
+    feature, cut = LogMel() if feature is None else feature, cut or Cut()
+    max_seconds = LONGEST[cut.kind] if max_seconds is None else max_seconds
     if len(split) != 3 or min(split) < 0 or not abs(sum(split) - 1.0) < 1e-6 or split[0] <= 0:
         raise CorpusError(
             f"split should be three shares (train, valid, test) that add to 1, got {split}"
@@ -70,7 +71,7 @@ def prepare(
             remove_abandoned(out)
             root = source.resolve()
             folder = out / "features" / feature.fingerprint
-            jobs = cut(root, [f.file for f in listing.files], feature, folder, max_seconds)
+            jobs = jobs_of(root, [f.file for f in listing.files], feature, cut, folder, max_seconds)
             parts = finish(folder, jobs, workers, progress)
             report = [line for part in parts for line in part["rows"]]
             rows, notes = _rows(listing.files, report, split, seed)
@@ -83,17 +84,14 @@ def prepare(
             labels = label_sorts(row.labels for row in rows)
             sounds = rows_to_csv(rows, labels)
             digest = _sha256(sounds)
-            levels = _levels(report)
-            store = FeatureStore.publish(folder, feature, digest[:16], jobs, parts, levels)
+            store = FeatureStore.publish(folder, feature, digest[:16], jobs, parts)
             found = health.check(
                 rows, report, labels, listing.notes + notes, listing.layout, store.statistics
             )
             lines = sorted(report, key=lambda line: line["path"])
-            hidden = ("mean", "square", "feature_db")
-            write_changed(out / "report.jsonl", "".join(
-                json.dumps({k: v for k, v in line.items() if k not in hidden}) + "\n"
-                for line in lines
-            ))  # fmt: skip
+            write_changed(
+                out / "report.jsonl", "".join(json.dumps(_told(line)) + "\n" for line in lines)
+            )
             write_changed(out / "health.json", json.dumps(found, indent=1) + "\n")
             write_changed(out / "health.md", health.words(found))
             write_changed(out / "sounds.csv", sounds)
@@ -107,6 +105,7 @@ def prepare(
                 "skipped": found["skipped"],
                 "splits": found["splits"],
                 "seed": seed,
+                "cut": cut.settings(),
                 "max_seconds": max_seconds,
                 "sounds_sha256": digest,
             }
@@ -117,9 +116,9 @@ def prepare(
     return Corpus.open(out)
 
 
-def _levels(report: list[dict[str, Any]]) -> np.ndarray:
-    """feature_db of every usable line of a report, float32."""
-    return np.array([x["feature_db"] for x in report if x["status"] != "skipped"], np.float32)
+def _told(line: dict[str, Any]) -> dict[str, Any]:
+    """A line of report.jsonl: for each file how many sounds it gave, in place of their facts."""
+    return {k: len(v) if k == "sounds" else v for k, v in line.items()}
 
 
 def _sha256(text: str) -> str:
@@ -197,13 +196,17 @@ def _rows(
             chosen = splits.disjoint(groups, strata, shares, seed)
         for i, name in zip(open_, chosen, strict=True):
             given[i] = name
-    rows = [
-        Row(
-            row, listed.file, str(name), line["seconds"], line["sample_rate"], line["level_db"],
-            line["sha256"], listed.labels,
-        )
-        for row, ((listed, line), name) in enumerate(zip(usable, given, strict=True))
-    ]  # fmt: skip
+    rows: list[Row] = []
+    for (listed, line), name in zip(usable, given, strict=True):
+        rate = line["sample_rate"]
+        rows += [
+            Row(
+                len(rows) + n, listed.file, str(name), sound["start"] / rate,
+                sound["length"] / rate, rate, sound["level_db"], line["sha256"],
+                dict(listed.labels),
+            )
+            for n, sound in enumerate(line["sounds"])
+        ]  # fmt: skip
     names = {name for row in rows for name in row.labels}
     for row in rows:
         row.labels = {**dict.fromkeys(sorted(names)), **row.labels}
