@@ -455,7 +455,8 @@ def demo(
     server: list[threading.Thread] = []
 
     def after_epoch(epoch: int) -> None:
-        if epoch % MAP_EPOCHS or not serve:
+        # after 2, 4, 8, 16 ... epochs: a map changes less and less, and drawing it takes seconds
+        if not serve or epoch < 2 or epoch.bit_count() > 1:
             return
         space(folder / "run", umap=False)
         if not server:
@@ -486,7 +487,6 @@ def demo(
 
 
 DEMO_NOTES = 8000
-MAP_EPOCHS = 2  # the explorer's map is drawn anew after so many epochs
 
 
 def doctor() -> dict[str, Any]:
