@@ -193,6 +193,16 @@ def prepare(
     layout: Annotated[str, typer.Option(help="auto, nsynth or folder.")] = "auto",
     labels: Annotated[Path | None, typer.Option(help="CSV with a path column and labels.")] = None,
     recipe: Annotated[str, typer.Option(help="Prepare this recipe's feature.")] = "instruments",
+    cut: Annotated[
+        str, typer.Option(help="What of a file is a sound: its start, chunks, or onsets.")
+    ] = "start",
+    seconds: Annotated[
+        float | None, typer.Option(help="Length of a chunk, the longest after an onset.")
+    ] = None,
+    hop: Annotated[float | None, typer.Option(help="Seconds from chunk to chunk.")] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Longer files are skipped.", show_default="600 or a day")
+    ] = None,
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
@@ -201,13 +211,19 @@ def prepare(
     The files are never changed; a health report in words says what was found.
 
     Example: timbrespace prepare my-sounds --out corpus
+
+    A long recording in overlapping chunks: timbrespace prepare tape.wav --out corpus --cut chunks
+    --seconds 4 --hop 2
+
+    Drum hits: timbrespace prepare loops --out corpus --cut onsets --seconds 0.5
     """
     from timbrespace import verbs
 
     with Bars() as bars:
         corpus = verbs.prepare(
-            source, out, layout=layout, labels=labels, recipe=recipe, workers=workers, progress=bars
-        )
+            source, out, layout=layout, labels=labels, recipe=recipe, cut=cut, seconds=seconds,
+            hop=hop, max_seconds=max_seconds, workers=workers, progress=bars,
+        )  # fmt: skip
         words = corpus.path / "health.md"
         if words.is_file():
             bars.say(words.read_text(encoding="utf-8"))

@@ -39,9 +39,15 @@ def instruments(
 
 def prepare(
     source: StrPath, out: StrPath, *, layout: str = "auto", labels: StrPath | None = None,
-    recipe: StrPath = "instruments", workers: int | None = None, progress: Progress | None = None,
+    recipe: StrPath = "instruments", cut: str = "start", seconds: float | None = None,
+    hop: float | None = None, max_seconds: float | None = None, workers: int | None = None,
+    progress: Progress | None = None,
 ) -> "Corpus":  # fmt: skip
-    """Read a folder of sounds, check it, and write a corpus with the recipe's feature."""
+    """Read a folder of sounds, check it, and write a corpus with the recipe's feature.
+
+    `cut`, `seconds` and `hop` say what of a file is a sound: see data.cutting.Cut.
+    """
+    from timbrespace.data.cutting import Cut
     from timbrespace.data.prepare import prepare as prepare_corpus
     from timbrespace.features.log_mel import LogMel
     from timbrespace.recipe import load
@@ -53,6 +59,8 @@ def prepare(
         out,
         layout=layout,
         feature=feature,
+        cut=Cut(cut, seconds, hop),  # type: ignore[arg-type]
+        max_seconds=max_seconds,
         workers=workers,
         labels_csv=labels,
         progress=tell,
