@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NOTES := build/bench-notes
+CORPUS := build/bench-corpus
 
 .PHONY: demo test lint browser bench clean
 
@@ -19,15 +20,20 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/pyright
 
-# Writes bench/results/*.md; takes some minutes and wants a quiet machine.
-bench: $(VENV)/.installed-dev $(NOTES)
+# Writes bench/results/*.md; takes three quarters of an hour and wants a quiet machine.
+bench: $(VENV)/.installed-dev $(CORPUS)
 	$(BIN)/python bench/instruments.py
 	$(BIN)/python bench/features.py $(NOTES)
 	$(BIN)/python bench/inversion.py $(NOTES)
 	$(BIN)/python bench/prepare.py $(NOTES)
+	$(BIN)/python bench/training.py $(CORPUS)
+	$(BIN)/python bench/rate_distortion.py $(CORPUS)
 
 $(NOTES): | $(VENV)/.installed
-	$(BIN)/timbrespace instruments --out $@ --notes 2000
+	$(BIN)/timbrespace instruments --out $@ --notes 8000
+
+$(CORPUS): | $(NOTES)
+	$(BIN)/timbrespace prepare $(NOTES) --out $@
 
 # The browser tests drive a real Chromium: one from PATH, else the system's package.
 browser:

@@ -62,6 +62,7 @@ def time_part(files: list[Path], frames: int) -> dict[str, float]:
     """CPU milliseconds per sound of all that prepare does with a file, in one process."""
     import torch
 
+    from timbrespace.data.cutting import Cut
     from timbrespace.data.part import Job, make
     from timbrespace.features.log_mel import LogMel
 
@@ -71,7 +72,16 @@ def time_part(files: list[Path], frames: int) -> dict[str, float]:
 
         def job(number: int, some: list[Path]) -> Job:
             names = tuple(str(path) for path in some)
-            return Job(number, "/", names, feature.settings(), folder, "bench", 600.0)
+            return Job(
+                number,
+                "/",
+                names,
+                feature.settings(),
+                Cut().settings(),
+                folder,
+                f"bench{number}",
+                600.0,
+            )
 
         make(job(0, files[:16]))
         jobs = [job(k + 1, files[k : k + 256]) for k in range(0, len(files), 256)]

@@ -354,9 +354,9 @@ def finish(
 
 def _processes(asked: int | None, files: int) -> int:
     if asked is None:
-        # A worker takes two to three seconds to start, in which one process reads some 3000 notes
+        # A worker takes a second to start, in which one process reads some 1200 notes
         # (bench/results/prepare.md); fewer sounds for each are done sooner without.
-        return max(1, min(cores(), files // 4000))
+        return max(1, min(cores(), files // 2000))
     if asked < 1:
         raise CorpusError(f"workers should be at least 1, got {asked}")
     return asked
