@@ -6,6 +6,8 @@ _HOP_SECONDS = 0.004
 _WINDOW_SECONDS = 0.016
 _SHORTEST_SECONDS = 0.02  # between two onsets
 _BANDS = 24
+_QUIETEST_DB = -70.0  # an onset reaches this, and
+_RANGE_DB = 45.0  # is at most so much softer than the loudest of what is looked at
 
 
 def find_onsets(samples: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -13,8 +15,8 @@ def find_onsets(samples: np.ndarray, sample_rate: int) -> np.ndarray:
 
     Spectral flux: the rises of log energy in some 24 bands, added (Bello et al. 2005, section III-B),
     picked where they stand out from their surroundings of half a second, and moved to where the
-    energy begins to rise. A sound that begins in the middle of the samples has its first onset there;
-    silence has none.
+    energy begins to rise. What is there from the first sample on has an onset there; silence and quiet
+    noise between louder sounds have none.
     """
     hop = max(1, round(_HOP_SECONDS * sample_rate))
     size = max(4, round(_WINDOW_SECONDS * sample_rate))
@@ -27,9 +29,12 @@ def find_onsets(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     rise = np.maximum(np.diff(level, axis=0, prepend=level[:1]), 0.0).mean(axis=1)
     found = _peaks(rise)
     loud = 10 * np.log10(np.maximum((frames**2).mean(axis=1), 1e-12))
+    audible = max(_QUIETEST_DB, float(loud.max()) - _RANGE_DB)
     # Frame k ends at sample k * hop of the original: its newest samples made the rise.
     starts = [
-        _sharpen(samples, k * hop, hop, size) for k in found if loud[k : k + 10].max() > -70.0
+        _sharpen(samples, k * hop, hop, size)
+        for k in found
+        if loud[k : k + 10].max() > audible and not _falls(loud, k)
     ]
     kept: list[int] = []
     shortest = round(_SHORTEST_SECONDS * sample_rate)
@@ -61,6 +66,12 @@ def _peaks(rise: np.ndarray) -> list[int]:
     threshold = np.median(around[:, ::4], axis=1) * 1.5 + 0.12
     near = np.lib.stride_tricks.sliding_window_view(np.pad(rise, 3), 7).max(axis=1)
     return [int(k) for k in np.flatnonzero((rise > threshold) & (rise >= near))]
+
+
+def _falls(loud: np.ndarray, frame: int) -> bool:
+    """Whether the sound ends there: a note that is cut off clicks in all bands, too."""
+    before = loud[max(0, frame - 6)] if frame else -120.0
+    return bool(loud[min(len(loud) - 1, frame + 6)] < before - 3.0)
 
 
 def _sharpen(samples: np.ndarray, near: int, hop: int, size: int) -> int:
