@@ -25,9 +25,9 @@ from timbrespace.data.corpus import Corpus
 from timbrespace.features.log_mel import LogMel
 from timbrespace.losses.objective import total as weighted
 from timbrespace.losses.schedule import learning_rate_factor
+from timbrespace.machine import use_bfloat16
 from timbrespace.recipe import Recipe, load
 from timbrespace.training.augment import training_batch
-from timbrespace.training.loop import use_bfloat16
 from timbrespace.training.state import State
 from timbrespace.training.step import beta_at, objective_of, train_step
 from timbrespace.training.validation import validate

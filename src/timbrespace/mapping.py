@@ -13,6 +13,7 @@ import numpy as np
 
 from timbrespace.data.atomic import write_bytes, write_text
 from timbrespace.errors import MissingExtra, RunError
+from timbrespace.machine import use_bfloat16
 from timbrespace.runs import Run
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
@@ -72,11 +73,15 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
     rows = np.arange(len(corpus.rows))
     pictures = Pictures.of(corpus, store, rows, run.recipe.model.condition.labels)
     means, logvars = [], []
-    with torch.no_grad():
-        for x, labels in pictures.in_order(256, torch.device("cpu")):
+    # bfloat16 where the training uses it: three times faster, and 0.007 off (rms) where the posterior
+    # is 0.4 wide and the means are spread by 1.0 (the demo's run)
+    cpu = torch.device("cpu")
+    autocast = use_bfloat16(run.recipe.train.precision, cpu)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        for x, labels in pictures.in_order(32, cpu):
             latent = model.encode(x.contiguous(memory_format=torch.channels_last), labels)
-            means.append(latent.mean.numpy())
-            logvars.append(latent.logvar.numpy())
+            means.append(latent.mean.float().numpy())
+            logvars.append(latent.logvar.float().numpy())
             if progress:
                 progress("space", sum(map(len, means)), len(rows), {})
     mean, logvar = np.concatenate(means), np.concatenate(logvars)

@@ -40,12 +40,16 @@ def instruments(
 def prepare(
     source: StrPath, out: StrPath, *, layout: str = "auto", labels: StrPath | None = None,
     recipe: StrPath = "instruments", cut: str = "start", seconds: float | None = None,
-    hop: float | None = None, max_seconds: float | None = None, workers: int | None = None,
+    hop: float | None = None, max_seconds: float | None = None, split_by: str = "auto",
+    split: tuple[float, float, float] = (0.8, 0.1, 0.1), split_lists: StrPath | None = None,
+    seed: int = 0, strict: bool = False, workers: int | None = None,
     progress: Progress | None = None,
 ) -> "Corpus":  # fmt: skip
     """Read a folder of sounds, check it, and write a corpus with the recipe's feature.
 
-    `cut`, `seconds` and `hop` say what of a file is a sound: see data.cutting.Cut.
+    `cut`, `seconds` and `hop` say what of a file is a sound: see data.cutting.Cut. `split_by`,
+    `split`, `split_lists` and `seed` say what is for training: see data.splits.Splitting. `strict`
+    makes a skipped file an error, after all is written.
     """
     from timbrespace.data.cutting import Cut
     from timbrespace.data.prepare import prepare as prepare_corpus
@@ -61,6 +65,11 @@ def prepare(
         feature=feature,
         cut=Cut(cut, seconds, hop),  # type: ignore[arg-type]
         max_seconds=max_seconds,
+        split_by=split_by,
+        split=split,
+        split_lists=split_lists,
+        seed=seed,
+        strict=strict,
         workers=workers,
         labels_csv=labels,
         progress=tell,
@@ -506,7 +515,7 @@ def doctor() -> dict[str, Any]:
 
     import torch
 
-    from timbrespace.training.loop import use_bfloat16
+    from timbrespace.machine import use_bfloat16
 
     extras = {"umap-learn": "maps", "tensorboard": "tensorboard", "wandb": "wandb"}
     required = ["numpy", "scipy", "soundfile", "soxr", "torch", "starlette", "uvicorn"]

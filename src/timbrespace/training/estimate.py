@@ -5,9 +5,9 @@ import time
 import torch
 
 from timbrespace.batches import Pictures
+from timbrespace.machine import use_bfloat16
 from timbrespace.recipe import Recipe
 from timbrespace.training.augment import training_batch
-from timbrespace.training.loop import use_bfloat16
 from timbrespace.training.state import State
 from timbrespace.training.step import objective_of, train_step
 

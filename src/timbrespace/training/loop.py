@@ -16,6 +16,7 @@ from timbrespace.batches import Pictures, order
 from timbrespace.data.atomic import write_bytes, write_text
 from timbrespace.data.lock import locked
 from timbrespace.errors import RunError
+from timbrespace.machine import use_bfloat16
 from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.recipe import Recipe, build
 from timbrespace.runs import Run
@@ -28,15 +29,6 @@ from timbrespace.training.validation import Validation, validate
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 CHECKPOINT_SECONDS = 60.0  # between checkpoints inside an epoch; when one is made changes no result
-
-
-def use_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16: `auto` takes it where the hardware multiplies it natively."""
-    if precision != "auto":
-        return precision == "bfloat16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return torch.cpu._is_avx512_bf16_supported()
 
 
 def train_run(
