@@ -112,7 +112,8 @@ def test_one_nsynth_folder_is_split_by_instrument(tmp_path: Path) -> None:
         homes[row.labels["instrument"]].add(row.split)
     assert all(len(home) == 1 for home in homes.values())
     assert {row.split for row in corpus.rows} == {"train", "valid", "test"}
-    assert json.loads((tmp_path / "c/health.json").read_text())["instrument_disjoint"] is True
+    split = json.loads((tmp_path / "c/health.json").read_text())["split"]
+    assert split["group"] == "instrument" and split["shared"] == 0
 
 
 def test_impossible_pitches_become_unknown_and_are_told(tmp_path: Path) -> None:

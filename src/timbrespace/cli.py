@@ -34,6 +34,9 @@ Workers = Annotated[
 ]
 
 
+WARNINGS = 6  # of the health report that are said at once
+
+
 class Bars:
     """Progress on stderr: rich bars on a terminal, a plain line every few seconds elsewhere."""
 
@@ -74,7 +77,7 @@ class Bars:
             self.progress.stop()
 
     def say(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False)
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def __call__(self, stage: str, done: int, total: int, facts: dict[str, float]) -> None:
         import time
@@ -203,6 +206,16 @@ def prepare(
     max_seconds: Annotated[
         float | None, typer.Option(help="Longer files are skipped.", show_default="600 or a day")
     ] = None,
+    split_by: Annotated[
+        str,
+        typer.Option(help="What no two splits share: auto, file, random, or a label's name."),
+    ] = "auto",
+    split: Annotated[str, typer.Option(help="Shares of train, valid, test.")] = "0.8,0.1,0.1",
+    split_lists: Annotated[
+        Path | None, typer.Option(help="A folder with train.txt, valid.txt, test.txt, or a CSV.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split.")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="A skipped file is an error.")] = False,
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
@@ -216,22 +229,39 @@ def prepare(
     --seconds 4 --hop 2
 
     Drum hits: timbrespace prepare loops --out corpus --cut onsets --seconds 0.5
+
+    No speaker in two splits: timbrespace prepare voices --out corpus --split-by speaker
+
+    A published split: timbrespace prepare gtzan --out corpus --split-lists lists
     """
     from timbrespace import verbs
+    from timbrespace.data.splits import shares_of
 
     with Bars() as bars:
         corpus = verbs.prepare(
             source, out, layout=layout, labels=labels, recipe=recipe, cut=cut, seconds=seconds,
-            hop=hop, max_seconds=max_seconds, workers=workers, progress=bars,
+            hop=hop, max_seconds=max_seconds, split_by=split_by, split=shares_of(split),
+            split_lists=split_lists, seed=seed, strict=strict, workers=workers, progress=bars,
         )  # fmt: skip
-        words = corpus.path / "health.md"
-        if words.is_file():
-            bars.say(words.read_text(encoding="utf-8"))
-    if as_json:
         health = json.loads((corpus.path / "health.json").read_text(encoding="utf-8"))
+        bars.say(_health_words(health, corpus.path / "health.html"))
+    if as_json:
         _print_json({"corpus": corpus.path, "sounds": len(corpus.rows), "health": health})
         return
     typer.echo(str(out))
+
+
+def _health_words(health: dict[str, Any], page: Path) -> str:
+    """What was found, the first things to look at, and where the rest stands."""
+    splits = ", ".join(f"{count} {name}" for name, count in health["splits"].items())
+    lines = [
+        f"{health['sounds']} sounds of {health['used']} files ({splits}), "
+        f"{health['skipped']} files skipped"
+    ]
+    lines += [f"- {warning}" for warning in health["warnings"][:WARNINGS]]
+    more = len(health["warnings"]) - WARNINGS
+    lines += [f"- and {more} more"] if more > 0 else []
+    return "\n".join([*lines, f"health report: {page}"])
 
 
 @app.command()

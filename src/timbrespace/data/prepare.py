@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from timbrespace.audio.files import printable
-from timbrespace.data import health, splits
+from timbrespace.data import health, health_page, splits
 from timbrespace.data.atomic import remove_abandoned
 from timbrespace.data.corpus import (
     FORMAT,
@@ -28,43 +28,48 @@ from timbrespace.data.corpus import (
 )
 from timbrespace.data.cutting import Cut
 from timbrespace.data.lock import locked
-from timbrespace.data.sources import Listed, list_source
+from timbrespace.data.sources import Source, list_source
 from timbrespace.errors import CorpusError
 from timbrespace.features.log_mel import LogMel
 
 OURS = {
-    "corpus.json", "sounds.csv", "report.jsonl", "health.json", "health.md", "features", LOCK
+    "corpus.json", "sounds.csv", "report.jsonl", "health.json", "health.md", "health.html",
+    "features", LOCK,
 }  # fmt: skip
-SHARES = (0.8, 0.1, 0.1)
 LONGEST = {"start": 600.0, "chunks": 86_400.0, "onsets": 86_400.0}  # seconds of a file, by cut
 
 
 def prepare(
     source: str | Path, out: str | Path, *, layout: str = "auto", feature: LogMel | None = None,
     workers: int | None = None, labels_csv: str | Path | None = None,
-    cut: Cut | None = None, split: tuple[float, float, float] = SHARES, seed: int = 0,
+    cut: Cut | None = None, split_by: str = "auto",
+    split: tuple[float, float, float] = splits.SHARES, split_lists: str | Path | None = None,
+    seed: int = 0, strict: bool = False,
     max_seconds: float | None = None, progress: Progress | None = None,
 ) -> Corpus:  # fmt: skip
     """Make (or bring up to date) the corpus of the sounds in `source` in the folder `out`.
 
     layout: auto, nsynth or folder. labels_csv: a CSV with a column path and labels, for folder.
-    split: shares of train, valid, test, used where the source gives none; by instrument where there
-    is one. workers: processes, all cores by default where that pays. progress is told (files done,
-    files in all). Files that cannot be used are skipped and reported; CorpusError when none can,
-    when `out` holds something else or lies in the source, when another prepare is at it, and when
-    the disk is full.
+    split_by, split (shares of train, valid, test), split_lists and seed: see `splits.Splitting`.
+    workers: processes, all cores by default where that pays. progress is told (files done, files in
+    all). Files that cannot be used are skipped and reported; CorpusError when none can, with strict
+    when one cannot (after all is written), when `out` holds something else or lies in the source,
+    when another prepare is at it, and when the disk is full.
     """
     source, out = Path(source), Path(out)
     feature, cut = LogMel() if feature is None else feature, cut or Cut()
     max_seconds = LONGEST[cut.kind] if max_seconds is None else max_seconds
-    if len(split) != 3 or min(split) < 0 or not abs(sum(split) - 1.0) < 1e-6 or split[0] <= 0:
-        raise CorpusError(
-            f"split should be three shares (train, valid, test) that add to 1, got {split}"
-        )
+    lists = None if split_lists is None else Path(split_lists)
+    how = splits.Splitting(split_by, split, seed, lists)
     if not max_seconds > 0:
         raise CorpusError(f"max_seconds should be above 0, got {max_seconds}")
     _refuse_place(source, out)
     listing = list_source(source, layout, None if labels_csv is None else Path(labels_csv))
+    if how.lists is not None:
+        listing.files, told = splits.listed_in(how.lists, listing.files)
+        listing.notes += told
+    vars(listing).setdefault("group", "instrument"), vars(listing).setdefault("stratum", "family")
+    how.check(listing.files)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / LOCK, "prepared", CorpusError):
@@ -74,7 +79,7 @@ def prepare(
             jobs = jobs_of(root, [f.file for f in listing.files], feature, cut, folder, max_seconds)
             parts = finish(folder, jobs, workers, progress)
             report = [line for part in parts for line in part["rows"]]
-            rows, notes = _rows(listing.files, report, split, seed)
+            rows, division = _rows(listing, report, how)
             if not rows:
                 first = report[0]
                 raise CorpusError(
@@ -85,13 +90,19 @@ def prepare(
             sounds = rows_to_csv(rows, labels)
             digest = _sha256(sounds)
             store = FeatureStore.publish(folder, feature, digest[:16], jobs, parts)
-            found = health.check(
-                rows, report, labels, listing.notes + notes, listing.layout, store.statistics
-            )
-            lines = sorted(report, key=lambda line: line["path"])
-            write_changed(
-                out / "report.jsonl", "".join(json.dumps(_told(line)) + "\n" for line in lines)
-            )
+            report.sort(key=lambda line: line["path"])
+            lines = "".join(json.dumps(_told(line)) + "\n" for line in report)
+            write_changed(out / "report.jsonl", lines)
+            inputs = _sha256(repr((
+                health.FORMAT, digest, feature.fingerprint, _sha256(lines), how, division.by,
+                division.notes, vars(listing) | {"files": None},
+            )))  # fmt: skip
+            found = health.kept(out, inputs)
+            if found is None:
+                found = health.check(rows, report, labels, store, listing, how, division)
+                page = health_page.page(found, rows, store, root)
+                write_changed(out / "health.html", page)
+                found = health.sealed(found, inputs, page)
             write_changed(out / "health.json", json.dumps(found, indent=1) + "\n")
             write_changed(out / "health.md", health.words(found))
             write_changed(out / "sounds.csv", sounds)
@@ -104,6 +115,7 @@ def prepare(
                 "used": found["used"],
                 "skipped": found["skipped"],
                 "splits": found["splits"],
+                "split_by": division.by,
                 "seed": seed,
                 "cut": cut.settings(),
                 "max_seconds": max_seconds,
@@ -113,6 +125,13 @@ def prepare(
             write_changed(out / "corpus.json", json.dumps(facts, indent=1) + "\n")
     except OSError as error:
         raise disk_error(out, error) from None
+    if strict and found["skipped"]:
+        first = found["skipped_files"][0]
+        raise CorpusError(
+            f"{found['skipped']} of {found['files']} files were skipped, the first, "
+            f"{printable(first['path'])}: {first['message']}; {printable(out)} holds the others, "
+            "which is taken as done without --strict"
+        )
     return Corpus.open(out)
 
 
@@ -156,52 +175,25 @@ def _refuse_place(source: Path, out: Path) -> None:
 
 
 def _rows(
-    files: list[Listed], report: list[dict[str, Any]], shares: tuple[float, float, float], seed: int
-) -> tuple[list[Row], list[str]]:
-    """Usable files as rows with their splits, and notes on how the split was made."""
+    listing: Source, report: list[dict[str, Any]], how: splits.Splitting
+) -> tuple[list[Row], splits.Division]:
+    """The sounds of usable files as rows, and how they were split."""
     usable = [
         (listed, line)
-        for listed, line in zip(files, report, strict=True)
+        for listed, line in zip(listing.files, report, strict=True)
         if line["status"] != "skipped"
     ]
-    given = [listed.split for listed, _ in usable]
-    notes: list[str] = []
-    present = {name for name in given if name is not None}
-    if not {"train", "valid"} <= present:
-        # What the folders say is kept where it can be: a lone test split stays one.
-        fixed = {"test"} if "train" in present and "test" in present else set()
-        if present:
-            notes.append(
-                f"only {' and '.join(sorted(present))} given by the source; "
-                "train and valid are split here"
-            )
-        given = [name if name in fixed else None for name in given]
-    open_ = [i for i, name in enumerate(given) if name is None]
-    if open_:
-        if "test" in given:
-            rest = shares[0] + shares[1]
-            shares = (shares[0] / rest, shares[1] / rest, 0.0)
-        by_instrument = [usable[i][0].labels.get("instrument") for i in open_]
-        # One instrument (or none named) cannot be split apart: then by file, copies together.
-        apart = len(set(by_instrument) - {None}) > 1
-        groups = [
-            f"i {name}" if apart and name is not None else f"f {usable[i][1]['sha256']}"
-            for i, name in zip(open_, by_instrument, strict=True)
-        ]
-        strata = [_text(usable[i][0].labels.get("family")) for i in open_]
-        if len(present) and {"train", "valid"} <= present:
-            chosen = ["train"] * len(open_)
-            notes.append(f"{len(open_)} sounds without a split of their own go to train")
-        else:
-            chosen = splits.disjoint(groups, strata, shares, seed)
-        for i, name in zip(open_, chosen, strict=True):
-            given[i] = name
+    division = splits.divide(
+        [listed for listed, _ in usable], [line["sha256"] for _, line in usable],
+        [len(line["sounds"]) for _, line in usable], how,
+        group=listing.group, stratum=listing.stratum,
+    )  # fmt: skip
     rows: list[Row] = []
-    for (listed, line), name in zip(usable, given, strict=True):
+    for listed, line in usable:
         rate = line["sample_rate"]
         rows += [
             Row(
-                len(rows) + n, listed.file, str(name), sound["start"] / rate,
+                len(rows) + n, listed.file, division.names[len(rows) + n], sound["start"] / rate,
                 sound["length"] / rate, rate, sound["level_db"], line["sha256"],
                 dict(listed.labels),
             )
@@ -210,8 +202,4 @@ def _rows(
     names = {name for row in rows for name in row.labels}
     for row in rows:
         row.labels = {**dict.fromkeys(sorted(names)), **row.labels}
-    return rows, notes
-
-
-def _text(value: str | int | None) -> str | None:
-    return None if value is None else str(value)
+    return rows, division

@@ -1,15 +1,168 @@
 """Which sounds are for training, validation and test.
 
 Sounds of one instrument stay together: family accuracy of the same features was measured at 0.75 on
-a random split and at 0.31 to 0.48 when validation holds only unheard instruments.
+a random split and at 0.31 to 0.48 when validation holds only unheard instruments (`leak` measures
+it for a corpus).
 """
 
+import csv
+import difflib
+import io
+import os
+import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from timbrespace.audio.files import printable
+from timbrespace.data.sources import SPLIT_NAMES, Listed
+from timbrespace.errors import CorpusError
+
 SPLITS = ("train", "valid", "test")
+SHARES = (0.8, 0.1, 0.1)
+WAYS = ("auto", "file", "random")
+_PATH_COLUMNS = ("path", "file", "filename", "file_name", "name")
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """How sounds are divided.
+
+    by: auto (the source's own split where it gives train and valid, else apart by what the source
+    names as its group, such as instrument, else by file), file (copies together), random (each sound
+    on its own), or the name of a label whose values are never in two splits.
+    shares of train, valid and test add to 1; lists, a folder or CSV, says it file by file.
+    """
+
+    by: str = "auto"
+    shares: tuple[float, float, float] = SHARES
+    seed: int = 0
+    lists: Path | None = None
+
+    def __post_init__(self) -> None:
+        shares = self.shares
+        if len(shares) != 3 or min(shares) < 0 or not abs(sum(shares) - 1.0) < 1e-6:
+            raise CorpusError(
+                "split should be three shares (train, valid, test) that add to 1, such as "
+                f"0.8,0.1,0.1; got {','.join(f'{share:g}' for share in shares)}"
+            )
+        if shares[0] <= 0:
+            raise CorpusError("split leaves nothing to train on; its first share should be above 0")
+        if self.lists is not None and self.by != "auto":
+            raise CorpusError(
+                f"split lists say where every file goes, so a split by {self.by} cannot be had too; "
+                "give one of the two"
+            )
+
+    def check(self, files: Sequence[Listed]) -> None:
+        """CorpusError unless `by` can divide these files; asked before they are read."""
+        if self.by in WAYS:
+            return
+        found = {listed.labels.get(self.by) for listed in files} - {None}
+        if len(found) > 1:
+            return
+        if found:
+            raise CorpusError(
+                f"all sounds have the same {self.by} ({printable(str(found.pop()))}), which leaves "
+                "nothing to validate on; split by file or by another label"
+            )
+        names = sorted({n for f in files for n, value in f.labels.items() if value is not None})
+        near = difflib.get_close_matches(self.by, [*WAYS, *names], n=1)
+        raise CorpusError(
+            f"there is no label {self.by!r} to split by"
+            + (f"; did you mean {near[0]}?" if near else "")
+            + f"; there are: {', '.join([*WAYS, *names])}"
+        )
+
+
+def shares_of(text: str) -> tuple[float, float, float]:
+    """The shares that `0.8,0.1,0.1` says; CorpusError when they are not three numbers."""
+    try:
+        train, valid, test = (float(part) for part in text.split(","))
+    except ValueError:
+        raise CorpusError(
+            f"split should be three numbers such as 0.8,0.1,0.1, got {text[:40]!r}"
+        ) from None
+    return train, valid, test
+
+
+@dataclass(frozen=True)
+class Division:
+    """The split of every sound in order, what it was made `by` (source, lists, file, random or a
+    label), and notes for the person who asked."""
+
+    names: list[str]
+    by: str
+    notes: list[str]
+
+
+def divide(
+    files: Sequence[Listed], sha256: Sequence[str], counts: Sequence[int], how: Splitting,
+    *, group: str | None, stratum: str | None,
+) -> Division:  # fmt: skip
+    """A split for every sound; file i has counts[i] of them and the content sha256[i].
+
+    group: the label whose values `auto` keeps apart; stratum: the label that every split should
+    hold its share of. What has no value of the label goes by file.
+    """
+    given = [listed.split for listed in files]
+    notes: list[str] = []
+    present = {name for name in given if name is not None}
+    by, shares = how.by, how.shares
+    if by != "auto":
+        if present:
+            notes.append(f"the source's own split is not used: you asked for one by {by}")
+        given = [None] * len(given)
+    elif {"train", "valid"} <= present:
+        if None in given:
+            notes.append(f"{given.count(None)} files without a split of their own go to train")
+        given = [name or "train" for name in given]
+        by = "source" if how.lists is None else "lists"
+    else:
+        # What was given is kept where it can be: a lone test split stays one.
+        fixed = {"test"} if "train" in present and "test" in present else set()
+        if present:
+            notes.append(
+                f"only {' and '.join(sorted(present))} given; train and valid are split here"
+            )
+        given = [name if name in fixed else None for name in given]
+        if fixed:
+            rest = shares[0] + shares[1]
+            shares = (shares[0] / rest, shares[1] / rest, 0.0)
+        values = {f.labels.get(group) for f in files} - {None} if group is not None else ()
+        by = group if group is not None and len(values) > 1 else "file"
+    open_ = [i for i, name in enumerate(given) if name is None]
+    together = [_together(by, files[i], sha256[i], i, counts[i]) for i in open_]
+    lone = 0 if by in (*WAYS, "source", "lists") else sum(
+        files[i].labels.get(by) is None for i in open_
+    )  # fmt: skip
+    if lone:
+        notes.append(f"{lone} files have no {by} and are split by file")
+    strata = [_text(files[i].labels.get(stratum)) if stratum else None for i in open_]
+    chosen = iter(disjoint(
+        [key for keys in together for key in keys],
+        [s for s, keys in zip(strata, together, strict=True) for _ in keys],
+        shares, how.seed,
+    ))  # fmt: skip
+    names: list[str] = []
+    for name, count in zip(given, counts, strict=True):
+        names += [name or next(chosen) for _ in range(count)]
+    return Division(names, by, notes)
+
+
+def _together(by: str, listed: Listed, sha256: str, place: int, count: int) -> list[str]:
+    """For each sound of a file what it must stay together with."""
+    if by == "random":
+        return [f"s {place}.{n}" for n in range(count)]
+    value = None if by == "file" else listed.labels.get(by)
+    return [f"f {sha256}" if value is None else f"v {value}"] * count
+
+
+def _text(value: str | int | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def disjoint(
@@ -49,3 +202,122 @@ def disjoint(
             split_of[group] = name
             taken += size[group]
     return [split_of[group] for group in groups]
+
+
+# Lists
+
+
+def listed_in(path: Path, files: Sequence[Listed]) -> tuple[list[Listed], list[str]]:
+    """The files that lists name, with the split they give, and notes on what they leave out.
+
+    path: a folder with train.txt, valid.txt and test.txt (or train_filtered.txt and the like), a
+    path a line, or a CSV with the columns path and split. A path may be relative to any folder above
+    the file; its name alone will do where it is the only one. CorpusError when nothing fits, when a
+    file is in two splits, and when there is nothing to train on.
+    """
+    where = printable(path)
+    find = _finder([listed.file for listed in files])
+    split_of: dict[str, str] = {}
+    strangers = 0
+    for text, split in _entries(path):
+        file = find(text)
+        if file is None:
+            strangers += 1
+            continue
+        if split_of.setdefault(file, split) != split:
+            raise CorpusError(
+                f"{where} has {printable(file)} in {split_of[file]} and in {split}; keep it in one"
+            )
+    if not split_of:
+        raise CorpusError(
+            f"no path in {where} is one of the {len(files)} sounds; paths should be relative to "
+            "the folder of the sounds"
+        )
+    if "train" not in split_of.values():
+        raise CorpusError(f"{where} has no sounds for train; add a train.txt, or rows of it")
+    notes = []
+    if strangers:
+        notes.append(f"{strangers} lines of {where} name no sound of the folder")
+    if len(split_of) < len(files):
+        notes.append(f"{len(files) - len(split_of)} files are in none of the lists and left out")
+    kept = [replace(f, split=split_of[f.file]) for f in files if f.file in split_of]
+    return kept, notes
+
+
+def _entries(path: Path) -> Iterator[tuple[str, str]]:
+    """What the lists say: (path as written, split)."""
+    where = printable(path)
+    if not path.exists():
+        raise CorpusError(
+            f"there are no lists at {where}; pass a folder with train.txt, valid.txt and test.txt, "
+            "or a CSV"
+        )
+    if not path.is_dir():
+        yield from _csv_entries(path)
+        return
+    found = False
+    for file in sorted(path.iterdir()):
+        words = re.split(r"[^a-z]+", file.stem.lower())
+        split = next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
+        if split is not None and file.suffix.lower() == ".txt":
+            found = True
+            for line in _read(file).splitlines():
+                if line.strip():
+                    yield line.strip(), split
+    if not found:
+        raise CorpusError(f"{where} has no train.txt, valid.txt or test.txt; put the lists there")
+
+
+def _csv_entries(path: Path) -> Iterator[tuple[str, str]]:
+    where = printable(path)
+    try:
+        lines = list(csv.DictReader(io.StringIO(_read(path))))
+    except csv.Error as error:
+        raise CorpusError(f"{where} is not a CSV file ({str(error)[:80]})") from None
+    columns = {(c or "").strip().lower(): c for c in (lines[0] if lines else ()) if c is not None}
+    key = next((columns[c] for c in _PATH_COLUMNS if c in columns), None)
+    if key is None or "split" not in columns:
+        raise CorpusError(
+            f"{where} should have the columns path and split; it has "
+            f"{', '.join(filter(None, columns)) or 'none'}"
+        )
+    for number, line in enumerate(lines, start=2):
+        text = (line[columns["split"]] or "").strip().lower()
+        if text and text not in SPLIT_NAMES:
+            raise CorpusError(
+                f"{where} line {number}: split should be train, valid or test, got {text[:40]!r}"
+            )
+        if text and (line[key] or "").strip():
+            yield (line[key] or "").strip(), SPLIT_NAMES[text]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise CorpusError(f"{printable(path)} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise CorpusError(f"{printable(path)} is not text in UTF-8; save it as that") from None
+
+
+def _finder(files: Sequence[str]) -> Callable[[str], str | None]:
+    """From what a list calls a file to the file: by its path, the end of it, or its name when that
+    is the only one; with or without suffix."""
+    by_stem: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        by_stem[PurePosixPath(file).stem].append(file)
+
+    def find(text: str) -> str | None:
+        text = os.path.normpath(text.replace("\\", "/")).replace(os.sep, "/")
+        name = PurePosixPath(text)
+        several = by_stem.get(name.stem) or by_stem.get(name.name) or []
+        same = [f for f in several if _ends_alike(f, text)]
+        chosen = same or several
+        return chosen[0] if len(chosen) == 1 else None
+
+    return find
+
+
+def _ends_alike(file: str, text: str) -> bool:
+    bare = file[: len(file) - len(PurePosixPath(file).suffix)]
+    return any(f"/{a}".endswith(f"/{b}") for f in (file, bare) for a, b in ((f, text), (text, f)))
