@@ -17,7 +17,6 @@ from timbrespace.data import atomic, part, workers
 from timbrespace.data.corpus import Corpus
 from timbrespace.data.cutting import Cut
 from timbrespace.data.prepare import prepare
-from timbrespace.data.sources import parse_name
 from timbrespace.data.splits import disjoint
 from timbrespace.errors import CorpusError
 from timbrespace.features.log_mel import LogMel
@@ -91,19 +90,6 @@ def test_nsynth_folders_give_splits_and_labels(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_labels_come_from_names_when_examples_json_is_missing(tmp_path: Path) -> None:
-    nsynth(tmp_path / "s", {"synth_lead": 2, "bass": 2})
-    told = prepare(tmp_path / "s", tmp_path / "a", feature=SMALL)
-    (tmp_path / "s/examples.json").unlink()
-    guessed = prepare(tmp_path / "s", tmp_path / "b", feature=SMALL)
-    assert guessed.layout == "nsynth" and [r.labels for r in guessed.rows] == [
-        r.labels for r in told.rows
-    ]
-    assert "no examples.json" in (tmp_path / "b/health.md").read_text()
-    assert parse_name("organ_electronic_007-010-100")["pitch"] == 10
-    assert parse_name("some_song") == {}
-
-
 def test_one_nsynth_folder_is_split_by_instrument(tmp_path: Path) -> None:
     nsynth(tmp_path / "nsynth-valid", {"bass": 6, "reed": 6})
     corpus = prepare(tmp_path / "nsynth-valid", tmp_path / "c", feature=SMALL)
@@ -131,22 +117,6 @@ def test_impossible_pitches_become_unknown_and_are_told(tmp_path: Path) -> None:
     assert reported(tmp_path / "c")["audio/ghost_acoustic_000-001-002.wav"]["code"] == "not_found"
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", "[" * 100_000, "\x00"])
-def test_bad_examples_json_is_one_sentence(tmp_path: Path, text: str) -> None:
-    nsynth(tmp_path / "s", {"bass": 1})
-    (tmp_path / "s/examples.json").write_text(text)
-    assert "examples.json" in sentence(tmp_path / "s", tmp_path / "c")
-
-
-def test_folder_names_are_labels(tmp_path: Path) -> None:
-    for name in ("guitar/nylon/a", "guitar/steel/b", "flute/alto/c"):
-        put(tmp_path / f"s/all/{name}.wav", 200 + len(name))
-    corpus = prepare(tmp_path / "s", tmp_path / "c", feature=SMALL)
-    assert corpus.labels("family") == ["flute", "guitar", "guitar"]
-    assert corpus.labels("instrument") == ["flute/alto", "guitar/nylon", "guitar/steel"]
-    assert {row.split for row in corpus.rows} == {"train", "valid", "test"}
-
-
 def test_a_csv_gives_labels_and_split(tmp_path: Path) -> None:
     plain_folder(tmp_path / "s", 4)
     table = tmp_path / "labels.csv"
@@ -162,18 +132,6 @@ def test_a_csv_gives_labels_and_split(tmp_path: Path) -> None:
     assert ",=calm" not in (tmp_path / "c/sounds.csv").read_text()  # a spreadsheet would run it
     health = (tmp_path / "c/health.md").read_text()
     assert "1 lines of" in health and "1 sounds are not in" in health
-
-
-@pytest.mark.parametrize(
-    ("text", "word"),
-    [("a,b\n1,2\n", "column named path"), ("path,pitch\ns000.wav,200\n", "0 to 127"),
-     ("path,split\ns000.wav,later\n", "train, valid or test"), ("path,x\nno.wav,1\n", "no path"),
-     ("path,sha256\ns000.wav,1\n", "rename")],
-)  # fmt: skip
-def test_bad_csv_is_one_sentence(tmp_path: Path, text: str, word: str) -> None:
-    plain_folder(tmp_path / "s", 2)
-    (tmp_path / "l.csv").write_text(text)
-    assert word in sentence(tmp_path / "s", tmp_path / "c", labels_csv=tmp_path / "l.csv")
 
 
 # Splits
@@ -252,7 +210,6 @@ def test_refusals_are_one_sentence_and_touch_nothing(tmp_path: Path) -> None:
     root = plain_folder(tmp_path / "s", 3)
     before = everything(tmp_path)
     assert "no folder" in sentence(tmp_path / "absent", tmp_path / "c")
-    assert "is a file" in sentence(root / "low/s001.wav", tmp_path / "c")
     assert "never changed" in sentence(root, root)
     assert "never changed" in sentence(root, root / "corpus")
     assert "contains the sounds" in sentence(root, tmp_path)

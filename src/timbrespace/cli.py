@@ -191,10 +191,16 @@ def instruments(
 
 @app.command()
 def prepare(
-    source: Annotated[Path, typer.Argument(help="A folder of sounds.")],
+    source: Annotated[
+        Path, typer.Argument(help="A folder of sounds, one sound, or a table of paths and labels.")
+    ],
     out: Out,
-    layout: Annotated[str, typer.Option(help="auto, nsynth or folder.")] = "auto",
-    labels: Annotated[Path | None, typer.Option(help="CSV with a path column and labels.")] = None,
+    layout: Annotated[
+        str, typer.Option(help="auto, nsynth, gtzan, vctk, folder, table or file.")
+    ] = "auto",
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet with a path column and labels.")
+    ] = None,
     recipe: Annotated[str, typer.Option(help="Prepare this recipe's feature.")] = "instruments",
     cut: Annotated[
         str, typer.Option(help="What of a file is a sound: its start, chunks, or onsets.")

@@ -45,7 +45,8 @@ def prepare(
     seed: int = 0, strict: bool = False, workers: int | None = None,
     progress: Progress | None = None,
 ) -> "Corpus":  # fmt: skip
-    """Read a folder of sounds, check it, and write a corpus with the recipe's feature.
+    """Read sounds (a folder, one file, or a table), check them, and write a corpus with the recipe's
+    feature. `layout` and `labels`: see data.sources.list_source.
 
     `cut`, `seconds` and `hop` say what of a file is a sound: see data.cutting.Cut. `split_by`,
     `split`, `split_lists` and `seed` say what is for training: see data.splits.Splitting. `strict`

@@ -6,6 +6,7 @@ when the same command runs again. The user's files are only ever read.
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ def prepare(
 ) -> Corpus:  # fmt: skip
     """Make (or bring up to date) the corpus of the sounds in `source` in the folder `out`.
 
-    layout: auto, nsynth or folder. labels_csv: a CSV with a column path and labels, for folder.
+    layout: auto or a name in `sources.LAYOUTS`; labels_csv: a table of labels (CSV or Parquet) for
+    the sounds of a folder.
     split_by, split (shares of train, valid, test), split_lists and seed: see `splits.Splitting`.
     workers: processes, all cores by default where that pays. progress is told (files done, files in
     all). Files that cannot be used are skipped and reported; CorpusError when none can, with strict
@@ -68,13 +70,12 @@ def prepare(
     if how.lists is not None:
         listing.files, told = splits.listed_in(how.lists, listing.files)
         listing.notes += told
-    vars(listing).setdefault("group", "instrument"), vars(listing).setdefault("stratum", "family")
     how.check(listing.files)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / LOCK, "prepared", CorpusError):
             remove_abandoned(out)
-            root = source.resolve()
+            root = listing.root.resolve()
             folder = out / "features" / feature.fingerprint
             jobs = jobs_of(root, [f.file for f in listing.files], feature, cut, folder, max_seconds)
             parts = finish(folder, jobs, workers, progress)
@@ -109,6 +110,7 @@ def prepare(
             facts = {
                 "format": FORMAT,
                 "source": str(root),
+                "given": os.path.realpath(source),
                 "layout": listing.layout,
                 "feature": feature.fingerprint,
                 "labels": labels,
@@ -145,7 +147,7 @@ def _sha256(text: str) -> str:
 
 
 def _refuse_place(source: Path, out: Path) -> None:
-    here, there = source.resolve(), out.resolve()
+    here, there = Path(os.path.realpath(source)), Path(os.path.realpath(out))
     if there == here or here in there.parents:
         raise CorpusError(
             f"the corpus cannot be in the folder of the sounds ({printable(source)}), which is "
@@ -164,8 +166,9 @@ def _refuse_place(source: Path, out: Path) -> None:
             f"({printable(sorted(strangers)[0])}); choose an empty or new folder as --out"
         )
     try:
-        before = json.loads((out / "corpus.json").read_text(encoding="utf-8"))["source"]
-    except (OSError, ValueError, KeyError, TypeError):
+        facts = json.loads((out / "corpus.json").read_text(encoding="utf-8"))
+        before = facts.get("given") or facts["source"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
     if before != str(here):
         raise CorpusError(

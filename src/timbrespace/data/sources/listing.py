@@ -1,0 +1,79 @@
+"""What a layout hands over: the files, what is known of each, and notes for the person who asked."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from timbrespace.audio.files import printable
+
+Label = str | int | None
+SPLIT_NAMES = {
+    "train": "train", "training": "train", "valid": "valid", "val": "valid",
+    "validation": "valid", "dev": "valid", "test": "test", "testing": "test",
+}  # fmt: skip
+RESERVED = ("row", "file", "start", "seconds", "sample_rate", "level_db", "sha256")
+MIDI = ("pitch", "velocity")  # labels that are whole numbers from 0 to 127
+
+# In this order: what two splits should not share, and what each should hold its share of.
+_GROUPS = ("instrument", "speaker", "artist", "singer", "track")
+_STRATA = ("family", "genre", "accent", "gender")
+
+
+@dataclass
+class Listed:
+    """One sound file: path relative to the root (with /), labels, and the split if one is given."""
+
+    file: str
+    labels: dict[str, Label]
+    split: str | None = None
+
+
+@dataclass
+class Source:
+    """Files in a fixed order, the layout that was taken, and notes for the person who asked.
+
+    group is the label whose values no two splits should share, stratum the one of which every split
+    should hold its share; None where there is no such label.
+    """
+
+    root: Path
+    layout: str
+    files: list[Listed]
+    notes: list[str] = field(default_factory=list)
+    group: str | None = None
+    stratum: str | None = None
+
+    def choose_group_and_stratum(self) -> None:
+        """By the names of the labels that any file has."""
+        names = {n for listed in self.files for n, v in listed.labels.items() if v is not None}
+        self.group, self.stratum = _first(_GROUPS, names), _first(_STRATA, names)
+
+
+def _first(wanted: Iterable[str], names: set[str]) -> str | None:
+    known = {name.lower(): name for name in sorted(names, reverse=True)}
+    return next((known[name] for name in wanted if name in known), None)
+
+
+class Doubts:
+    """What is odd about many files, told once with their number and the name of the first."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], tuple[int, str]] = {}
+
+    def add(self, one: str, text: str, name: str) -> None:
+        """`text` is true of one more sound, file or speaker (`one` says which), called `name`."""
+        count, first = self._found.get((one, text), (0, name))
+        self._found[one, text] = (count + 1, first)
+
+    def notes(self) -> list[str]:
+        """A sentence for each oddity."""
+        return [
+            f"{count} {one}{'' if count == 1 else 's'}: {text} (the first: {printable(first)})"
+            for (one, text), (count, first) in self._found.items()
+        ]
+
+
+def midi(value: object) -> int | None:
+    """value when it is a whole number from 0 to 127, else None (True is no number)."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and 0 <= value <= 127 else None  # type: ignore[operator,return-value]
