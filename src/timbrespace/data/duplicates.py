@@ -98,7 +98,7 @@ def alike(values: Any, seconds: np.ndarray, skip: np.ndarray) -> Alike:
     skip (N,): not looked at: silence, and all but one of exact copies. Of each sound at most
     NEIGHBOURS are compared, so that time and memory stay linear.
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     asked = np.flatnonzero(~skip)
     none = Alike(np.zeros((0, 2), np.int64), np.zeros(0))
@@ -117,7 +117,7 @@ def alike(values: Any, seconds: np.ndarray, skip: np.ndarray) -> Alike:
     _, vectors = np.linalg.eigh(np.cov(small.T, dtype=np.float64))
     places = small @ vectors[:, ::-1][:, :AXES].astype(np.float32)
     count = min(NEIGHBOURS + 1, len(asked))
-    found = cKDTree(places).query(places, k=count, distance_upper_bound=NEAR)[1]
+    found = KDTree(places).query(places, k=count, distance_upper_bound=NEAR)[1]
     one = np.repeat(np.arange(len(asked)), count)
     other = found.reshape(-1)
     real = (other < len(asked)) & (one != other)

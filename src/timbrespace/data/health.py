@@ -117,7 +117,7 @@ def _label_table(rows: list[Row], name: str) -> dict[str, Any]:
     counts = Counter(row.labels[name] for row in rows)
     missing = counts.pop(None, 0)
     top = [value for value, _ in sorted(counts.items(), key=lambda c: (-c[1], str(c[0])))[:TOP]]
-    table = {value: dict.fromkeys(SPLITS, 0) for value in top}
+    table: dict[Any, dict[str, int]] = {value: {name: 0 for name in SPLITS} for value in top}
     for row in rows:
         if row.labels[name] in table:
             table[row.labels[name]][row.split] += 1
@@ -180,7 +180,7 @@ def _near(
         "sounds": int((sizes[sizes > 1] - 1).sum()),
         "pairs": len(pairs),
         "across_splits": int(apart.sum()),
-        "layers": kinds.count("layer"),
+        "layers": kinds.count("layers"),
         "in_one_file": kinds.count("file"),
         "examples": [
             [_name(rows[a]), _name(rows[b]), round(float(cosines[i]), 4), bool(apart[i])]
@@ -191,12 +191,16 @@ def _near(
 
 
 def _kind(one: Row, other: Row, group: str | None) -> str:
+    """Whether near copies are in one `file`, velocity `layers`, notes of another pitch, or copies."""
     if one.file == other.file:
         return "file"
+    pitches = one.labels.get("pitch"), other.labels.get("pitch")
+    if None not in pitches and pitches[0] != pitches[1]:
+        return "pitch"  # too low for the picture to tell apart
     named = group is not None and one.labels.get(group) is not None
     alike = all(one.labels[n] == other.labels[n] for n in one.labels if n != "velocity")
     if named and alike and one.labels.get("velocity") != other.labels.get("velocity"):
-        return "layer"
+        return "layers"
     return "copy"
 
 

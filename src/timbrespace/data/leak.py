@@ -45,7 +45,7 @@ def measure(
     asked = _sample(np.asarray(splits), known, 0)
     if asked is None or len(set(names[known])) < 2:
         return None
-    found = np.flatnonzero(known)
+    found = np.flatnonzero(known).tolist()
     others = []
     for draw in range(DRAWS):
         apart = np.full(len(names), "", dtype="<U5")
