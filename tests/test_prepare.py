@@ -131,7 +131,7 @@ def test_a_csv_gives_labels_and_split(tmp_path: Path) -> None:
     assert by_file["high/s002.wav"].labels == {"pitch": None, "mood": "calm"}
     assert ",=calm" not in (tmp_path / "c/sounds.csv").read_text()  # a spreadsheet would run it
     health = (tmp_path / "c/health.md").read_text()
-    assert "1 lines of" in health and "1 sounds are not in" in health
+    assert "1 line of" in health and "1 sound without a line" in health
 
 
 # Splits

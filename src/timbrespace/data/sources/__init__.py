@@ -3,8 +3,6 @@
 A new layout is a module with `recognises(path)` and `read(path)`, and a line in LAYOUTS.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from timbrespace.audio.files import SUFFIXES, printable
@@ -21,28 +19,15 @@ from timbrespace.data.sources.nsynth import parse_name
 from timbrespace.errors import CorpusError
 
 __all__ = [
-    "LAYOUTS", "MIDI", "RESERVED", "SPLIT_NAMES", "Label", "Layout", "Listed", "Source",
+    "LAYOUTS", "MIDI", "RESERVED", "SPLIT_NAMES", "Label", "Listed", "Source",
     "list_source", "parse_name",
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How sounds may lie on disk: one line about it, whether a path is so, and its listing."""
-
-    about: str
-    recognises: Callable[[Path], bool]
-    read: Callable[[Path], Source]
-
-
 # In the order in which they are tried.
 LAYOUTS = {
-    "nsynth": Layout("nsynth-train, -valid, -test with examples.json", nsynth.recognises, nsynth.read),
-    "gtzan": Layout("a folder a genre: blues/blues.00000.wav", gtzan.recognises, gtzan.read),
-    "vctk": Layout("a folder a speaker: p225/p225_001_mic1.flac", vctk.recognises, vctk.read),
-    "folder": Layout("any tree of audio files", folder.recognises, folder.read),
-    "table": Layout("a CSV or Parquet file of paths and labels", table.recognises, table.read),
-    "file": Layout("one audio file", single.recognises, single.read),
+    "nsynth": nsynth, "gtzan": gtzan, "vctk": vctk, "folder": folder, "table": table,
+    "file": single,
 }  # fmt: skip
 
 

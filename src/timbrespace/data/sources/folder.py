@@ -26,7 +26,7 @@ def read(root: Path, labels: Path | None = None) -> Source:
         source.notes += notes
     else:
         source.files = _by_folder(found.files)
-    source.choose_group_and_stratum()
+    source.settle_labels()
     return source
 
 
@@ -55,8 +55,4 @@ def _by_folder(files: list[str]) -> list[Listed]:
             if listed.split is not None:
                 listed.labels["family"] = parts[0]
                 listed.split = None
-    names = sorted({name for listed in listing for name in listed.labels})
-    useful = [n for n in names if any(listed.labels.get(n) is not None for listed in listing)]
-    for listed in listing:
-        listed.labels = {name: listed.labels.get(name) for name in useful}
     return listing

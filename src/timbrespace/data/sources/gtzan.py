@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from timbrespace.audio.files import printable
 from timbrespace.data.sources import walk
-from timbrespace.data.sources.listing import Doubts, Label, Listed, Source
+from timbrespace.data.sources.listing import Doubts, Label, Listed, Source, counted
 from timbrespace.errors import CorpusError
 
 GENRES = (
@@ -60,7 +60,7 @@ def read(root: Path) -> Source:
             ".txt, valid_filtered.txt and test_filtered.txt beside the folder of genres"
         )
     source.notes += walk.left_out(root, taken)
-    source.choose_group_and_stratum()
+    source.settle_labels()
     return source
 
 
@@ -113,9 +113,7 @@ def _add_artists(source: Source, places: list[Path]) -> None:
             known: dict[str, Label] = {"artist": match[2], "track": match[3]}
             listed.labels.update({k: v for k, v in known.items() if v and v != "?"})
     found = sum("artist" in listed.labels for listed in source.files)
-    source.notes.append(f"{printable(path.name)} names the artist of {found} tracks")
-    for listed in source.files:
-        listed.labels = {name: listed.labels.get(name) for name in ("genre", "artist", "track")}
+    source.notes.append(f"artists from {_INDEX}, for {counted(found, 'track')}")
 
 
 def _add_splits(source: Source, places: list[Path]) -> bool:
@@ -131,14 +129,14 @@ def _add_splits(source: Source, places: list[Path]) -> bool:
         kept = [f for f in source.files if _stem(f.file) in split_of]
         if not any(split_of[_stem(f.file)] == "train" for f in kept):
             source.notes.append(
-                f"{printable(lists['train'])} names no track that is here; not used"
+                f"{printable(lists['train'])} is not used: it names no track that is here"
             )
             return True
         lost = len(split_of) - len(kept)
         source.notes.append(
-            f"split by the lists beside the genres; {len(source.files) - len(kept)} tracks are in "
-            "none of them and are left out"
-            + (f"; {lost} tracks of the lists are not here" if lost else "")
+            f"split by {lists['train'].name} and its like; "
+            f"{counted(len(source.files) - len(kept), 'track')} in none of them, left out"
+            + (f"; {counted(lost, 'track')} of the lists not here" if lost else "")
         )
         for listed in kept:
             listed.split = split_of[_stem(listed.file)]

@@ -43,14 +43,17 @@ class Source:
     group: str | None = None
     stratum: str | None = None
 
-    def choose_group_and_stratum(self) -> None:
-        """By the names of the labels that any file has."""
-        names = {n for listed in self.files for n, v in listed.labels.items() if v is not None}
+    def settle_labels(self) -> None:
+        """The same labels for every file, those that none has left out; group and stratum by name."""
+        has = {n for listed in self.files for n, v in listed.labels.items() if v is not None}
+        names = [n for n in dict.fromkeys(n for f in self.files for n in f.labels) if n in has]
+        for listed in self.files:
+            listed.labels = {name: listed.labels.get(name) for name in names}
         self.group, self.stratum = _first(_GROUPS, names), _first(_STRATA, names)
 
 
-def _first(wanted: Iterable[str], names: set[str]) -> str | None:
-    known = {name.lower(): name for name in sorted(names, reverse=True)}
+def _first(wanted: Iterable[str], names: Iterable[str]) -> str | None:
+    known = {name.lower(): name for name in names}
     return next((known[name] for name in wanted if name in known), None)
 
 
@@ -68,9 +71,14 @@ class Doubts:
     def notes(self) -> list[str]:
         """A sentence for each oddity."""
         return [
-            f"{count} {one}{'' if count == 1 else 's'}: {text} (the first: {printable(first)})"
+            f"{counted(count, one)}: {text} (the first: {printable(first)})"
             for (one, text), (count, first) in self._found.items()
         ]
+
+
+def counted(number: int, one: str) -> str:
+    """`1 sound`, `2 sounds`."""
+    return f"{number} {one}{'' if number == 1 else 's'}"
 
 
 def midi(value: object) -> int | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from timbrespace.audio.files import printable
 from timbrespace.data.sources import walk
-from timbrespace.data.sources.listing import MIDI, Doubts, Label, Listed, Source, midi
+from timbrespace.data.sources.listing import MIDI, Doubts, Label, Listed, Source, counted, midi
 from timbrespace.errors import CorpusError
 
 _FOLDER = re.compile(r"nsynth[-_](train|valid|test)$")
@@ -188,7 +188,7 @@ def _examples(path: Path, notes: list[str]) -> dict[str, Any] | None:
         raise CorpusError(f"{printable(path)} should be an object of notes by name")
     if twice:
         notes.append(
-            f"{len(twice)} names are in {printable(path.name)} twice, of which the last one counts "
+            f"{counted(len(twice), 'name')} twice in {printable(path.name)}, the last one counts "
             f"(the first: {printable(twice[0])})"
         )
     return examples

@@ -24,6 +24,7 @@ from timbrespace.data.sources.listing import (
     Label,
     Listed,
     Source,
+    counted,
     midi,
 )
 from timbrespace.errors import CorpusError, MissingExtra
@@ -63,7 +64,7 @@ def read(path: Path) -> Source:
         raise CorpusError(f"{printable(path)} names no sounds; it should have a line for each")
     source.files = [by_file[file] for file in sorted(by_file)]
     source.notes += doubts.notes()
-    source.choose_group_and_stratum()
+    source.settle_labels()
     return source
 
 
@@ -90,9 +91,9 @@ def label(path: Path, files: list[str]) -> tuple[list[Listed], list[str]]:
             f"no path in {where} is a sound of the folder; paths should be relative to it"
         )
     if strangers:
-        notes.append(f"{strangers} lines of {where} name no sound of the folder")
-    if len(known) < len(files):
-        notes.append(f"{len(files) - len(known)} sounds are not in {where} and have no labels")
+        notes.append(f"{counted(strangers, 'line')} of {where} without a sound in the folder")
+    if missing := len(files) - len(known):
+        notes.append(f"{counted(missing, 'sound')} without a line in {where}, so without labels")
     blank = _Entry("", names, None)
     found = [(file, known.get(file, blank)) for file in files]
     return [Listed(file, dict(entry.labels), entry.split) for file, entry in found], notes
@@ -152,7 +153,7 @@ def _entries(path: Path, notes: list[str]) -> Iterator[_Entry]:
             )
         yield _Entry(text, labels, SPLIT_NAMES[said] if said else None)
     if pathless:
-        notes.append(f"{pathless} lines of {where} have no path and are left out")
+        notes.append(f"{counted(pathless, 'line')} of {where} without a path, left out")
 
 
 Lines = list[tuple[int, dict[str, str]]]
@@ -199,7 +200,9 @@ def _parquet(path: Path, notes: list[str]) -> tuple[list[str], Lines]:
         reason = str(error).partition("\n")[0][:80]
         raise CorpusError(f"{where} is not a Parquet file that can be read ({reason})") from None
     if others:
-        notes.append(f"{printable(', '.join(others))} in {where}: no plain values, not used")
+        notes.append(
+            f"columns of {where} without plain values, not used: {printable(', '.join(others))}"
+        )
     return columns, [
         (number, {name: _text(row[name]) for name in columns})
         for number, row in enumerate(rows, start=1)

@@ -12,7 +12,7 @@ from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
 from timbrespace.data.sources import walk
-from timbrespace.data.sources.listing import Doubts, Label, Listed, Source
+from timbrespace.data.sources.listing import Doubts, Label, Listed, Source, counted
 
 _SOUNDS = ("wav48_silence_trimmed", "wav48")  # the first that is there
 _SPEAKER = re.compile(r"[ps]\d{1,3}$")
@@ -56,22 +56,19 @@ def read(root: Path) -> Source:
             source.files.append(Listed(prefix + name, labels | (known or {})))
     if second:
         source.notes.append(
-            f"{second} recordings of a second microphone are left out, since one of the same "
-            "sentence is taken; layout folder takes them all"
+            f"{counted(second, 'recording')} by a second microphone, left out beside the first; "
+            "layout folder takes them all"
         )
     if not info:
         source.notes.append(f"there is no {_INFO}; age, gender and accent are unknown")
     absent = sorted(set(info) - {str(f.labels["speaker"]).lower() for f in source.files})
     if absent:
         source.notes.append(
-            f"{len(absent)} speakers of {_INFO} have no sounds here (the first: {absent[0]})"
+            f"{counted(len(absent), 'speaker')} of {_INFO} without sounds here (the first: "
+            f"{absent[0]})"
         )
     source.notes += doubts.notes() + walk.left_out(root, taken)
-    names = dict.fromkeys(name for listed in source.files for name in listed.labels)
-    useful = [n for n in names if any(f.labels.get(n) is not None for f in source.files)]
-    for listed in source.files:
-        listed.labels = {name: listed.labels.get(name) for name in useful}
-    source.choose_group_and_stratum()
+    source.settle_labels()
     return source
 
 

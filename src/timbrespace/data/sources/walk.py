@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from timbrespace.audio.files import SUFFIXES, printable
+from timbrespace.data.sources.listing import counted
 from timbrespace.errors import CorpusError
 
 _PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar", ".tfrecord")
@@ -109,13 +110,13 @@ def tree(root: Path) -> Tree:
     if closed:
         first = printable(str(closed[0].filename))
         notes.append(
-            f"{len(closed)} folders cannot be read and their sounds are left out (the first: "
-            f"{first}: {closed[0].strerror}); change their permissions"
+            f"{counted(len(closed), 'folder')} that may not be read, the sounds left out (the first: "
+            f"{first}: {closed[0].strerror}); change the permissions"
         )
     if links:
         notes.append(
-            f"{len(links)} links to folders are not followed (the first: {printable(links[0])}); "
-            "copy what they lead to, or prepare it on its own"
+            f"{counted(len(links), 'link')} to folders, not followed (the first: "
+            f"{printable(links[0])}); copy what is meant, or prepare it on its own"
         )
     return Tree(sorted(found), notes)
 
@@ -127,7 +128,7 @@ def left_out(root: Path, taken: Iterable[str]) -> list[str]:
     if not others:
         return []
     return [
-        f"{len(others)} audio files are elsewhere than the layout has them and are left out (the "
+        f"{counted(len(others), 'audio file')} elsewhere than the layout has them, left out (the "
         f"first: {printable(others[0])}); layout folder takes them all"
     ]
 
