@@ -21,6 +21,7 @@ FEW = 200  # usable sounds; below this a map says little
 SHOWN = 5  # names in a message; the report has all
 LISTED = 10_000  # skipped files in health.json; report.jsonl has all
 TOP = 20  # values of a label, pairs of near copies
+COMPARED = 300_000  # sounds, drawn at random where there are more: half a minute
 SAMPLED = 500  # pictures whose cells are counted
 LEVELS = (-100.0, 10.0)  # dBFS of the histograms of levels
 LITTLE = 0.03  # a leak below this is none that 1500 sounds could show
@@ -168,6 +169,9 @@ def _near(
     skip = np.array([row.level_db < SILENT_DB for row in rows])
     for copies in same:
         skip[copies[1:]] = True
+    if len(rows) > COMPARED:
+        more = np.random.default_rng(0).permutation(len(rows))[COMPARED:]
+        skip[more] = True
     found = duplicates.alike(store.values, np.array([row.seconds for row in rows]), skip)
     kinds = [_kind(rows[a], rows[b], group) for a, b in found.pairs]
     real = np.array([kind == "copy" for kind in kinds], bool)
@@ -177,6 +181,7 @@ def _near(
     apart = np.array([rows[a].split != rows[b].split for a, b in pairs], bool)
     order = np.lexsort((-cosines, ~apart))[:TOP]
     return {
+        "compared": min(len(rows), COMPARED),
         "sounds": int((sizes[sizes > 1] - 1).sum()),
         "pairs": len(pairs),
         "across_splits": int(apart.sum()),

@@ -43,7 +43,7 @@ p { max-width: 46rem; } .quiet { color: #555; font-size: .875rem; }
 .note { border-left: .4rem solid #009E73; background: #f4f6f8; padding: .8rem 1rem; margin: 1rem 0; }
 .note.look { border-color: #D55E00; } .note ul { margin: 0; padding-left: 1.2rem; }
 .note li { margin: .3rem 0; overflow-wrap: anywhere; }
-table { border-collapse: collapse; font-size: .9rem; }
+table { border-collapse: collapse; font-size: .9rem; margin-bottom: .8rem; }
 th, td { padding: .25rem .8rem .25rem 0; text-align: left; border-bottom: 1px solid #e3e3e3;
   vertical-align: top; }
 td { overflow-wrap: anywhere; } td.n, th.n { text-align: right; overflow-wrap: normal;
@@ -253,6 +253,8 @@ def _copies(found: dict[str, Any]) -> str:
         "are near copies (another level, rate or coding of the same sound: their pictures hardly "
         f"differ), and {near['across_splits']:,} pairs of them are across splits."
     )
+    if near["compared"] < found["sounds"]:
+        words += f" Near copies were looked for among {near['compared']:,} sounds drawn at random."
     if near["layers"]:
         words += (
             f" {near['layers']:,} pairs are velocities of one note that sound the same but for "

@@ -16,7 +16,7 @@ from timbrespace.data.splits import disjoint
 NEIGHBOURS = 5
 COMPONENTS = 64
 MOST = {"train": 4000, "valid": 1500}  # rows sampled
-GRID = (40, 64)  # cells of a picture that are looked at
+GRID = (32, 32)  # cells of a picture; more take longer and name no better
 DRAWS = 3  # splits apart by group that are averaged: one has few groups in its validation
 
 
@@ -36,9 +36,9 @@ def measure(
     """Accuracy of naming strata (N,) of validation sounds under `splits` (N,), and when no value of
     groups (N,) is in two splits.
 
-    values: pictures (N, mels, frames). A dict with `accuracy`, `apart` (mean of DRAWS splits) and
-    `majority` (share of the commonest stratum, under `splits`); None when there is nothing to tell
-    apart or nothing to validate on.
+    values: pictures (N, mels, frames). A dict with `accuracy`, `apart` (mean of DRAWS splits, which
+    are in `draws`) and `majority` (share of the commonest stratum, under `splits`); None when there
+    is nothing to tell apart or nothing to validate on.
     """
     known = np.array([s is not None and g is not None for s, g in zip(strata, groups, strict=True)])
     names = np.array([str(s) for s in strata])
@@ -67,6 +67,7 @@ def measure(
     return {
         "accuracy": round(accuracy[0], 3),
         "apart": round(float(np.mean(accuracy[1:])), 3),
+        "draws": [round(a, 3) for a in accuracy[1:]],
         "majority": round(float((names[valid] == kinds[counts.argmax()]).mean()), 3),
         "train": len(train),
         "valid": len(valid),

@@ -114,7 +114,7 @@ def divide(
     by, shares = how.by, how.shares
     if by != "auto":
         if present:
-            notes.append(f"the source's own split is not used: you asked for one by {by}")
+            notes.append(f"the source's own split is not used (--split-by {by})")
         given = [None] * len(given)
     elif {"train", "valid"} <= present:
         if None in given:
