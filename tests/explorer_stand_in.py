@@ -41,10 +41,10 @@ class Synth:
         self.decoded = 0
         self.broken = False
 
-    def decode(self, latents: np.ndarray, *, pitch: Any = None, level_db: Any = None) -> np.ndarray:
+    def decode(self, latents: np.ndarray, *, pitch: Any = None, rms_db: Any = None) -> np.ndarray:
         self.decoded += len(latents)
         notes = np.broadcast_to(60 if pitch is None else pitch, len(latents))
-        levels = np.broadcast_to(-12.0 if level_db is None else level_db, len(latents))
+        levels = np.broadcast_to(-12.0 if rms_db is None else rms_db, len(latents))
         sounds = [
             tone(note, z[2], level, self.feature)
             for z, note, level in zip(latents, notes, levels, strict=True)
@@ -84,7 +84,7 @@ class Space:
     rows: np.ndarray
     mean: np.ndarray
     logvar: np.ndarray
-    level_db: np.ndarray
+    rms_db: np.ndarray
     maps: dict[str, np.ndarray]
     labels: dict[str, list]
     split: list[str]
@@ -138,7 +138,7 @@ def build(pitched: bool = True, size: int = SIZE) -> tuple[Any, Any, Any]:
         rows=np.arange(100, 100 + size),
         mean=mean,
         logvar=np.zeros_like(mean),
-        level_db=np.full(size, -12.0, np.float32),
+        rms_db=np.full(size, -12.0, np.float32),
         maps={
             "pca": points.astype(np.float32),
             "umap": (points[:, ::-1] * 2).astype(np.float32),

@@ -208,7 +208,7 @@ def test_the_same_question_is_decoded_once(client, parts):
 def test_every_sound_is_safe_for_ears(parts):
     """Peak at most -1 dBFS, no offset, silent ends; only ever lowered."""
     run, space, synth = parts
-    space.level_db = np.where(np.arange(90) % 2, 20.0, -40.0).astype(np.float32)
+    space.rms_db = np.where(np.arange(90) % 2, 20.0, -40.0).astype(np.float32)
     synth_decode = synth.decode
     synth.decode = lambda *a, **k: synth_decode(*a, **k) + 0.3
     client = TestClient(build_app(Session(*parts)), base_url="http://127.0.0.1")

@@ -179,3 +179,26 @@ def test_settings_survive_json_and_name_themselves() -> None:
     assert feature.fingerprint != LogMel(mels=128).fingerprint
     assert LogMel(floor_db=-80).fingerprint == LogMel().fingerprint  # -80 and -80.0 are one thing
     assert feature.shape == (128, 128) and feature.seconds == pytest.approx(2.048)
+
+
+@pytest.mark.parametrize("settings", [{}, {"mels": 256}, {"sample_rate": 44100, "n_fft": 2048}])
+@pytest.mark.parametrize("sort", ["noise", "low tone", "tone", "pluck", "soft"])
+def test_the_rms_of_a_picture_is_that_of_its_sound(settings: dict, sort: str) -> None:
+    feature = LogMel(**settings)
+    n = (feature.frames - 1) * feature.hop
+    t = np.arange(n) / feature.sample_rate
+    sound = {
+        "noise": np.random.default_rng(0).normal(0, 0.1, n),
+        "low tone": 0.2 * np.sin(2 * np.pi * 90 * t),
+        "tone": 0.2 * np.sin(2 * np.pi * 3000 * t),
+        "pluck": 0.5 * np.sin(2 * np.pi * 500 * t) * np.exp(-8 * t),
+        "soft": 1e-3 * np.sin(2 * np.pi * 500 * t),
+    }[sort]
+    picture = feature.analyse(torch.from_numpy(sound.astype(np.float32)))
+    truth = 10 * np.log10(np.mean(sound**2))
+    assert float(feature.rms_db(picture.values, picture.level_db)) == pytest.approx(truth, abs=0.3)
+
+
+def test_the_rms_of_silence_is_the_least_there_is() -> None:
+    picture = LogMel().analyse(torch.zeros(2, 9000))
+    assert (LogMel().rms_db(picture.values, picture.level_db) == -120.0).all()

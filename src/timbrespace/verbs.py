@@ -42,7 +42,7 @@ def prepare(
     recipe: StrPath = "instruments", cut: str = "start", seconds: float | None = None,
     hop: float | None = None, max_seconds: float | None = None, split_by: str = "auto",
     split: tuple[float, float, float] = (0.8, 0.1, 0.1), split_lists: StrPath | None = None,
-    seed: int = 0, strict: bool = False, workers: int | None = None,
+    seed: int = 0, strict: bool = False, workers: int | None = None, cluster: str | None = None,
     progress: Progress | None = None,
 ) -> "Corpus":  # fmt: skip
     """Read sounds (a folder, one file, or a table), check them, and write a corpus with the recipe's
@@ -50,7 +50,8 @@ def prepare(
 
     `cut`, `seconds` and `hop` say what of a file is a sound: see data.cutting.Cut. `split_by`,
     `split`, `split_lists` and `seed` say what is for training: see data.splits.Splitting. `strict`
-    makes a skipped file an error, after all is written.
+    makes a skipped file an error, after all is written. `cluster` is the address of a Dask scheduler
+    that does the work in place of `workers` processes here.
     """
     from timbrespace.data.cutting import Cut
     from timbrespace.data.prepare import prepare as prepare_corpus
@@ -72,6 +73,7 @@ def prepare(
         seed=seed,
         strict=strict,
         workers=workers,
+        cluster=cluster,
         labels_csv=labels,
         progress=tell,
     )
@@ -258,7 +260,7 @@ def reconstruct(
 
 
 def encode(run: StrPath, files: list[StrPath], out: StrPath, *, pitch: int | None = None) -> Path:
-    """The latents of sounds as an .npz: sound, window, mean, logvar, level_db, pitch, length."""
+    """The latents of sounds as an .npz: sound, window, mean, logvar, rms_db, pitch, length."""
     import io
 
     from timbrespace.data.atomic import write_bytes
@@ -274,7 +276,7 @@ def encode(run: StrPath, files: list[StrPath], out: StrPath, *, pitch: int | Non
         window=np.concatenate([np.arange(w) for w in windows]),
         mean=np.concatenate([p.mean for p in parts]),
         logvar=np.concatenate([p.logvar for p in parts]),
-        level_db=np.concatenate([p.level_db for p in parts]),
+        rms_db=np.concatenate([p.rms_db for p in parts]),
         pitch=np.repeat([-1 if p.pitch is None else p.pitch for p in parts], windows),
         length=np.repeat([p.length for p in parts], windows),
     )  # fmt: skip
@@ -308,7 +310,7 @@ def decode(run: StrPath, latents: StrPath, out: StrPath, *, pitch: int | None = 
     ):
         told = int(table["pitch"][at[0]]) if pitch is None else pitch
         encoded = Encoded(
-            mean[at], table["logvar"][at], np.asarray(table["level_db"][at], np.float32),
+            mean[at], table["logvar"][at], np.asarray(table["rms_db"][at], np.float32),
             None if told < 0 else told, int(table["length"][at[0]]),
         )  # fmt: skip
         written.append(_write(out, name, synth.decode_windows(encoded), opened))
@@ -339,7 +341,7 @@ def morph(
     told = pitch if pitch is not None else ends[0].pitch
     if len(ends) == 2:
         latents = latent_path(ends[0].mean[0], ends[1].mean[0], steps, path)
-        levels = np.linspace(ends[0].level_db[0], ends[1].level_db[0], steps)
+        levels = np.linspace(ends[0].rms_db[0], ends[1].rms_db[0], steps)
         names = [f"morph-{i:03d}" for i in range(steps)]
     else:
         a, b, c, d = (e.mean[0] for e in ends)
@@ -347,10 +349,10 @@ def morph(
         latents = np.concatenate(
             [latent_path(t, u, steps, path) for t, u in zip(tops, bottoms, strict=True)]
         )
-        levels = np.full(len(latents), np.mean([e.level_db[0] for e in ends]))
+        levels = np.full(len(latents), np.mean([e.rms_db[0] for e in ends]))
         names = [f"morph-{i:03d}-{j:03d}" for i in range(steps) for j in range(steps)]
     seconds = max(e.length for e in ends) / opened.feature.sample_rate
-    sounds = synth.decode(latents, pitch=told, level_db=levels, seconds=seconds)
+    sounds = synth.decode(latents, pitch=told, rms_db=levels, seconds=seconds)
     written = [_write(out, n, s, opened) for n, s in zip(names, sounds, strict=True)]
     return Written(written, [told] * len(written))
 
@@ -379,12 +381,12 @@ def generate(
         encoded = synth.encode(_read(opened, near), pitch=pitch)
         pitch = encoded.pitch if pitch is None else pitch
         start = np.repeat(encoded.mean[:1], n, 0)
-        level = np.full(n, encoded.level_db[0])
+        level = np.full(n, encoded.rms_db[0])
         noise = np.exp(0.5 * np.repeat(encoded.logvar[:1], n, 0))
         pitches: Any = pitch
     else:
         rows = rng.integers(0, len(known.mean), n)
-        start, level = known.mean[rows], known.level_db[rows]
+        start, level = known.mean[rows], known.rms_db[rows]
         noise = np.exp(0.5 * known.logvar[rows])
         own = known.labels.get("pitch")
         told = [None if own is None else own[r] for r in rows]
@@ -393,7 +395,7 @@ def generate(
     partner = known.mean[neighbours[np.arange(n), rng.integers(1, 8, n) % neighbours.shape[1]]]
     share = rng.uniform(0.0, 0.5, (n, 1))
     latents = start + share * (partner - start) + spread * noise * rng.standard_normal(start.shape)
-    sounds = synth.decode(latents.astype(np.float32), pitch=pitches, level_db=level)
+    sounds = synth.decode(latents.astype(np.float32), pitch=pitches, rms_db=level)
     names = [f"generated-{i:03d}" for i in range(n)]
     written = [_write(out, name, s, opened) for name, s in zip(names, sounds, strict=True)]
     return Written(written, list(np.broadcast_to(np.asarray(pitches, object), (n,))))

@@ -186,7 +186,7 @@ def _examples(
     inverted = feature.invert(x, level).numpy()
     if progress:
         progress("report", 1, 3, {})
-    heard = feature.invert(made, level).numpy()
+    heard = feature.invert(made, feature.rms_db(x, level) - feature.rms_db(made)).numpy()
     if progress:
         progress("report", 2, 3, {})
     most = min(int(feature.seconds * feature.sample_rate), AUDIO_BYTES // (6 * len(rows)))

@@ -220,7 +220,7 @@ class Session:
         def make() -> Clip:
             space = view.space
             assert space is not None
-            return _decode(view, space.mean[index : index + 1], [pitch], space.level_db[[index]])[0]
+            return _decode(view, space.mean[index : index + 1], [pitch], space.rms_db[[index]])[0]
 
         return self._cached((_version(view), "reconstruction", row, pitch), make)
 
@@ -246,7 +246,7 @@ class Session:
 
         def make() -> Clip:
             # the level goes through the same kernel as the latent, as one more column
-            known = np.column_stack([space.mean, space.level_db]).astype(np.float32)
+            known = np.column_stack([space.mean, space.rms_db]).astype(np.float32)
             made = np.asarray(pad_to_latent(points, known, query, k=k))
             return _decode(view, made[:, :-1], [pitch], made[:, -1])[0]
 
@@ -289,7 +289,7 @@ class Session:
             places = np.array([positions[i] for i in missing])
             way = slerp if kind == "slerp" else lerp
             latents = way(space.mean[first], space.mean[last], places)
-            levels = (1 - places) * space.level_db[first] + places * space.level_db[last]
+            levels = (1 - places) * space.rms_db[first] + places * space.rms_db[last]
             made = _decode(view, latents, [pitches[i] for i in missing], levels)
             for i, clip in zip(missing, made, strict=True):
                 clips[i] = self._keep(keys[i], clip)
@@ -399,7 +399,7 @@ def _decode(
     # MIDI 128 is the model's own word for "unknown pitch"
     pitch = np.array([128 if p is None else p for p in pitches]) if _pitched(synth) else None
     latents = np.asarray(latents, np.float32)
-    sounds = synth.decode(latents, pitch=pitch, level_db=np.asarray(levels, np.float32))
+    sounds = synth.decode(latents, pitch=pitch, rms_db=np.asarray(levels, np.float32))
     pictures = synth.picture(latents, pitch)
     return [
         _clip(samples, values, feature.sample_rate)

@@ -131,6 +131,18 @@ class LogMel:
         """Picture values of decibels below the loudest cell; clipped to the picture's range."""
         return (db.clamp(self.floor_db, 0.0) * (-2.0 / self.floor_db)) + 1.0
 
+    def rms_db(self, values: Tensor, level_db: Tensor | float = 0.0) -> Tensor:
+        """RMS in dBFS (*,) of the sound of pictures (*, mels, T) whose loudest cell has level_db (*,).
+
+        How loud a sound is, where level_db says how loud its loudest instant is. Mel powers are
+        weighted so that all frequencies count alike, and summed to a power by Parseval's theorem;
+        what lies below the lowest mel is not heard. -120 at the least.
+        """
+        weights = _loudness_weights(self, values.device)
+        power = torch.pow(10.0, self.to_db(values.float()) / 10.0) * (values > -1.0)
+        mean_square = torch.einsum("...mt,m->...t", power, weights).mean(-1)
+        return (10.0 * mean_square.clamp_min(1e-12).log10() + level_db).clamp_min(SILENCE_DB)
+
     def analyse(self, samples: Tensor) -> Picture:
         """The first `frames` frames of samples (*, n); after the sound's end comes silence.
 
@@ -241,6 +253,16 @@ class LogMel:
         )  # fmt: skip
         samples *= torch.pow(10.0, level / 20.0)[:, None]
         return samples.reshape(*lead, samples.shape[-1])
+
+
+@lru_cache(maxsize=16)
+def _loudness_weights(feature: LogMel, device: torch.device) -> Tensor:
+    """Weights (mels,) with which the mel powers of a frame add up to its mean square."""
+    bank = mel_filterbank(feature.sample_rate, feature.n_fft, feature.mels).double()
+    flat = torch.linalg.lstsq(bank.T, torch.ones(bank.shape[1], 1).double(), driver="gelsd")
+    window = torch.hann_window(feature.n_fft).double()
+    scale = 2.0 / (feature.n_fft * window.square().sum())
+    return (flat.solution[:, 0].clamp_min(0.0) * scale).float().to(device)
 
 
 @lru_cache(maxsize=16)

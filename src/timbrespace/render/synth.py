@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from timbrespace.features.log_mel import LogMel
+from timbrespace.features.log_mel import LogMel, Picture
 from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.models.conditions import PITCHES
 
@@ -19,11 +19,11 @@ Pitch = int | np.ndarray | None
 
 @dataclass(frozen=True)
 class Encoded:
-    """Windows of one sound: mean and logvar (W, Z), level_db (W,), pitch, length in samples."""
+    """Windows of one sound: mean and logvar (W, Z), rms_db (W,), pitch, length in samples."""
 
     mean: np.ndarray
     logvar: np.ndarray
-    level_db: np.ndarray
+    rms_db: np.ndarray
     pitch: int | None
     length: int
 
@@ -49,22 +49,23 @@ class Synth:
     def encode(self, samples: np.ndarray, *, pitch: int | None = None) -> Encoded:
         """One sound (n,) as the latents of its windows; an unknown pitch of a pitched model is
         found by `guess_pitch`."""
-        windows, level = self._windows(samples)
+        picture = self._windows(samples)
+        windows, level = picture.values, picture.level_db
         if self.pitched and pitch is None and float(level.max()) > -119.0:
             pitch = self.guess_pitch(windows[int(level.argmax())])
         mean, logvar = self._encode_windows(windows, pitch)
-        return Encoded(mean, logvar, level.numpy(), pitch, len(samples))
+        loudness = self.feature.rms_db(windows, level)
+        return Encoded(mean, logvar, loudness.numpy(), pitch, len(samples))
 
-    def _windows(self, samples: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Windows (W, mels, frames) half overlapping, each against its own level (W,)."""
+    def _windows(self, samples: np.ndarray) -> Picture:
+        """Half overlapping windows (W, mels, frames), each against its own level (W,)."""
         frames, hop = self.feature.frames, self.feature.hop
         step = frames // 2 * hop
         count = 1 + max(0, -(-(len(samples) - frames * hop) // step))
         padded = np.zeros((count - 1) * step + frames * hop, np.float32)
         padded[: len(samples)] = samples[: len(padded)]
         cut = np.stack([padded[i * step : i * step + frames * hop] for i in range(count)])
-        picture = self.feature.analyse(torch.from_numpy(cut))
-        return picture.values, picture.level_db
+        return self.feature.analyse(torch.from_numpy(cut))
 
     @torch.no_grad()
     def guess_pitch(self, window: Tensor) -> int:
@@ -87,15 +88,16 @@ class Synth:
         return x[:, 0].clamp(-1.0, 1.0).numpy()
 
     def decode(
-        self, latents: np.ndarray, *, pitch: Pitch = None, level_db: float | np.ndarray = 0.0,
+        self, latents: np.ndarray, *, pitch: Pitch = None, rms_db: float | np.ndarray = -20.0,
         seconds: float | None = None, iterations: int = 12,
     ) -> np.ndarray:  # fmt: skip
         """Latent points (N, Z) as sound (N, samples), one window each, at most `seconds` long.
 
-        level_db: 10 log10 of the loudest mel power, as LogMel.analyse measures it.
+        rms_db: how loud each is to be, in dBFS over the window.
         """
         values = torch.from_numpy(self.picture(latents, pitch))
-        level = torch.as_tensor(np.broadcast_to(np.float32(level_db), (len(values),)).copy())
+        loudness = torch.as_tensor(np.broadcast_to(np.float32(rms_db), (len(values),)).copy())
+        level = loudness - self.feature.rms_db(values)
         sound = self.feature.invert(values, level, iterations=iterations).numpy()
         if seconds is not None:
             sound = sound[:, : max(1, round(seconds * self.feature.sample_rate))]
@@ -105,7 +107,8 @@ class Synth:
         """One sound (length,) of the windows of `encode`: decoded, cross-faded in dB, inverted once."""
         feature = self.feature
         pictures = self.picture(encoded.mean, encoded.pitch)
-        absolute = (pictures - 1.0) * (-feature.floor_db / 2.0) + encoded.level_db[:, None, None]
+        level = encoded.rms_db - feature.rms_db(torch.from_numpy(pictures)).numpy()
+        absolute = (pictures - 1.0) * (-feature.floor_db / 2.0) + level[:, None, None]
         frames, step = feature.frames, feature.frames // 2
         total = (len(pictures) - 1) * step + frames
         mixed = np.zeros((feature.mels, total), np.float32)
@@ -121,10 +124,10 @@ class Synth:
             mixed[:, at : at + frames] += window * fade
             weight[at : at + frames] += fade
         mixed /= weight
-        level = float(mixed.max())
-        values = torch.from_numpy((mixed - level) / (-feature.floor_db / 2.0) + 1.0).clamp(-1, 1)
+        loudest = float(mixed.max())
+        values = torch.from_numpy((mixed - loudest) / (-feature.floor_db / 2.0) + 1.0).clamp(-1, 1)
         sound = feature.invert(
-            values[None], torch.tensor([level]), iterations=iterations, length=encoded.length
+            values[None], torch.tensor([loudest]), iterations=iterations, length=encoded.length
         )
         return sound[0].numpy()
 
