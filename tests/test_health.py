@@ -104,6 +104,13 @@ def test_semitones_instruments_and_moments_are_no_copies() -> None:
     assert alike([note(60, 0)] * 3, seconds=length) == {(0, 1)}  # another length is another sound
 
 
+def test_of_a_picture_the_loudest_48_db_count_squared() -> None:
+    db = np.array([0.0, -24.0, -48.0, -60.0, -80.0])  # below the loudest cell, of 80
+    values = np.tile(1.0 + db / 40.0, (1, 8, 1))
+    weights = duplicates.heard(values, np.array([0]), (8, 5))[0, 3]
+    assert weights == pytest.approx([1.0, 0.25, 0.0, 0.0, 0.0], abs=1e-6)
+
+
 def test_nothing_silence_and_what_is_skipped_are_legal() -> None:
     silence = np.zeros(4000, np.float32)
     assert alike([silence]) == alike([silence] * 3) == alike([note(60, 0), silence]) == set()

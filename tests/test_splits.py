@@ -99,17 +99,19 @@ def test_what_is_truly_alike_in_a_family_is_no_leak() -> None:
     assert 0.1 < found["majority"] < 0.4
     assert leak.measure(pictures, ["f"] * 400, groups, split, (0.8, 0.1, 0.1)) is None
     assert leak.measure(pictures, families, groups, ["train"] * 400, (0.8, 0.1, 0.1)) is None
+    few = [f"i{i % 8}" for i in range(400)]
+    assert leak.measure(pictures, families, few, split, (0.8, 0.1, 0.1)) is None
     blind = [None] * 400
     assert leak.measure(pictures, families, blind, split, (0.8, 0.1, 0.1)) is None
 
 
 def test_a_source_that_shares_instruments_between_its_splits_is_told(tmp_path: Path) -> None:
-    for i in range(60):
-        folder = tmp_path / "s" / ("train" if i % 5 else "valid") / f"fam{i % 2}" / f"ins{i % 6}"
+    for i in range(120):
+        folder = tmp_path / "s" / ("train" if i % 5 else "valid") / f"fam{i % 2}" / f"ins{i % 12}"
         folder.mkdir(parents=True, exist_ok=True)
-        soundfile.write(folder / f"{i}.wav", note([(i % 6, 1.0)], i), RATE)  # type: ignore[list-item]
+        soundfile.write(folder / f"{i}.wav", note([(i % 12, 1.0)], i), RATE)  # type: ignore[list-item]
     corpus, health = made(tmp_path / "s", tmp_path / "c")
-    assert health["split"]["by"] == "source" and health["split"]["shared"] == 6
+    assert health["split"]["by"] == "source" and health["split"]["shared"] == 12
     assert "the source's own split flatters" in " ".join(health["warnings"])
     corpus, health = made(tmp_path / "s", tmp_path / "d", split_by="instrument")
     assert apart(corpus, "instrument") and health["leak"] is None

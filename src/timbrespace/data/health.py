@@ -141,7 +141,7 @@ def _pictures(store: FeatureStore) -> dict[str, Any]:
     """What the model will see, of at most SAMPLED sounds: cells above the floor in dB of full scale,
     and as they are trained on, up to 1."""
     cells = int(np.prod(store.feature.shape))
-    count = min(len(store), SAMPLED, max(8, 20_000_000 // cells))
+    count = min(len(store), SAMPLED, max(8, 6_000_000 // cells))
     chosen = np.sort(np.random.default_rng(0).choice(len(store), count, replace=False))
     values = store.read(chosen)
     db = (values - 1.0) * (-0.5 * store.feature.floor_db) + store.level_db[chosen][:, None, None]

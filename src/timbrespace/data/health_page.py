@@ -46,7 +46,7 @@ p { max-width: 46rem; } .quiet { color: #555; font-size: .875rem; }
 table { border-collapse: collapse; font-size: .9rem; margin-bottom: .8rem; }
 th, td { padding: .25rem .8rem .25rem 0; text-align: left; border-bottom: 1px solid #e3e3e3;
   vertical-align: top; }
-td { overflow-wrap: anywhere; } td.n, th.n { text-align: right; overflow-wrap: normal;
+td { overflow-wrap: break-word; } td.n, th.n { text-align: right; overflow-wrap: normal;
   font-variant-numeric: tabular-nums; }
 .scroll { overflow: auto; max-height: 28rem; }
 .key { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .6rem;

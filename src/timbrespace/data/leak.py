@@ -17,6 +17,7 @@ NEIGHBOURS = 5
 COMPONENTS = 64
 MOST = {"train": 4000, "valid": 1500}  # rows sampled
 GRID = (32, 32)  # cells of a picture; more take longer and name no better
+FEWEST = 10  # groups; of fewer, a tenth is one, and says nothing of the others
 DRAWS = 3  # splits apart by group that are averaged: one has few groups in its validation
 
 
@@ -38,12 +39,13 @@ def measure(
 
     values: pictures (N, mels, frames). A dict with `accuracy`, `apart` (mean of DRAWS splits, which
     are in `draws`) and `majority` (share of the commonest stratum, under `splits`); None when there
-    is nothing to tell apart or nothing to validate on.
+    are few groups, nothing to tell apart or nothing to validate on.
     """
     known = np.array([s is not None and g is not None for s, g in zip(strata, groups, strict=True)])
     names = np.array([str(s) for s in strata])
     asked = _sample(np.asarray(splits), known, 0)
-    if asked is None or len(set(names[known])) < 2:
+    few = len({str(groups[i]) for i in np.flatnonzero(known)}) < FEWEST
+    if asked is None or few or len(set(names[known])) < 2:
         return None
     found = np.flatnonzero(known).tolist()
     others = []
