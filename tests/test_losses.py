@@ -5,7 +5,7 @@ import torch
 
 from timbrespace.losses.latent import free_bits, kl_per_dimension
 from timbrespace.losses.objective import Objective, total
-from timbrespace.losses.reconstruction import gaussian_nll, mean_squared
+from timbrespace.losses.reconstruction import gaussian_nll, mean_squared, loud_weights
 from timbrespace.losses.schedule import RateController, learning_rate_factor, warm_up
 
 
@@ -62,6 +62,23 @@ def test_switching_free_bits_on_does_not_change_the_raw_terms():
     off = Objective(gaussian_nll).terms(x, y, m, v)
     on = Objective(gaussian_nll, 5.0, "total").terms(x, y, m, v)
     assert off["kl_raw"] == on["kl_raw"] and off["reconstruction"] == on["reconstruction"]
+
+
+def test_loud_cells_weigh_more_and_the_scale_stays():
+    target = torch.tensor([-1.0, 0.0, 1.0, 1.0]).view(1, 1, 2, 2).expand(3, 1, 2, 2)
+    weights = loud_weights(target, 4.0)
+    assert weights.mean() == pytest.approx(1.0)
+    ratio = weights[0].flatten() / weights[0, 0, 0, 0]
+    torch.testing.assert_close(ratio, torch.tensor([1.0, 3.0, 5.0, 5.0]))
+    m, v = torch.zeros(3, 2), torch.zeros(3, 2)
+    wrong = target + 0.1  # the same error everywhere costs the same with any weights
+    plain = Objective(gaussian_nll).terms(wrong, target, m, v)["reconstruction"]
+    loud = Objective(gaussian_nll, loud=4.0).terms(wrong, target, m, v)["reconstruction"]
+    assert loud == pytest.approx(plain.item(), rel=1e-5)
+    missed = target - 0.1 * (target > 0.5)  # but one in the loud cells costs more
+    plain = Objective(gaussian_nll).terms(missed, target, m, v)["reconstruction"]
+    loud = Objective(gaussian_nll, loud=4.0).terms(missed, target, m, v)["reconstruction"]
+    assert loud == pytest.approx(plain.item() * 5.0 / 3.5, rel=1e-5)
 
 
 def test_schedules_begin_and_end_where_they_say():

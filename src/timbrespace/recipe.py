@@ -72,6 +72,7 @@ class ObjectiveSection(Section):
     """reconstruction + beta * kl. Ask for a beta, or for a rate and the trainer finds beta."""
 
     reconstruction: Literal["gaussian_nll", "mean_squared"] = "gaussian_nll"
+    loud: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0  # extra weight of cells at 0 dB
     beta: Annotated[float, Field(ge=0.0, le=1e6)] | None = None
     bits_per_sound: Annotated[float, Field(gt=0.0, le=1e5)] | None = None
     warmup_steps: Annotated[int, Field(ge=0, le=10_000_000)] = 0  # beta rises linearly from 0

@@ -6,21 +6,24 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from timbrespace.losses.latent import FreeBitsOver, free_bits, kl_per_dimension
+from timbrespace.losses.reconstruction import loud_weights
 
 
 @dataclass(frozen=True)
 class Objective:
     """Reconstruction and KL of a batch; the KL's weight is `beta`, given at each step."""
 
-    reconstruction: Callable[[Tensor, Tensor], Tensor]
+    reconstruction: Callable[[Tensor, Tensor, Tensor | None], Tensor]
     free_bits: float = 0.0
     free_bits_over: FreeBitsOver = "dimension"
+    loud: float = 0.0  # see reconstruction.loud_weights
 
     def terms(self, x: Tensor, target: Tensor, mean: Tensor, logvar: Tensor) -> dict[str, Tensor]:
         """Raw terms: `reconstruction`, `kl` (after free bits) and `kl_raw` (nats per sound)."""
         kl = kl_per_dimension(mean, logvar)
+        weights = loud_weights(target, self.loud) if self.loud else None
         return {
-            "reconstruction": self.reconstruction(x, target),
+            "reconstruction": self.reconstruction(x, target, weights),
             "kl": free_bits(kl, self.free_bits, self.free_bits_over),
             "kl_raw": kl.sum(1).mean(),
         }

@@ -13,7 +13,10 @@ from timbrespace.training.state import State
 def objective_of(recipe: Recipe) -> Objective:
     section = recipe.objective
     return Objective(
-        RECONSTRUCTIONS[section.reconstruction], section.free_bits, section.free_bits_over
+        RECONSTRUCTIONS[section.reconstruction],
+        section.free_bits,
+        section.free_bits_over,
+        section.loud,
     )
 
 
