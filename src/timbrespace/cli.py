@@ -223,6 +223,9 @@ def prepare(
     seed: Annotated[int, typer.Option(min=0, help="Of the split.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="A skipped file is an error.")] = False,
     workers: Workers = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Address or file of a Dask scheduler that does the work.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Read and check sounds; write a corpus. Resumable.
@@ -247,7 +250,8 @@ def prepare(
         corpus = verbs.prepare(
             source, out, layout=layout, labels=labels, recipe=recipe, cut=cut, seconds=seconds,
             hop=hop, max_seconds=max_seconds, split_by=split_by, split=shares_of(split),
-            split_lists=split_lists, seed=seed, strict=strict, workers=workers, progress=bars,
+            split_lists=split_lists, seed=seed, strict=strict, workers=workers, cluster=cluster,
+            progress=bars,
         )  # fmt: skip
         health = json.loads((corpus.path / "health.json").read_text(encoding="utf-8"))
         bars.say(_health_words(health, corpus.path / "health.html"))

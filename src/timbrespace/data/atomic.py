@@ -6,11 +6,16 @@ leave files that the next run accepted with wrong bytes at 15 of 20 crash points
 
 import contextlib
 import os
+import platform
+import secrets
+import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-TEMPORARY = ".tmp."  # in the name of every unfinished file, followed by the writer's PID
+TEMPORARY = ".tmp."  # in the name of every unfinished file, followed by who writes it
+FOREIGN = 86_400.0  # seconds after which another machine's unfinished file is taken as abandoned
 
 
 @contextlib.contextmanager
@@ -22,7 +27,7 @@ def replacing(path: str | Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     files that can be made again are written faster without. Raises OSError as the system gives it.
     """
     path = Path(path)
-    temporary = path.with_name(f"{path.name}{TEMPORARY}{os.getpid()}")
+    temporary = path.with_name(temporary_name(path.name))
     try:
         with open(temporary, "wb") as file:
             yield file
@@ -60,12 +65,31 @@ def sync_folder(path: str | Path) -> None:
         os.close(descriptor)
 
 
+def temporary_name(name: str) -> str:
+    """A new name for the unfinished file of `name`: machine and random digits, then the PID.
+
+    On shared storage two containers of equal PID write the same part, so the PID alone is no name.
+    """
+    return f"{name}{TEMPORARY}{_machine()}{secrets.token_hex(4)}.{os.getpid()}"
+
+
+def _machine() -> str:
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
 def remove_abandoned(folder: str | Path) -> None:
-    """Delete the unfinished files that killed processes left in `folder`."""
+    """Delete the unfinished files that killed processes left in `folder`; those of other machines,
+    whose processes are not seen from here, when nothing was written to them for a day."""
     for path in Path(folder).glob(f"*{TEMPORARY}*"):
-        pid = path.name.rpartition(".")[2]
-        if pid.isdigit() and not _alive(int(pid)):
-            with contextlib.suppress(OSError):
+        writer, _, pid = path.name.rpartition(TEMPORARY)[2].rpartition(".")
+        if not pid.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            if writer and not writer.startswith(_machine()):
+                abandoned = time.time() - path.stat().st_mtime > FOREIGN
+            else:
+                abandoned = not _alive(int(pid))
+            if abandoned:
                 path.unlink()
 
 

@@ -319,9 +319,13 @@ def jobs_of(
 
 
 def finish(
-    folder: Path, jobs: list[Job], processes: int | None, progress: Progress | None
-) -> list[dict[str, Any]]:
-    """All parts in order, keeping those that are there; OSError when the disk says no."""
+    folder: Path, jobs: list[Job], processes: int | None, progress: Progress | None,
+    cluster: str | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """All parts in order, keeping those that are there; OSError when the disk says no.
+
+    They are made by processes of this machine, or by the Dask `cluster` of that address.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     remove_abandoned(folder)
     total = sum(len(job.files) for job in jobs)
@@ -346,7 +350,12 @@ def finish(
     if progress:
         progress(count, total)
     try:
-        workers.make_parts(missing, _processes(processes, total - count), done)
+        if cluster is None:
+            workers.make_parts(missing, _processes(processes, total - count), done)
+        else:
+            from timbrespace.data.cluster import make_parts
+
+            make_parts(missing, cluster, done)
     finally:
         remove_abandoned(folder)
     return [parts[job.number] for job in jobs]

@@ -7,6 +7,7 @@ when the same command runs again. The user's files are only ever read.
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +47,24 @@ def prepare(
     cut: Cut | None = None, split_by: str = "auto",
     split: tuple[float, float, float] = splits.SHARES, split_lists: str | Path | None = None,
     seed: int = 0, strict: bool = False,
-    max_seconds: float | None = None, progress: Progress | None = None,
+    max_seconds: float | None = None, cluster: str | None = None,
+    progress: Progress | None = None,
 ) -> Corpus:  # fmt: skip
     """Make (or bring up to date) the corpus of the sounds in `source` in the folder `out`.
 
     layout: auto or a name in `sources.LAYOUTS`; labels_csv: a table of labels (CSV or Parquet) for
     the sounds of a folder.
     split_by, split (shares of train, valid, test), split_lists and seed: see `splits.Splitting`.
-    workers: processes, all cores by default where that pays. progress is told (files done, files in
-    all). Files that cannot be used are skipped and reported; CorpusError when none can, with strict
-    when one cannot (after all is written), when `out` holds something else or lies in the source,
-    when another prepare is at it, and when the disk is full.
+    workers: processes, all cores by default where that pays; cluster: the address of a Dask scheduler
+    whose workers do it instead (see data.cluster). progress is told (files done, files in all).
+    Files that cannot be used are skipped and reported; CorpusError when none can, with strict when
+    one cannot (after all is written), when `out` holds something else or lies in the source, when
+    another prepare is at it, and when the disk is full.
     """
+    for place in (source, out):
+        _refuse_address(place)
+    if cluster is not None and workers is not None:
+        raise CorpusError("give workers for this machine or a cluster, not both")
     source, out = Path(source), Path(out)
     feature, cut = LogMel() if feature is None else feature, cut or Cut()
     max_seconds = LONGEST[cut.kind] if max_seconds is None else max_seconds
@@ -78,7 +85,7 @@ def prepare(
             root = listing.root.resolve()
             folder = out / "features" / feature.fingerprint
             jobs = jobs_of(root, [f.file for f in listing.files], feature, cut, folder, max_seconds)
-            parts = finish(folder, jobs, workers, progress)
+            parts = finish(folder, jobs, workers, progress, cluster)
             report = [line for part in parts for line in part["rows"]]
             rows, division = _rows(listing, report, how)
             if not rows:
@@ -144,6 +151,17 @@ def _told(line: dict[str, Any]) -> dict[str, Any]:
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _refuse_address(place: str | Path) -> None:
+    """Object storage can neither map a file into memory nor rename one whole (docs/scale.md)."""
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):{1,2}/", str(place))
+    if found and not Path(place).exists():
+        raise CorpusError(
+            f"{printable(str(place))} is an address, and prepare needs folders that the system can "
+            f"map and rename: mount the {found[1]} storage and give the path where it is "
+            "(docs/scale.md)"
+        )
 
 
 def _refuse_place(source: Path, out: Path) -> None:

@@ -121,13 +121,7 @@ class _Pool:
 
     def _kill_the_stuck(self) -> None:
         for child in list(self.children.values()):
-            child.look()
-            limit = PATIENCE if child.ready else START
-            waiting = child.busy or not child.ready
-            if waiting and time.monotonic() - child.since > limit:
-                child.killed = True
-                with contextlib.suppress(OSError):
-                    child.process.kill()
+            kill_if_stuck(child)
 
     def _serve(self, number: int, folder: Path) -> None:
         """Feed one worker after another until no job is left; runs in its own thread."""
@@ -186,6 +180,17 @@ class _Pool:
         if failure:
             raise OSError(failure["errno"], failure["strerror"])
         self.news.put(job)
+
+
+def kill_if_stuck(child: _Child) -> None:
+    """Kill a worker that has not moved on for too long."""
+    child.look()
+    limit = PATIENCE if child.ready else START
+    waiting = child.busy or not child.ready
+    if waiting and time.monotonic() - child.since > limit:
+        child.killed = True
+        with contextlib.suppress(OSError):
+            child.process.kill()
 
 
 def _without(job: Job, child: _Child) -> Job:
