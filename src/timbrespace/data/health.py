@@ -293,17 +293,19 @@ def _copies_words(
     if same:
         names = [rows[i].file for i in same[0]]
         spare = sum(len(g) - 1 for g in same)
-        words.append(f"{_files(spare)} repeat others exactly ({_some(names)}); remove them")
+        words.append(
+            f"{_sounds(spare)} {_s('repeat', spare)} others exactly ({_some(names)}); remove them"
+        )
     if across:
         names = [rows[i].file for i in across[0]]
         words.append(
-            f"{_files(len(across))} {'stands' if len(across) == 1 else 'stand'} in more than one split "
+            f"{_sounds(len(across))} {_s('stand', len(across))} in more than one split "
             f"({_some(names)}): validation would be too kind; remove the copies"
         )
     if near["pairs"]:
         example = near["examples"][0]
         words.append(
-            f"{_sounds(near['sounds'])} nearly repeat others ({_some(example[:2])}); "
+            f"{_sounds(near['sounds'])} nearly {_s('repeat', near['sounds'])} others ({_some(example[:2])}); "
             "health.html has a table of them, keep one of each"
         )
     if near["across_splits"]:
@@ -357,7 +359,7 @@ def _content_words(
             "labels CSV with a column pitch (MIDI number) or name files as NSynth does"
         )
     elif without:
-        words.append(f"{_files(without)} without a pitch label; they count as pitch unknown")
+        words.append(f"{_sounds(without)} without a pitch label; they count as pitch unknown")
     return words
 
 
@@ -417,6 +419,10 @@ def _files(count: int) -> str:
 
 def _sounds(count: int) -> str:
     return f"{count} sound{'' if count == 1 else 's'}"
+
+
+def _s(verb: str, count: int) -> str:
+    return f"{verb}s" if count == 1 else verb
 
 
 def _some(names: Sequence[str]) -> str:

@@ -248,7 +248,7 @@ def _levels(found: dict[str, Any]) -> str:
 def _copies(found: dict[str, Any]) -> str:
     near = found["near_duplicates"]
     words = (
-        f"{found['duplicates']:,} files repeat others byte for byte, "
+        f"{found['duplicates']:,} sounds repeat others byte for byte, "
         f"{found['duplicates_across_splits']:,} of them across splits. {near['sounds']:,} sounds "
         "are near copies (another level, rate or coding of the same sound: their pictures hardly "
         f"differ), and {near['across_splits']:,} pairs of them are across splits."
