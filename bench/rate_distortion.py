@@ -22,7 +22,7 @@ RECIPES = ("nsynth-baseline", "nsynth-pitch", "instruments-80", "instruments")
 RESULT = Path(__file__).parent / "results" / "rate_distortion.md"
 HEADINGS = (
     "recipe", "mels x frames", "epochs", "training min", "bits per sound", "active", "dB RMSE",
-    "decode(mu)", "on training sounds", "mean sound", "mean per pitch", "PCA-8", "PCA-32", "PCA-64",
+    "decode(mu)", "loud cells", "their bias", "on training sounds", "mean sound", "mean per pitch", "PCA-8", "PCA-32", "PCA-64",
     "PCA-32 beside the mean per pitch", "family on z", "on mu", "majority", "pitch on z",
 )  # fmt: skip
 
@@ -38,7 +38,8 @@ def row(name: str, corpus: Path, runs: Path) -> tuple[list[str], str]:
     pitch = measured["probes"]["pitch"]
     beside = floors["pca_given_pitch_rmse_db"] or {}
     numbers = [
-        distortion["rmse_db"], distortion["rmse_db_at_mean"], distortion["train_rmse_db"],
+        distortion["rmse_db"], distortion["rmse_db_at_mean"], distortion["loud_rmse_db"],
+        distortion["loud_bias_db"], distortion["train_rmse_db"],
         floors["mean_sound_rmse_db"], floors["mean_per_pitch_rmse_db"],
         *(floors["pca_rmse_db"][k] for k in ("8", "32", "64")), beside.get("32"),
     ]  # fmt: skip

@@ -52,6 +52,16 @@ def test_best_and_worst_do_not_overlap():
     assert best.tolist() == [1] and worst.tolist() == [0]
 
 
+def test_loud_cells_are_judged_apart_from_what_nobody_hears():
+    original = np.array([[[1.0, 0.5, 0.0, -1.0]]])  # 0, -20, -40, -80 dB
+    made = original + np.array([-0.1, -0.3, 0.9, 0.9])  # -4, -12, +36, +36 dB
+    found = reconstruction.evaluate_loud(reconstruction.loud_cells(original, made, -80.0))
+    assert found["loud_bias_db"] == pytest.approx(-8.0)
+    assert found["loud_rmse_db"] == pytest.approx(((4**2 + 12**2) / 2) ** 0.5)
+    perfect = reconstruction.evaluate_loud(reconstruction.loud_cells(original, original, -80.0))
+    assert perfect == {"loud_rmse_db": 0.0, "loud_bias_db": 0.0}
+
+
 @pytest.mark.parametrize(
     ("made", "says"),
     [(np.zeros((1, 2, 2)), "should both be"), (np.full((2, 2, 2), np.nan), "diverged")],

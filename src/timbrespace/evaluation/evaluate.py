@@ -151,6 +151,7 @@ def measure(
         )  # fmt: skip
         tell(2, steps)
         errors = _distortion(run, here, rng, fitted=fitted, pitches=pitches)
+        loud = reconstruction.evaluate_loud(errors.pop("loud"))
         tell(3, steps)
         brief = _take(there, np.sort(rng.permutation(len(some))[:TRAIN_ROWS]))
         train_errors = _distortion(run, brief, rng)
@@ -189,6 +190,7 @@ def measure(
         "corpus_digest": measured.digest,
         "training": {k: status[k] for k in ("epoch", "epochs", "finished") if k in status},
         "distortion": reconstruction.evaluate(errors["z"], errors["mean"], floor_db)
+        | loud
         | {
             "rmse_db_shuffled": scores["shuffled"],
             "train_rmse_db": reconstruction.rmse_db(train_errors["z"], floor_db),
@@ -295,7 +297,7 @@ def _distortion(
     pitches: list[Any] | None = None,
 ) -> dict[str, np.ndarray]:
     """Mean squared error per sound (N,) of the model ("z"; with `fitted` also "mean", "shuffled"
-    and every floor)."""
+    and every floor); and, as "loud", what `reconstruction.loud_cells` says of z."""
     import torch
 
     count = len(encoded.rows)
@@ -315,6 +317,9 @@ def _distortion(
         for name, z in points.items():
             made = run.model.decode(torch.from_numpy(z[part]), labels)[:, 0].float().numpy()
             parts.setdefault(name, []).append(reconstruction.mse_per_sound(original, made))
+            if name == "z":
+                loud = reconstruction.loud_cells(original, made, run.feature.floor_db)
+                parts.setdefault("loud", []).append(loud)
         if fitted is not None:
             own = None if pitches is None else pitches[part]
             for name, error in fitted.errors(original, own).items():

@@ -16,6 +16,8 @@ import numpy as np
 
 from timbrespace.errors import TimbrespaceError
 
+LOUD_DB = 30.0  # cells that are at most so far below the loudest make most of what is heard
+
 
 def validate(original: np.ndarray, made: np.ndarray) -> None:
     """TimbrespaceError unless both are finite pictures (N, mels, frames) of one shape."""
@@ -35,6 +37,24 @@ def mse_per_sound(original: np.ndarray, made: np.ndarray) -> np.ndarray:
     validate(original, made)
     error = np.asarray(made, np.float32) - np.asarray(original, np.float32)
     return np.square(error).mean((1, 2), dtype=np.float64)
+
+
+def loud_cells(original: np.ndarray, made: np.ndarray, floor_db: float) -> np.ndarray:
+    """Of the cells within 30 dB of their sound's loudest: how many, sum and sum of squares of the
+    errors in dB (made minus original), for each sound (N, 3)."""
+    validate(original, made)
+    unit = db_per_unit(floor_db)
+    loud = original >= 1.0 - LOUD_DB / unit
+    error = np.where(loud, (np.asarray(made, np.float64) - original) * unit, 0.0)
+    return np.stack([loud.sum((1, 2)), error.sum((1, 2)), np.square(error).sum((1, 2))], 1)
+
+
+def evaluate_loud(cells: np.ndarray) -> dict[str, float]:
+    """RMSE and mean error (negative: too soft) in dB over all loud cells of `loud_cells` (N, 3)."""
+    count, error, squared = cells.sum(0)
+    return {
+        "loud_rmse_db": float(np.sqrt(squared / count)), "loud_bias_db": float(error / count)
+    }  # fmt: skip
 
 
 def db_per_unit(floor_db: float) -> float:
