@@ -104,7 +104,10 @@ def test_nsynth_as_published_with_its_splits(tmp_path: Path) -> None:
 
 def test_nsynth_unpacked_into_a_folder_of_its_own_is_found(tmp_path: Path) -> None:
     nsynth(tmp_path / "download/nsynth/nsynth-test", {NOTES[0]: entry()}, NOTES[:1])
-    assert files(listed(tmp_path)) == [f"download/nsynth/nsynth-test/audio/{NOTES[0]}.wav"]
+    source = listed(tmp_path)
+    assert source.layout == "nsynth" and splits(source) == {
+        f"download/nsynth/nsynth-test/audio/{NOTES[0]}.wav": "test"
+    }
 
 
 def test_nsynth_names_say_the_labels_when_examples_json_is_missing(tmp_path: Path) -> None:
@@ -207,6 +210,8 @@ def test_gtzan_on_kaggle_has_pictures_and_tables_beside_it(tmp_path: Path) -> No
     gtzan(tmp_path / "Data/genres_original")
     touch(tmp_path, "Data/images_original/blues/blues00000.png", "Data/features_30_sec.csv")
     assert listed(tmp_path).layout == listed(tmp_path / "Data").layout == "gtzan"
+    touch(tmp_path, "models/net.h5")
+    assert listed(tmp_path).layout == "gtzan"
 
 
 def test_gtzan_filtered_lists_give_the_split_and_leave_out_the_faults(tmp_path: Path) -> None:
@@ -215,12 +220,16 @@ def test_gtzan_filtered_lists_give_the_split_and_leave_out_the_faults(tmp_path: 
         lines = [f"{g}/{g}.{number:05d}.wav\n" for g in ("blues", "jazz", "rock")]
         lines = lines[:-1] if split == "test" else lines
         (tmp_path / f"{split}_filtered.txt").write_text("".join(lines) + "\n")
-    (tmp_path / "train.txt").write_text("blues/blues.00002.wav\n")  # the filtered ones win
+    for split in ("train", "valid"):  # the filtered ones win
+        (tmp_path / f"{split}.txt").write_text("blues/blues.00002.wav\n")
     source = listed(tmp_path)
     assert len(source.files) == 8 and "genres/rock/rock.00002.au" not in files(source)
     assert splits(source)["genres/blues/blues.00001.au"] == "valid"
     assert note(source, "train_filtered.txt", "1 track in none")
     assert splits(listed(tmp_path / "genres"))["blues/blues.00002.au"] == "test"
+    (tmp_path / "genres").rename(tmp_path / "mine")
+    assert set(splits(listed(tmp_path / "mine")).values()) == {None}  # what lies above is not its
+    (tmp_path / "mine").rename(tmp_path / "genres")
     with open(tmp_path / "test_filtered.txt", "a") as file:
         file.write("jazz/jazz.00000.wav\n")
     assert "list of train" in sentence(tmp_path)
@@ -351,8 +360,8 @@ def test_vctk_takes_the_trimmed_sounds_where_both_are_there(tmp_path: Path) -> N
 
 
 def test_vctk_prepared_has_no_speaker_in_two_splits(tmp_path: Path) -> None:
-    for k in range(4):
-        put(*(tmp_path / f"v/wav48/p22{k}/p22{k}_00{u}.wav" for u in range(3)), hz=200.0 + 50 * k)
+    for k in range(12):
+        put(tmp_path / f"v/wav48/p22{k % 4}/p22{k % 4}_00{k // 4}.wav", hz=200.0 + 50 * k)
     corpus = prepare(tmp_path / "v", tmp_path / "c", feature=SMALL)
     homes = {(row.labels["speaker"], row.split) for row in corpus.rows}
     assert len(homes) == 4 and {split for _, split in homes} == {"train", "valid", "test"}

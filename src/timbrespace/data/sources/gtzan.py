@@ -25,6 +25,8 @@ GENRES = (
 _INDEX = "GTZANindex.txt"
 _INDEX_LINE = re.compile(r"\s*(\w+\.\d{5})(?:\.\w+)?\s*:::\s*(.*?)\s*:::\s*(.*?)\s*$")
 _SPLITS = ("train", "valid", "test")
+_INSIDE = ("genres", "genres_original", "Data/genres_original")
+_OWN = ("genres", "genres_original", "Data")
 
 
 def recognises(root: Path) -> bool:
@@ -67,8 +69,7 @@ def read(root: Path) -> Source:
 def _find(root: Path) -> Path | None:
     """The folder whose folders are the genres."""
     for base in walk.nested(root):
-        for inner in ("", "genres", "genres_original", "Data/genres_original"):
-            folder = base / inner
+        for folder in (base, *(base / inner for inner in _INSIDE)):
             for genre in GENRES:
                 if any(_is_track(genre, name) for name in walk.audio_names(folder / genre)):
                     return folder
@@ -96,10 +97,12 @@ def _one_format(names: list[str], doubts: Doubts) -> list[str]:
 
 
 def _places(root: Path, folder: Path) -> list[Path]:
-    """Where lists may lie: the folder of genres and those around it, from the inside out."""
-    between = [folder, *folder.parents]
-    around = between[: between.index(root) + 1]
-    return [*around, root.resolve().parent] if folder == root else around
+    """Where lists may lie: the folder of genres and those around it, from the inside out; above
+    root too when that is a folder of GTZAN's own."""
+    places = [folder, *folder.parents]
+    places = places[: places.index(root) + 1]
+    whole = root.absolute()
+    return [*places, whole.parent] if whole.name in _OWN else places
 
 
 def _add_artists(source: Source, places: list[Path]) -> None:

@@ -105,9 +105,7 @@ def _one_microphone(names: list[str], doubts: Doubts) -> list[str]:
 
 def _info(root: Path, folder: Path, doubts: Doubts) -> dict[str, dict[str, Label]]:
     """Age, gender and accent by speaker, from speaker-info.txt beside or above the sounds."""
-    places = [*walk.nested(root), folder.parent]
-    if folder == root:
-        places.append(root.resolve().parent)
+    places = [*walk.nested(root), folder.absolute().parent]
     path = next((place / _INFO for place in places if (place / _INFO).is_file()), None)
     if path is None:
         return {}
