@@ -44,10 +44,10 @@ def measure(
     known = np.array([s is not None and g is not None for s, g in zip(strata, groups, strict=True)])
     names = np.array([str(s) for s in strata])
     asked = _sample(np.asarray(splits), known, 0)
-    few = len({str(groups[i]) for i in np.flatnonzero(known)}) < FEWEST
+    found = np.flatnonzero(known).tolist()
+    few = len({str(groups[i]) for i in found}) < FEWEST
     if asked is None or few or len(set(names[known])) < 2:
         return None
-    found = np.flatnonzero(known).tolist()
     others = []
     for draw in range(DRAWS):
         apart = np.full(len(names), "", dtype="<U5")
