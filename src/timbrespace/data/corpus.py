@@ -15,7 +15,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,12 @@ class Row:
     level_db: float
     sha256: str
     labels: dict[str, str | int | None]
+
+    @property
+    def name(self) -> str:
+        """What to call the sound: its file's name, and where in the file it begins."""
+        stem = PurePosixPath(self.file).stem
+        return f"{stem} at {self.start:.2f} s" if self.start else stem
 
 
 class Corpus:
@@ -193,7 +199,9 @@ class FeatureStore:
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Pictures (n, mels, frames) float32 of the given row ids, in their order."""
-        return self.values[np.asarray(rows)].astype(np.float32)
+        import torch  # its way from half to single precision is 20 times faster than numpy's
+
+        return torch.from_numpy(self.values[np.asarray(rows)]).float().numpy()
 
     @classmethod
     def find(cls, folder: Path, feature: LogMel, corpus_digest: str) -> "FeatureStore | None":
@@ -277,9 +285,8 @@ class Pictures:
             raise IndexError(f"row ids should be from 0 to {len(self) - 1}")
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
         part_of = np.searchsorted(self._starts, rows, side="right") - 1
-        for part in np.unique(part_of):
-            where = np.flatnonzero(part_of == part)
-            found[where] = self._parts[part][rows[where] - self._starts[part]]
+        for n, (part, row) in enumerate(zip(part_of, rows - self._starts[part_of], strict=True)):
+            found[n] = self._parts[part][row]
         return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
