@@ -65,6 +65,10 @@ class Row:
     row: int
     file: str
 
+    @property
+    def name(self) -> str:
+        return Path(self.file).stem
+
 
 class Corpus:
     def __init__(self, rows: list[Row], pitches: list[int], feature: LogMel) -> None:

@@ -118,6 +118,7 @@ def test_rows_lead_back_to_file_and_time(tmp_path: Path) -> None:
     corpus = Corpus.open(tmp_path / "c")
     pictures = corpus.features(SMALL).values
     assert len(corpus.rows) == len(pictures) > 15
+    assert {row.name for row in corpus.rows if row.start in (0.0, 0.2)} >= {"1", "1 at 0.20 s"}
     for row in corpus.rows:
         start, length = round(row.start * RATE), round(row.seconds * RATE)
         own = corpus.audio(row.row).mono()

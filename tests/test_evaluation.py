@@ -380,6 +380,10 @@ class Sound:
     split: str
     labels: dict[str, Any]
 
+    @property
+    def name(self) -> str:
+        return Path(self.file).stem
+
 
 @dataclass
 class Store:

@@ -5,7 +5,7 @@ import torch
 
 from timbrespace.losses.latent import free_bits, kl_per_dimension
 from timbrespace.losses.objective import Objective, total
-from timbrespace.losses.reconstruction import gaussian_nll, mean_squared, loud_weights
+from timbrespace.losses.reconstruction import gaussian_nll, loud_weights, mean_squared
 from timbrespace.losses.schedule import RateController, learning_rate_factor, warm_up
 
 

@@ -514,7 +514,8 @@ def search(
         _print_json({"matches": [asdict(m) for m in matches]})
         return
     for match in matches:
-        typer.echo(f"{match.distance:8.3f}  {match.file}")
+        place = f" at {match.start:.2f} s" if match.start else ""
+        typer.echo(f"{match.distance:8.3f}  {match.file}{place}")
 
 
 @app.command()

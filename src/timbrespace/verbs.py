@@ -403,10 +403,12 @@ def generate(
 
 @dataclass(frozen=True)
 class Match:
-    """One sound found by `search`: its row and file in the corpus, labels, and latent distance."""
+    """One sound found by `search`: its row in the corpus, its file and where it begins there in
+    seconds, labels, and latent distance."""
 
     row: int
     file: str
+    start: float
     distance: float
     labels: dict[str, Any]
 
@@ -426,7 +428,7 @@ def search(run: StrPath, query: StrPath, *, k: int = 10, pitch: int | None = Non
     rows = opened.corpus.rows
     return [
         Match(
-            int(known.rows[i]), rows[int(known.rows[i])].file, float(d),
+            int(known.rows[i]), rows[int(known.rows[i])].file, rows[int(known.rows[i])].start, float(d),
             {name: values[i] for name, values in known.labels.items()},
         )
         for d, i in zip(distances[0], indices[0], strict=True)

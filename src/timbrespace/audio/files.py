@@ -221,7 +221,8 @@ class Sound:
             n += block.shape[1]
             if n > limit:
                 raise Unusable(
-                    "too_long", f"longer than {self._max:g} s; cut it into shorter files"
+                    "too_long",
+                    f"longer than {self._max:g} s; use cut chunks, or cut it into shorter files",
                 )
             highest = max(float(block.max()), -float(block.min()))
             if not np.isfinite(highest):

@@ -102,7 +102,7 @@ class Corpus:
 
     @property
     def layout(self) -> str:
-        """The layout it was read as: nsynth or folder."""
+        """The layout it was read as, such as nsynth or folder."""
         return self.facts["layout"]
 
     @property

@@ -337,7 +337,7 @@ def _content_words(
     whole = all(row.start == 0 for row in rows)
     if whole and median > 2.0 * feature.seconds:
         words.append(
-            f"half of the sounds are longer than {median:.2g} s, of which a picture shows the "
+            f"half of the sounds are longer than {median:.0f} s, of which a picture shows the "
             f"first {feature.seconds:.2f} s; --cut chunks takes all of them"
         )
     low = [row.sample_rate for row in rows if row.sample_rate < 0.9 * feature.sample_rate]

@@ -219,7 +219,7 @@ def _title(corpus: "Corpus", row: int) -> str:
     parts = [str(labels[k]) for k in ("family", "instrument") if labels.get(k) not in (None, "")]
     if labels.get("pitch") not in (None, ""):
         parts.append(f"pitch {labels['pitch']}")
-    return ", ".join(parts) or Path(corpus.rows[row].file).name
+    return ", ".join(parts) or corpus.rows[row].name
 
 
 STYLE = """

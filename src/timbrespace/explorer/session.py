@@ -83,7 +83,7 @@ class _View:
     space: Space | None
     synth: Synth | None
     index_of: dict[int, int]
-    files: dict[int, str]
+    names: dict[int, str]
     spacings: dict[str, float]  # per map, the usual distance between neighbours
 
 
@@ -319,11 +319,11 @@ class Session:
 def _look(run: Run, space: Space | None, synth: Synth | None) -> _View:
     index_of = {int(row): i for i, row in enumerate(space.rows)} if space else {}
     try:
-        files = {int(row.row): str(row.file) for row in run.corpus.rows}
+        names = {int(row.row): row.name for row in run.corpus.rows}
     except (TimbrespaceError, OSError):
-        files = {}  # the corpus moved away: the map and the model still work without it
+        names = {}  # the corpus moved away: the map and the model still work without it
     spacings = {name: spacing(points) for name, points in space.maps.items()} if space else {}
-    return _View(run, space, synth, index_of, files, spacings)
+    return _View(run, space, synth, index_of, names, spacings)
 
 
 def _version(view: _View) -> str:
@@ -337,7 +337,7 @@ def _index(view: _View, row: int) -> int:
 
 
 def _name(view: _View, row: int) -> str:
-    return Path(view.files[row]).stem if row in view.files else f"sound {row}"
+    return view.names.get(row, f"sound {row}")
 
 
 def _pitched(synth: Synth | None) -> bool:
