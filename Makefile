@@ -26,6 +26,8 @@ bench: $(VENV)/.installed-dev $(CORPUS)
 	$(BIN)/python bench/features.py $(NOTES)
 	$(BIN)/python bench/inversion.py $(NOTES)
 	$(BIN)/python bench/prepare.py $(NOTES)
+	$(BIN)/python bench/store.py $(NOTES)
+	$(BIN)/python bench/alike.py $(CORPUS)
 	$(BIN)/python bench/training.py $(CORPUS)
 	$(BIN)/python bench/rate_distortion.py $(CORPUS)
 
