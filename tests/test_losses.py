@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from timbrespace.losses.latent import free_bits, kl_per_dimension
+from timbrespace.losses.latent import free_bits
 from timbrespace.losses.objective import Objective, total
 from timbrespace.losses.reconstruction import gaussian_nll, loud_weights, mean_squared
 from timbrespace.losses.schedule import RateController, learning_rate_factor, warm_up
+from timbrespace.models.bottlenecks import kl_per_dimension
 
 
 def test_kl_is_zero_for_the_prior_and_known_for_a_shift():
@@ -53,14 +54,9 @@ def test_total_is_the_hand_sum_and_refuses_unknown_names():
 
 
 def test_switching_free_bits_on_does_not_change_the_raw_terms():
-    x, y, m, v = (
-        torch.rand(2, 1, 4, 4),
-        torch.rand(2, 1, 4, 4),
-        torch.randn(2, 3),
-        torch.zeros(2, 3),
-    )
-    off = Objective(gaussian_nll).terms(x, y, m, v)
-    on = Objective(gaussian_nll, 5.0, "total").terms(x, y, m, v)
+    x, y, nats = torch.rand(2, 1, 4, 4), torch.rand(2, 1, 4, 4), torch.rand(2, 3)
+    off = Objective(gaussian_nll).terms(x, y, nats)
+    on = Objective(gaussian_nll, 5.0, "total").terms(x, y, nats)
     assert off["kl_raw"] == on["kl_raw"] and off["reconstruction"] == on["reconstruction"]
 
 
@@ -70,14 +66,14 @@ def test_loud_cells_weigh_more_and_the_scale_stays():
     assert weights.mean() == pytest.approx(1.0)
     ratio = weights[0].flatten() / weights[0, 0, 0, 0]
     torch.testing.assert_close(ratio, torch.tensor([1.0, 3.0, 5.0, 5.0]))
-    m, v = torch.zeros(3, 2), torch.zeros(3, 2)
+    nats = torch.zeros(3, 2)
     wrong = target + 0.1  # the same error everywhere costs the same with any weights
-    plain = Objective(gaussian_nll).terms(wrong, target, m, v)["reconstruction"]
-    loud = Objective(gaussian_nll, loud=4.0).terms(wrong, target, m, v)["reconstruction"]
+    plain = Objective(gaussian_nll).terms(wrong, target, nats)["reconstruction"]
+    loud = Objective(gaussian_nll, loud=4.0).terms(wrong, target, nats)["reconstruction"]
     assert loud == pytest.approx(plain.item(), rel=1e-5)
     missed = target - 0.1 * (target > 0.5)  # but one in the loud cells costs more
-    plain = Objective(gaussian_nll).terms(missed, target, m, v)["reconstruction"]
-    loud = Objective(gaussian_nll, loud=4.0).terms(missed, target, m, v)["reconstruction"]
+    plain = Objective(gaussian_nll).terms(missed, target, nats)["reconstruction"]
+    loud = Objective(gaussian_nll, loud=4.0).terms(missed, target, nats)["reconstruction"]
     assert loud == pytest.approx(plain.item() * 5.0 / 3.5, rel=1e-5)
 
 

@@ -69,7 +69,8 @@ class ModelSection(Section):
 
 
 class ObjectiveSection(Section):
-    """reconstruction + beta * kl. Ask for a beta, or for a rate and the trainer finds beta."""
+    """reconstruction + beta * kl + the terms that `weights` names. Ask for a beta, or for a rate and
+    the trainer finds beta."""
 
     reconstruction: Literal["gaussian_nll", "mean_squared"] = "gaussian_nll"
     loud: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0  # extra weight of cells at 0 dB
@@ -78,6 +79,9 @@ class ObjectiveSection(Section):
     warmup_steps: Annotated[int, Field(ge=0, le=10_000_000)] = 0  # beta rises linearly from 0
     free_bits: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0  # nats
     free_bits_over: Literal["total", "sound", "dimension"] = "dimension"
+    weights: dict[
+        str, Annotated[float, Field(ge=0.0, le=1e6)]
+    ] = {}  # of further raw terms, by name
 
     @model_validator(mode="after")
     def one_of_two(self) -> "ObjectiveSection":

@@ -54,13 +54,15 @@ class SpaceLike(Protocol):
 
 @dataclass(frozen=True)
 class Encoded:
-    """Rows of a corpus through the encoder: mean, logvar and one sampled z, all (N, Z)."""
+    """Rows of a corpus through the encoder: mean, logvar, one sampled z and what each of its numbers
+    costs in nats, all (N, Z)."""
 
     rows: np.ndarray
     pictures: "Pictures"
     mean: np.ndarray
     logvar: np.ndarray
     z: np.ndarray
+    nats: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def measure(
     instruments = _labels(measured, "instrument", rows)
     best, worst = _distinct(best, instruments, BEST), _distinct(worst, instruments, WORST)
     random = rng.permutation(np.setdiff1d(np.arange(len(rows)), best + worst))
-    nats = rate.kl(here.mean, here.logvar).sum(1)
+    nats = here.nats.sum(1)
     status = run.status()
     metrics: dict[str, Any] = {
         "format": 1,
@@ -195,7 +197,7 @@ def measure(
             "rmse_db_shuffled": scores["shuffled"],
             "train_rmse_db": reconstruction.rmse_db(train_errors["z"], floor_db),
         },
-        "rate": rate.evaluate(here.mean, here.logvar, seed=seed),
+        "rate": rate.evaluate(here.mean, here.logvar, here.nats, seed=seed),
         "floors": {
             "mean_sound_rmse_db": scores["mean_sound"],
             "mean_per_pitch_rmse_db": scores.get("mean_per_pitch"),
@@ -267,14 +269,17 @@ def _encode(run: "Run", corpus: "Corpus", rows: np.ndarray, rng: np.random.Gener
 
     names = run.recipe.model.condition.labels
     pictures = Pictures.of(corpus, corpus.features(run.feature), rows, names)
-    means, logvars = [], []
+    tables: dict[str, list[np.ndarray]] = {"mean": [], "logvar": [], "z": [], "nats": []}
     for x, labels in pictures.in_order(BATCH, torch.device("cpu")):
         found = run.model.encode(x.contiguous(memory_format=torch.channels_last), labels)
-        means.append(found.mean.numpy())
-        logvars.append(found.logvar.numpy())
-    mean, logvar = np.concatenate(means), np.concatenate(logvars)
-    rate.validate(mean, logvar)
-    return Encoded(rows, pictures, mean, logvar, rate.sample(mean, logvar, rng))
+        noise = torch.from_numpy(rng.standard_normal(found.mean.shape, np.float32))
+        z = found.sample(noise)
+        made = {"mean": found.mean, "logvar": found.logvar, "z": z, "nats": found.nats(z)}
+        for name, values in made.items():
+            tables[name].append(values.numpy())
+    joined = {name: np.concatenate(parts) for name, parts in tables.items()}
+    rate.validate(joined["mean"], joined["logvar"])
+    return Encoded(rows, pictures, **joined)
 
 
 def _take(encoded: Encoded, at: np.ndarray) -> Encoded:
@@ -285,7 +290,10 @@ def _take(encoded: Encoded, at: np.ndarray) -> Encoded:
         own.store, own.rows[at], {k: v[at] for k, v in own.labels.items()},
         None if own.kept is None else own.kept[at],
     )  # fmt: skip
-    return Encoded(encoded.rows[at], pictures, encoded.mean[at], encoded.logvar[at], encoded.z[at])
+    return Encoded(
+        encoded.rows[at], pictures, encoded.mean[at], encoded.logvar[at], encoded.z[at],
+        encoded.nats[at],
+    )  # fmt: skip
 
 
 def _distortion(

@@ -50,20 +50,14 @@ def bits(nats: float) -> float:
     return nats / math.log(2.0)
 
 
-def sample(mean: np.ndarray, logvar: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One z (N, Z) float32 for each sound, drawn from its posterior."""
-    noise = rng.standard_normal(mean.shape)
-    return (mean + noise * np.exp(0.5 * logvar)).astype(np.float32)
-
-
 def active_units(mean: np.ndarray, threshold: float = ACTIVE_VARIANCE) -> int:
     """Dimensions whose mu differs between sounds: Var(mu_d) > 0.01. Worst 0, best Z."""
     return int((mean.astype(np.float64).var(0) > threshold).sum())
 
 
-def active_units_by_rate(mean: np.ndarray, logvar: np.ndarray, nats: float = ACTIVE_NATS) -> int:
-    """Dimensions that keep more than 0.05 nat per sound, whatever the scale of mu."""
-    return int((kl(mean, logvar).mean(0) > nats).sum())
+def active_units_by_rate(nats: np.ndarray, threshold: float = ACTIVE_NATS) -> int:
+    """Dimensions of nats (N, Z) that keep more than 0.05 nat per sound, whatever the scale of mu."""
+    return int((nats.mean(0) > threshold).sum())
 
 
 def distances(
@@ -91,9 +85,15 @@ def distances(
     }
 
 
-def evaluate(mean: np.ndarray, logvar: np.ndarray, *, seed: int = 0) -> dict[str, Any]:
-    """Rate, active units, and statistics of mu and logvar, as JSON numbers."""
-    nats = kl(mean, logvar)
+def evaluate(
+    mean: np.ndarray, logvar: np.ndarray, nats: np.ndarray | None = None, *, seed: int = 0
+) -> dict[str, Any]:
+    """Rate, active units, and statistics of mu and logvar, as JSON numbers.
+
+    nats (N, Z): what the model says that each number costs; by default its KL to N(0, 1).
+    """
+    validate(mean, logvar)
+    nats = kl(mean, logvar) if nats is None else nats.astype(np.float64)
     dimension, sound = nats.mean(0), nats.sum(1)
     total = float(dimension.sum())
     return {
@@ -105,7 +105,7 @@ def evaluate(mean: np.ndarray, logvar: np.ndarray, *, seed: int = 0) -> dict[str
             "most": bits(float(sound.max())),
         },
         "active_units": active_units(mean),
-        "active_units_by_rate": active_units_by_rate(mean, logvar),
+        "active_units_by_rate": active_units_by_rate(nats),
         "dimensions": int(mean.shape[1]),
         "nats_per_dimension": [float(v) for v in dimension],
         "bits_per_dimension": [bits(float(v)) for v in dimension],

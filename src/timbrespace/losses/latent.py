@@ -1,4 +1,4 @@
-"""What the latent costs: the KL divergence to the prior, and its free bits."""
+"""What the latent costs in training: the KL divergence to the prior, and its free bits."""
 
 from typing import Literal
 
@@ -8,16 +8,9 @@ from torch import Tensor
 FreeBitsOver = Literal["total", "sound", "dimension"]
 
 
-def kl_per_dimension(mean: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mean, exp(logvar)) || N(0, 1)) of each number, nats, shape (B, Z).
-
-    -1/2 (1 + log s^2 - m^2 - s^2): Kingma & Welling 2014, appendix B.
-    """
-    return 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar)
-
-
 def free_bits(kl: Tensor, floor: float, over: FreeBitsOver) -> Tensor:
-    """The KL term in nats per sound, with `floor` nats that cost nothing. kl is (B, Z) -> scalar.
+    """The KL term in nats per sound, with `floor` nats that cost nothing. kl (B, Z) is what each
+    number costs; the result is a scalar.
 
     total: max(batch mean of the sum, floor), as in the reports: below the floor the gradient is zero
         for every sound, so the floor does not hold the rate there: it drifts down to collapse.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from timbrespace.losses.latent import FreeBitsOver, free_bits, kl_per_dimension
+from timbrespace.losses.latent import FreeBitsOver, free_bits
 from timbrespace.losses.reconstruction import loud_weights
 
 
@@ -18,14 +18,16 @@ class Objective:
     free_bits_over: FreeBitsOver = "dimension"
     loud: float = 0.0  # see reconstruction.loud_weights
 
-    def terms(self, x: Tensor, target: Tensor, mean: Tensor, logvar: Tensor) -> dict[str, Tensor]:
-        """Raw terms: `reconstruction`, `kl` (after free bits) and `kl_raw` (nats per sound)."""
-        kl = kl_per_dimension(mean, logvar)
+    def terms(self, x: Tensor, target: Tensor, nats: Tensor) -> dict[str, Tensor]:
+        """Raw terms: `reconstruction`, `kl` (after free bits) and `kl_raw` (nats per sound).
+
+        nats (B, Z): what each number of the latent costs.
+        """
         weights = loud_weights(target, self.loud) if self.loud else None
         return {
             "reconstruction": self.reconstruction(x, target, weights),
-            "kl": free_bits(kl, self.free_bits, self.free_bits_over),
-            "kl_raw": kl.sum(1).mean(),
+            "kl": free_bits(nats, self.free_bits, self.free_bits_over),
+            "kl_raw": nats.sum(1).mean(),
         }
 
 

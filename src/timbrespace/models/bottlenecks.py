@@ -1,21 +1,40 @@
 """Bottlenecks: hidden numbers (B, H) to a latent whose rate can be measured."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 
+def kl_per_dimension(mean: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mean, exp(logvar)) || N(0, 1)) of each number, nats, shape (B, Z).
+
+    -1/2 (1 + log s^2 - m^2 - s^2): Kingma & Welling 2014, appendix B.
+    """
+    return 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar)
+
+
 @dataclass(frozen=True)
 class Latent:
-    """A diagonal Gaussian per sound: mean and logvar, both (B, Z); logvar = log of the variance."""
+    """What a bottleneck makes of a batch: the numbers that a decoder gets, and what they cost.
+
+    This one is a diagonal Gaussian per sound with the prior N(0, 1). mean (B, Z) is the sound's place
+    in the space, logvar (B, Z) the log of the variance around it. `terms` are raw loss terms of the
+    bottleneck itself, by name; the recipe holds their weights.
+    """
 
     mean: Tensor
     logvar: Tensor
+    terms: dict[str, Tensor] = field(default_factory=dict)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """z = mean + noise * standard deviation, the reparameterisation of Kingma & Welling 2014."""
+        """z (B, Z) of noise N(0, 1) (B, Z): mean + noise * standard deviation, the
+        reparameterisation of Kingma & Welling 2014."""
         return self.mean + noise * torch.exp(0.5 * self.logvar)
+
+    def nats(self, z: Tensor) -> Tensor:
+        """What each number of a sampled z costs, nats (B, Z): the KL divergence to the prior."""
+        return kl_per_dimension(self.mean, self.logvar)
 
 
 class Gaussian(nn.Module):

@@ -48,9 +48,9 @@ def train_step(
 
     with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast):
         out = state.model(x, labels, noise)
-    terms = objective.terms(out.x, x, out.latent.mean, out.latent.logvar)
+    terms = objective.terms(out.x, x, out.latent.nats(out.z)) | out.latent.terms
     beta = beta_at(recipe, state)
-    loss = total(terms, {"reconstruction": 1.0, "kl": beta})
+    loss = total(terms, {"reconstruction": 1.0, "kl": beta, **recipe.objective.weights})
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if train.clip is not None:

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from timbrespace.batches import Pictures
-from timbrespace.losses.latent import kl_per_dimension
 from timbrespace.models.autoencoder import Autoencoder
 
 ACTIVE = 0.01  # variance of mu over the sounds (Burda et al. 2016, section 5.2)
@@ -54,12 +53,13 @@ def validate(
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             latent = model.encode(x, labels)
             noise = torch.randn(latent.mean.shape, generator=generator).to(device)
-            sampled = model.decode(latent.sample(noise), labels)
+            z = latent.sample(noise)
+            sampled = model.decode(z, labels)
             at_mean = model.decode(latent.mean, labels)
         squared += float((sampled.float() - x).square().sum(dtype=torch.float64))
         squared_mean += float((at_mean.float() - x).square().sum(dtype=torch.float64))
         means.append(latent.mean.cpu())
-        kls.append(kl_per_dimension(latent.mean, latent.logvar).cpu())
+        kls.append(latent.nats(z).cpu())
     cells = len(pictures) * x[0].numel()
     variance = torch.cat(means).var(0, unbiased=False)
     return Validation(
