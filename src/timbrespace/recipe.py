@@ -6,11 +6,14 @@ fault is reported at once, with the line's key and the nearest name that exists.
 
 import difflib
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator,
+)  # fmt: skip
 
 from timbrespace.errors import RecipeError
 
@@ -19,6 +22,17 @@ FOLDER = Path(__file__).parent / "recipes"
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _kind(default: str) -> Callable[[Any], str]:
+    """Which member of a union of sections a value is; `default` where it names no kind."""
+
+    def kind_of(value: Any) -> str:
+        named = value.get("kind", default) if isinstance(value, dict) else None
+        found = named or getattr(value, "kind", default)
+        return found if isinstance(found, str) else repr(found)
+
+    return kind_of
 
 
 class FeatureSection(Section):
@@ -51,9 +65,26 @@ class DecoderSection(EncoderSection):
     film: bool = False  # tell the condition to every level, per frequency
 
 
-class BottleneckSection(Section):
+class GaussianSection(Section):
     kind: Literal["gaussian"] = "gaussian"
     latent: Annotated[int, Field(ge=1, le=1024)] = 32
+
+
+class HierarchicalSection(Section):
+    """Levels from the top down: each has a prior that the ones above it shape."""
+
+    kind: Literal["hierarchical"] = "hierarchical"
+    levels: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=2, max_length=5)
+    ] = (8, 24)
+    hidden: Annotated[int, Field(ge=1, le=4096)] = 256  # width between the levels
+
+
+BottleneckSection = Annotated[
+    Annotated[GaussianSection, Tag("gaussian")]
+    | Annotated[HierarchicalSection, Tag("hierarchical")],
+    Discriminator(_kind("gaussian")),
+]
 
 
 class ConditionSection(Section):
@@ -63,7 +94,7 @@ class ConditionSection(Section):
 
 class ModelSection(Section):
     encoder: EncoderSection = EncoderSection()
-    bottleneck: BottleneckSection = BottleneckSection()
+    bottleneck: BottleneckSection = GaussianSection()
     decoder: DecoderSection = DecoderSection()
     condition: ConditionSection = ConditionSection()
 
@@ -158,41 +189,71 @@ def _load_yaml(text: str, where: str) -> Any:
         raise RecipeError(f"{where} is nested too deeply for a recipe") from None
 
 
-def _section_fields(path: tuple[Any, ...]) -> list[str]:
+def _place(path: tuple[Any, ...]) -> tuple[str, list[str]]:
+    """A fault's key as the recipe writes it, and the settings that its section has.
+
+    Inside a union pydantic names the member between the keys; that is no key of the recipe.
+    """
     section: Any = Recipe
+    keys: list[str] = []
+    known: list[str] = []
     for key in path:
-        field = getattr(section, "model_fields", {}).get(key)
-        if field is None:
-            return []
-        section = field.annotation
-    return list(getattr(section, "model_fields", {}))
+        members = {tag.tag: member for member, tag in _members(section)}
+        if members:
+            section = members.get(key)
+            continue
+        keys.append(str(key))
+        fields = getattr(section, "model_fields", {})
+        known = list(fields)
+        section = fields[key].annotation if key in fields else None
+        if key in fields and fields[key].metadata and not hasattr(section, "model_fields"):
+            section = Annotated[section, *fields[key].metadata]
+    return ".".join(keys), known
+
+
+def _members(section: Any) -> list[tuple[Any, Tag]]:
+    """The tagged members of a union of sections; none for anything else."""
+    members = []
+    for member in get_args(get_args(section)[0]) if get_args(section) else ():
+        tags = [extra for extra in get_args(member)[1:] if isinstance(extra, Tag)]
+        members += [(get_args(member)[0], tag) for tag in tags]
+    return members
 
 
 def _faults(error: ValidationError, where: str) -> str:
     lines = []
     for fault in error.errors():
-        path = tuple(p for p in fault["loc"])
-        key = ".".join(str(p) for p in path)
+        key, known = _place(fault["loc"])
         if fault["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(
-                str(path[-1]), _section_fields(path[:-1]), n=1, cutoff=0.5
-            )
-            known = _section_fields(path[:-1])
+            near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
             lines.append(f"{key} is no setting; {hint}")
         elif fault["type"] == "missing":
             lines.append(f"{key} is missing")
+        elif fault["type"] == "union_tag_invalid":
+            about = fault.get("ctx", {})
+            tags, tag = about["expected_tags"].replace("'", ""), about["tag"]
+            lines.append(f"{key}.kind should be one of {tags}, got {tag!r:.80}")
         else:
             message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
             lines.append(f"{key or 'recipe'}: {message}, got {fault['input']!r:.80}")
     return f"{where}: " + "; ".join(lines)
 
 
-def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+DEFAULT_KINDS = {
+    "feature": "log_mel", "encoder": "conv2d", "bottleneck": "gaussian", "decoder": "conv2d"
+}  # fmt: skip
+
+
+def _merge(base: dict[str, Any], change: dict[str, Any], part: str = "") -> dict[str, Any]:
+    """`change` laid over `base`. A part of another kind has other settings: it starts afresh."""
+    default = DEFAULT_KINDS.get(part)
+    if change.get("kind", base.get("kind", default)) != base.get("kind", default):
+        return dict(change)
     merged = dict(base)
     for key, value in change.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
+        merged[key] = _merge(merged[key], value, key) if both else value
     return merged
 
 
