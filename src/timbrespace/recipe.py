@@ -69,6 +69,11 @@ class GaussianSection(Section):
     kind: Literal["gaussian"] = "gaussian"
     latent: Annotated[int, Field(ge=1, le=1024)] = 32
 
+    @property
+    def size(self) -> int:
+        """How many numbers a sound has."""
+        return self.latent
+
 
 class HierarchicalSection(Section):
     """Levels from the top down: each has a prior that the ones above it shape."""
@@ -78,6 +83,10 @@ class HierarchicalSection(Section):
         tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=2, max_length=5)
     ] = (8, 24)
     hidden: Annotated[int, Field(ge=1, le=4096)] = 256  # width between the levels
+
+    @property
+    def size(self) -> int:
+        return sum(self.levels)
 
 
 BottleneckSection = Annotated[

@@ -490,7 +490,7 @@ def _metrics(run: Run) -> dict[str, Any]:
         "rate": {
             "nats_per_sound": figures.get("valid_nats"),
             "active_units": int(_number(figures.get("valid_active_units")) or 0),
-            "dimensions": run.recipe.model.bottleneck.latent,
+            "dimensions": run.recipe.model.bottleneck.size,
         },
     }
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from timbrespace.models.bottlenecks import Latent
+from timbrespace.models.bottlenecks import Bottleneck, Latent
 from timbrespace.models.conditions import Conditions
 
 Labels = dict[str, Tensor]
@@ -22,7 +22,7 @@ class Reconstruction:
 class EncoderHalf(nn.Module):
     """Condition, encoder and bottleneck: pictures to latents. Works without the other half."""
 
-    def __init__(self, conditions: Conditions, net: nn.Module, bottleneck: nn.Module) -> None:
+    def __init__(self, conditions: Conditions, net: nn.Module, bottleneck: Bottleneck) -> None:
         super().__init__()
         self.conditions, self.net, self.bottleneck = conditions, net, bottleneck
 
@@ -31,14 +31,17 @@ class EncoderHalf(nn.Module):
 
 
 class DecoderHalf(nn.Module):
-    """Condition and decoder: latent points to pictures. Works without the other half."""
+    """Condition and decoder: latent points to pictures. Works without the other half.
 
-    def __init__(self, conditions: Conditions, net: nn.Module) -> None:
+    `entrance` belongs to the bottleneck's kind: what it makes of flat latents before the decoder.
+    """
+
+    def __init__(self, conditions: Conditions, entrance: nn.Module, net: nn.Module) -> None:
         super().__init__()
-        self.conditions, self.net = conditions, net
+        self.conditions, self.entrance, self.net = conditions, entrance, net
 
     def forward(self, z: Tensor, labels: Labels) -> Tensor:
-        return self.net(z, self.conditions(labels, len(z), z.device))
+        return self.net(self.entrance(z), self.conditions(labels, len(z), z.device))
 
 
 class Autoencoder(nn.Module):
@@ -50,7 +53,13 @@ class Autoencoder(nn.Module):
 
     @property
     def latent(self) -> int:
-        return self.encoder.bottleneck.latent  # type: ignore[return-value]
+        """How many numbers a sound has."""
+        return self.encoder.bottleneck.latent
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """How many of them belong to each level, the top first."""
+        return self.encoder.bottleneck.levels
 
     def encode(self, x: Tensor, labels: Labels | None = None) -> Latent:
         return self.encoder(x, labels or {})

@@ -37,14 +37,25 @@ class Latent:
         return kl_per_dimension(self.mean, self.logvar)
 
 
-class Gaussian(nn.Module):
+class Bottleneck(nn.Module):
+    """What all bottlenecks have: the size of their flat latent, and how it falls into levels."""
+
+    latent: int
+    levels: tuple[int, ...]
+
+    def entrance(self) -> nn.Module:
+        """What the decoder does first with flat latents (B, Z), which keeps their shape."""
+        return nn.Identity()
+
+
+class Gaussian(Bottleneck):
     """Two linear heads; logvar is kept within [-12, 6] so that exp never overflows in bfloat16."""
 
     def __init__(self, width: int, *, latent: int = 32) -> None:
         super().__init__()
         self.mean = nn.Linear(width, latent)
         self.logvar = nn.Linear(width, latent)
-        self.latent = latent
+        self.latent, self.levels = latent, (latent,)
 
     def forward(self, h: Tensor) -> Latent:
         return Latent(self.mean(h).float(), self.logvar(h).float().clamp(-12.0, 6.0))

@@ -5,15 +5,16 @@ from typing import Any
 from torch import nn
 
 from timbrespace.models.autoencoder import Autoencoder, DecoderHalf, EncoderHalf
-from timbrespace.models.bottlenecks import Gaussian
+from timbrespace.models.bottlenecks import Bottleneck, Gaussian
 from timbrespace.models.conditions import PITCHES, Conditions
 from timbrespace.models.decoders import Conv2dDecoder
 from timbrespace.models.encoders import Conv2dEncoder
 from timbrespace.models.framewise import FrameDecoder, FrameEncoder
+from timbrespace.models.hierarchical import Hierarchical
 
 ENCODERS: dict[str, type[nn.Module]] = {"conv2d": Conv2dEncoder, "frames": FrameEncoder}
 DECODERS: dict[str, type[nn.Module]] = {"conv2d": Conv2dDecoder, "frames": FrameDecoder}
-BOTTLENECKS: dict[str, type[nn.Module]] = {"gaussian": Gaussian}
+BOTTLENECKS: dict[str, type[Bottleneck]] = {"gaussian": Gaussian, "hierarchical": Hierarchical}
 CONDITIONS: dict[str, int] = {"pitch": PITCHES}
 
 
@@ -42,4 +43,6 @@ def build_model(
     net = ENCODERS[encoder_kind](shape, told_encoder.size, **encoder_settings)
     neck = BOTTLENECKS[bottleneck_kind](net.width, **bottleneck_settings)
     back = DECODERS[decoder_kind](shape, neck.latent, told_decoder.size, **decoder_settings)
-    return Autoencoder(EncoderHalf(told_encoder, net, neck), DecoderHalf(told_decoder, back))
+    return Autoencoder(
+        EncoderHalf(told_encoder, net, neck), DecoderHalf(told_decoder, neck.entrance(), back)
+    )
