@@ -2,10 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from conftest import TINY
 
+from timbrespace import verbs
 from timbrespace.errors import RecipeError
+from timbrespace.evaluation import levels
 from timbrespace.models.bottlenecks import Gaussian
 from timbrespace.models.hierarchical import Hierarchical, LevelsPrior
 from timbrespace.recipe import build, load, parse
@@ -86,3 +90,34 @@ def test_levels_that_are_none_are_refused(levels):
     text = "name: x\nobjective: {beta: 1.0}\nmodel: {bottleneck: {kind: hierarchical, levels: %s}}"
     with pytest.raises(RecipeError, match="model.bottleneck.levels"):
         parse(text % levels)
+
+
+def test_a_prior_that_knows_the_lower_level_saves_its_bits_and_a_flat_one_saves_none():
+    """z_2 = 2 z_1 + 0.1 u_2: alone it has variance 4.01, given the top 0.01."""
+    rng = np.random.default_rng(0)
+    mean = np.concatenate([rng.normal(0.0, 1.0, (20_000, 1)), np.zeros((20_000, 1))], 1)
+    logvar = np.full(mean.shape, -4.0)
+
+    def shaped(u: np.ndarray) -> np.ndarray:
+        return np.stack([u[:, 0], 2.0 * u[:, 0] + 0.1 * u[:, 1]], 1)
+
+    given = levels.saved(shaped, mean, logvar, (1, 1))
+    flat_nats = 0.5 * math.log((4.0 + 0.01 * math.exp(-4.0)) / (0.01 * math.exp(-4.0)))
+    given_nats = 0.5 * (math.exp(-4.0) - 1.0 + 4.0)
+    assert given[0] is None and given[1] == pytest.approx(flat_nats - given_nats, abs=0.02)
+    mean[:, 1] = rng.normal(0.0, math.sqrt(1.0 - math.exp(-4.0)), len(mean))
+    assert levels.saved(lambda u: u, mean, logvar, (1, 1))[1] == pytest.approx(0.0, abs=0.02)
+
+
+def test_a_run_with_levels_is_measured_level_by_level(tiny_corpus, tmp_path):
+    settings = (*TINY, "model.bottleneck={kind: hierarchical, levels: [3, 5], hidden: 16}")
+    verbs.train("instruments", tiny_corpus, tmp_path / "run", settings=settings)
+    verbs.space(tmp_path / "run", umap=False)
+    metrics = verbs.evaluate(tmp_path / "run")
+    top, low = metrics["rate"]["levels"]
+    assert (top["size"], low["size"]) == (3, 5) and metrics["rate"]["dimensions"] == 8
+    total = top["bits_per_sound"] + low["bits_per_sound"]
+    assert total == pytest.approx(metrics["rate"]["bits_per_sound"])
+    shuffled = metrics["distortion"]["rmse_db_shuffled"]
+    assert metrics["distortion"]["rmse_db"] < top["rmse_db_exchanged"] < 1.2 * shuffled
+    assert "The levels" in (tmp_path / "run" / "evaluation" / "report.html").read_text()

@@ -22,6 +22,7 @@ from timbrespace.data.atomic import write_text
 from timbrespace.errors import RunError
 from timbrespace.evaluation import floors as floor
 from timbrespace.evaluation import latent as rate
+from timbrespace.evaluation import levels as level
 from timbrespace.evaluation import reconstruction
 from timbrespace.evaluation.report import Map, report
 from timbrespace.evaluation.verdict import judge
@@ -197,7 +198,8 @@ def measure(
             "rmse_db_shuffled": scores["shuffled"],
             "train_rmse_db": reconstruction.rmse_db(train_errors["z"], floor_db),
         },
-        "rate": rate.evaluate(here.mean, here.logvar, here.nats, seed=seed),
+        "rate": rate.evaluate(here.mean, here.logvar, here.nats, seed=seed)
+        | {"levels": _levels(run, here, scores)},
         "floors": {
             "mean_sound_rmse_db": scores["mean_sound"],
             "mean_per_pitch_rmse_db": scores.get("mean_per_pitch"),
@@ -316,6 +318,9 @@ def _distortion(
     points = {"z": encoded.z}
     if fitted is not None:
         points |= {"mean": encoded.mean, "shuffled": encoded.z[other]}
+        if len(run.model.levels) > 1:
+            for number, here in enumerate(level.places(run.model.levels), start=1):
+                points[f"level_{number}"] = _exchanged(encoded.z, other, here)
     parts: dict[str, list[np.ndarray]] = {}
     for start in range(0, count, BATCH):
         part = slice(start, min(start + BATCH, count))
@@ -333,6 +338,31 @@ def _distortion(
             for name, error in fitted.errors(original, own).items():
                 parts.setdefault(name, []).append(error)
     return {name: np.concatenate(errors) for name, errors in parts.items()}
+
+
+def _exchanged(z: np.ndarray, other: np.ndarray, here: slice) -> np.ndarray:
+    """z (N, Z) with one level's numbers taken from another sound."""
+    mixed = z.copy()
+    mixed[:, here] = z[other][:, here]
+    return mixed
+
+
+def _levels(run: "Run", encoded: Encoded, scores: dict[str, float]) -> list[dict[str, Any]] | None:
+    """What each level carries, with the error once another sound's is in its place; None for one."""
+    import torch
+
+    sizes = run.model.levels
+    if len(sizes) == 1:
+        return None
+
+    def entrance(u: np.ndarray) -> np.ndarray:
+        return run.model.decoder.entrance(torch.from_numpy(u)).numpy()
+
+    with torch.no_grad():
+        table = level.evaluate(entrance, encoded.mean, encoded.logvar, encoded.nats, sizes)
+    for number, line in enumerate(table, start=1):
+        line["rmse_db_exchanged"] = scores[f"level_{number}"]
+    return table
 
 
 def _inversion(run: "Run", encoded: Encoded, rng: np.random.Generator) -> float:

@@ -284,6 +284,7 @@ def _page(
         "dotted line; the others are grey). Together they keep at most "
         f"{rate['bits_per_sound']:.3g} bits of a sound.</p>",
         _image(drawn["bits"], "Bars of bits per dimension"),
+        _levels(metrics),
         _probes(metrics),
     ]
     places = [name for name in drawn if name.startswith("map-")]
@@ -381,6 +382,30 @@ def _probes(metrics: dict[str, Any]) -> str:
         "told the pitch does not need to keep it.</p><div class='scroll'><table><tr><th>label</th>"
         "<th>read from</th><th class='n'>5 nearest</th><th class='n'>linear</th>"
         "<th class='n'>always the commonest</th><th class='n'>labels</th></tr>"
+        + "".join(lines)
+        + "</table></div>"
+    )
+
+
+def _levels(metrics: dict[str, Any]) -> str:
+    """A table of the levels of a hierarchical latent; nothing for a flat one."""
+    levels = metrics["rate"].get("levels")
+    if not levels:
+        return ""
+    lines = []
+    for number, line in enumerate(levels, start=1):
+        saved = "" if line["saved_bits"] is None else f"{line['saved_bits']:.1f}"
+        lines.append(
+            f"<tr><td>{number}</td><td class='n'>{line['size']}</td>"
+            f"<td class='n'>{line['bits_per_sound']:.1f}</td><td class='n'>{saved}</td>"
+            f"<td class='n'>{line['rmse_db_exchanged']:.1f}</td></tr>"
+        )
+    return (
+        "<h2>The levels</h2><p>Level 1 is the top. What a level saves: how many bits fewer it costs "
+        "because the levels above it shape its prior. The error once another sound's level is in "
+        "its place says how much the decoder listens to it.</p><div class='scroll'><table><tr>"
+        "<th>level</th><th class='n'>numbers</th><th class='n'>bits per sound</th>"
+        "<th class='n'>bits saved</th><th class='n'>dB RMSE, exchanged</th></tr>"
         + "".join(lines)
         + "</table></div>"
     )

@@ -24,6 +24,8 @@ HARDLY_BETTER = 0.9
 WORSE_AT_MEAN = 1.02
 # Training sounds this much better (in dB) than new instruments were learnt by heart.
 BY_HEART = 1.5
+# A level below it names no two sounds apart (ln 2 = 0.7 would).
+EMPTY_NATS = 0.5
 # Separation below which one sampled z tells two random sounds apart wrongly in 16 % of cases.
 BLURRED = 2.0
 
@@ -102,6 +104,20 @@ def judge(metrics: dict[str, Any]) -> Judgement:
             f"the decoder ignores the latent: with another sound's latent it is as good "
             f"({_db(shuffled)}); lower beta, or make the decoder smaller",
         )
+    for number, line in enumerate(rate.get("levels") or [], start=1):
+        exchanged = line["rmse_db_exchanged"]
+        if line["nats_per_sound"] < EMPTY_NATS:
+            fault(
+                f"level {number} is empty",
+                f"level {number} keeps {_number(line['bits_per_sound'])} bit: the hierarchy is "
+                "none; make the other levels smaller, or give free bits per dimension",
+            )
+        elif exchanged**2 - rmse**2 < IGNORED_SHARE * exchanged**2:
+            fault(
+                f"level {number} is ignored",
+                f"with another sound's level {number} the error is the same ({_db(exchanged)}); "
+                "make the other levels smaller",
+            )
     at_mean = distortion.get("rmse_db_at_mean")
     if at_mean is not None and at_mean > WORSE_AT_MEAN * rmse:
         fault(

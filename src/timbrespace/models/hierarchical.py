@@ -79,8 +79,9 @@ class Descent:
         parts = [None] * len(levels) if told is None else told.split(levels, 1)
         drawn, means, logvars = [], [], []
         for head, part in zip(self.bottleneck.heads, parts, strict=True):
-            above = [u.to(self.h.dtype) for u in drawn]
-            mean, logvar = head(torch.cat([self.h, *above], 1)).float().chunk(2, 1)
+            # in full precision: what is drawn here and what it costs must be the same numbers
+            with torch.autocast(self.h.device.type, enabled=False):
+                mean, logvar = head(torch.cat([self.h, *drawn], 1)).chunk(2, 1)
             logvar = logvar.clamp(-12.0, 6.0)
             if part is None:
                 part = mean
@@ -114,6 +115,6 @@ class Hierarchical(Bottleneck):
         return LevelsPrior(self.levels, self.hidden)
 
     def forward(self, h: Tensor) -> LevelsLatent:
-        descent = Descent(self, h)
+        descent = Descent(self, h.float())
         _, mean, logvar = descent()
         return LevelsLatent(mean, logvar, descent=descent)
