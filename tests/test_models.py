@@ -70,3 +70,55 @@ def test_sampling_follows_mean_and_deviation():
 
 def test_weights_meet_terms_in_one_line():
     assert total({"a": torch.tensor(1.0)}, {"a": 2.0}).item() == 2.0
+
+
+SKIP = ("model.decoder.skip=true", "model.decoder.residual=1")
+OPTIONS = {
+    "batch norm": "{norm: batch, residual: 1}",
+    "group norm": "{norm: group, residual: 1}",
+    "attention": "{attention: true}",
+}
+
+
+@pytest.mark.parametrize("part", ["conv2d", "frames"])
+@pytest.mark.parametrize("option", OPTIONS)
+def test_options_of_the_networks_train_and_come_back_from_disk(part, option):
+    channels = "[8, 16]" if part == "conv2d" else "[32, 32]"
+    kind = f"{{kind: {part}, channels: {channels}, hidden: 16}}"
+    settings = (
+        "feature.mels=16", "feature.frames=16", f"model.encoder={kind}", f"model.decoder={kind}",
+        f"model.encoder={OPTIONS[option]}", f"model.decoder={OPTIONS[option]}",
+        "model.decoder.skip=true", "train.average=0.9",
+    )  # fmt: skip
+    wanted = recipe.load("nsynth-pitch", settings=settings)
+    state = State.fresh(wanted, torch.device("cpu"))
+    x = torch.rand(4, 1, 16, 16) * 2 - 1
+    labels = {"pitch": torch.tensor([40, 60, 80, PITCHES])}
+    before = {k: v.clone() for k, v in state.model.named_parameters()}
+    for _ in range(3):  # what starts behind a gain of zero moves one step after the gain
+        train_step(state, wanted, objective_of(wanted), x, labels, steps=10, autocast=False)
+    idle = [k for k, v in state.model.named_parameters() if torch.equal(v, before[k])]
+    # a normalisation undoes a constant before it, and a key's constant moves no attention
+    assert not [k for k in idle if not k.endswith("bias")]
+    other = State.fresh(wanted, torch.device("cpu"))
+    other.unpack(*state.pack())
+    other.model.eval(), state.model.eval()
+    assert torch.equal(other.model.encode(x, labels).mean, state.model.encode(x, labels).mean)
+
+
+@pytest.mark.parametrize("name", ["nsynth-pitch", "instruments"])
+def test_a_skip_tells_the_latent_to_every_level_and_bypasses_nothing(name):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = recipe.build(recipe.load(name, settings=SKIP)).eval()
+    net = model.decoder.net
+    with torch.no_grad():
+        for layer in net.entrance.modules():
+            if isinstance(layer, torch.nn.Linear):
+                layer.weight.zero_()
+                layer.bias.fill_(0.5)
+        for name_, gain in net.named_parameters():
+            if name_.endswith("gain"):
+                gain.fill_(1.0)
+        one, other = model.decode(torch.zeros(1, 32)), model.decode(torch.ones(1, 32))
+    assert (one - other).abs().max() > 1e-4  # the entrance is deaf, the levels hear z

@@ -59,10 +59,13 @@ class EncoderSection(Section):
     residual: Annotated[int, Field(ge=0, le=8)] = 0  # blocks per level
     hidden: Annotated[int, Field(ge=0, le=8192)] = 0  # width of the mixing layer; 0 = none
     activation: Activation = "relu"
+    norm: Literal["none", "batch", "group"] = "none"
+    attention: bool = False  # between the places of the innermost map
 
 
 class DecoderSection(EncoderSection):
     film: bool = False  # tell the condition to every level, per frequency
+    skip: bool = False  # tell the latent to every level
 
 
 class GaussianSection(Section):

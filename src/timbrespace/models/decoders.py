@@ -5,8 +5,14 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from timbrespace.models.blocks import ACTIVATIONS, ResidualBlock
+from timbrespace.models.blocks import ACTIVATIONS, Attention, ResidualBlock, norms
 from timbrespace.models.encoders import check_divisible
+
+
+def told_to_levels(z: Tensor, condition: Tensor, *, film: bool, skip: bool) -> Tensor:
+    """What every level of a decoder is told (B, *): the condition with `film`, z with `skip`."""
+    parts = [condition] * film + [z.to(condition.dtype)] * skip
+    return torch.cat(parts, 1) if parts else condition[:, :0]
 
 
 class FrequencyFilm(nn.Module):
@@ -32,14 +38,16 @@ class FrequencyFilm(nn.Module):
 class Conv2dDecoder(nn.Module):
     """A linear layer, then 4 x 4 transposed convolutions that double both sides per level.
 
-    `channels` is written as in the encoder, from the picture inwards. With `film` the condition also
-    acts at each level through FrequencyFilm instead of at the entrance alone.
+    `channels`, `norm` and `attention` as in the encoder, from the picture inwards. With `film` the
+    condition also acts at each level through FrequencyFilm instead of at the entrance alone; with
+    `skip` the latent does, too (generative skip connections: Dieng et al. 2019, arXiv 1807.04863).
     """
 
     def __init__(
         self, shape: tuple[int, int], latent: int, condition_size: int, *,
         channels: tuple[int, ...] = (16, 32, 64), residual: int = 0, hidden: int = 0,
-        activation: str = "relu", film: bool = False,
+        activation: str = "relu", norm: str = "none", attention: bool = False,
+        film: bool = False, skip: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         check_divisible(shape, len(channels))
@@ -53,6 +61,9 @@ class Conv2dDecoder(nn.Module):
             entrance = [nn.Linear(width, hidden), act()]
             width = hidden
         self.entrance = nn.Sequential(*entrance, nn.Linear(width, seed), act())
+        self.film, self.skip = film, skip
+        told = condition_size * film + latent * skip
+        self.attention = Attention(channels[-1], self.seed_shape[1:]) if attention else None
         self.levels = nn.ModuleList()
         self.films = nn.ModuleList()
         inwards = tuple(reversed(channels))
@@ -60,16 +71,20 @@ class Conv2dDecoder(nn.Module):
             last = level == len(channels) - 1
             blocks = [ResidualBlock(before, activation) for _ in range(residual)]
             up = nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)
-            self.levels.append(nn.Sequential(*blocks, up, nn.Identity() if last else act()))
-            if film:
+            out = [nn.Identity()] if last else [*norms(norm, after), act()]
+            self.levels.append(nn.Sequential(*blocks, up, *out))
+            if told:
                 height = self.seed_shape[1] * 2**level
-                self.films.append(FrequencyFilm(condition_size, before, height))
+                self.films.append(FrequencyFilm(told, before, height))
 
     def forward(self, z: Tensor, condition: Tensor) -> Tensor:
         x = self.entrance(torch.cat([z, condition.to(z.dtype)], 1)).view(-1, *self.seed_shape)
         x = x.contiguous(memory_format=torch.channels_last)
+        if self.attention is not None:
+            x = self.attention(x)
+        told = told_to_levels(z, condition, film=self.film, skip=self.skip)
         for level, layer in enumerate(self.levels):
             if self.films:
-                x = self.films[level](x, condition)
+                x = self.films[level](x, told)
             x = layer(x)
         return x

@@ -9,7 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from timbrespace.models.blocks import ACTIVATIONS
+from timbrespace.models.blocks import ACTIVATIONS, Attention, norms
+from timbrespace.models.decoders import told_to_levels
 
 
 class Film(nn.Module):
@@ -63,20 +64,27 @@ class TimeBlocks(nn.Module):
 
 
 class FrameEncoder(nn.Module):
-    """(B, 1, F, T) and (B, K) to (B, width). Each entry of `channels` halves the frames."""
+    """(B, 1, F, T) and (B, K) to (B, width). Each entry of `channels` halves the frames.
+
+    `norm` and `attention` as in Conv2dEncoder.
+    """
 
     def __init__(
         self, shape: tuple[int, int], condition_size: int, *, channels: tuple[int, ...] = (256, 256),
-        residual: int = 1, hidden: int = 512, activation: str = "silu",
+        residual: int = 1, hidden: int = 512, activation: str = "silu", norm: str = "none",
+        attention: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.down = nn.ModuleList()
         self.blocks = nn.ModuleList()
         for before, after in pairwise((shape[0], *channels)):
-            self.down.append(nn.Conv2d(before, after, (1, 4), stride=(1, 2), padding=(0, 1)))
+            down = nn.Conv2d(before, after, (1, 4), stride=(1, 2), padding=(0, 1))
+            self.down.append(nn.Sequential(down, *norms(norm, after)) if norm != "none" else down)
             self.blocks.append(TimeBlocks(after, condition_size, activation, residual))
         act = ACTIVATIONS[activation]
-        flat = channels[-1] * (shape[1] // 2 ** len(channels)) + condition_size
+        inner = (1, shape[1] // 2 ** len(channels))
+        self.attention = Attention(channels[-1], inner) if attention else None
+        flat = channels[-1] * inner[1] + condition_size
         self.act = act()
         self.mix = nn.Sequential(nn.Linear(flat, hidden), act()) if hidden else nn.Identity()
         self.width = hidden or flat
@@ -86,21 +94,29 @@ class FrameEncoder(nn.Module):
         for down, blocks in zip(self.down, self.blocks, strict=True):
             h = down(h)
             h = blocks(h, condition)
+        if self.attention is not None:
+            h = self.attention(h)
         h = self.act(h).flatten(1)
         return self.mix(torch.cat([h, condition.to(h.dtype)], 1))
 
 
 class FrameDecoder(nn.Module):
-    """(B, Z) and (B, K) to (B, 1, F, T): the mirror of FrameEncoder."""
+    """(B, Z) and (B, K) to (B, 1, F, T): the mirror of FrameEncoder.
+
+    `film` tells the condition to every level, `skip` the latent; `norm` and `attention` as in the
+    encoder.
+    """
 
     def __init__(
         self, shape: tuple[int, int], latent: int, condition_size: int, *,
         channels: tuple[int, ...] = (256, 256), residual: int = 1, hidden: int = 512,
-        activation: str = "silu", film: bool = True,
+        activation: str = "silu", norm: str = "none", attention: bool = False,
+        film: bool = True, skip: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         act = ACTIVATIONS[activation]
-        told = condition_size if film else 0
+        self.film, self.skip = film, skip
+        told = condition_size * film + latent * skip
         self.seed_shape = (channels[-1], 1, shape[1] // 2 ** len(channels))
         width = latent + condition_size
         entrance: list[nn.Module] = []
@@ -110,17 +126,25 @@ class FrameDecoder(nn.Module):
         self.entrance = nn.Sequential(
             *entrance, nn.Linear(width, self.seed_shape[0] * self.seed_shape[2])
         )
+        self.attention = None
+        if attention:
+            self.attention = Attention(channels[-1], (1, self.seed_shape[2]))
+        self.norms = nn.ModuleList()
         self.blocks = nn.ModuleList()
         self.up = nn.ModuleList()
         inwards = tuple(reversed(channels))
         for before, after in pairwise((*inwards, shape[0])):
+            self.norms.append(nn.Sequential(*norms(norm, before)))
             self.blocks.append(TimeBlocks(before, told, activation, residual))
             self.up.append(nn.ConvTranspose2d(before, after, (1, 4), stride=(1, 2), padding=(0, 1)))
 
     def forward(self, z: Tensor, condition: Tensor) -> Tensor:
         h = self.entrance(torch.cat([z, condition.to(z.dtype)], 1)).view(-1, *self.seed_shape)
         h = h.contiguous(memory_format=torch.channels_last)
-        for blocks, up in zip(self.blocks, self.up, strict=True):
-            h = blocks(h, condition)
+        if self.attention is not None:
+            h = self.attention(h)
+        told = told_to_levels(z, condition, film=self.film, skip=self.skip)
+        for normed, blocks, up in zip(self.norms, self.blocks, self.up, strict=True):
+            h = blocks(normed(h), told)
             h = up(h)
         return h.transpose(1, 2)

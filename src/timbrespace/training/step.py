@@ -61,7 +61,10 @@ def train_step(
         decay = min(train.average, (1.0 + state.step) / (10.0 + state.step))
         now = state.model.state_dict()
         for name, value in state.average.items():
-            value.lerp_(now[name], 1.0 - decay)
+            if value.is_floating_point():
+                value.lerp_(now[name], 1.0 - decay)
+            else:
+                value.copy_(now[name])  # a counter has no average
     figures = {name: float(value.detach()) for name, value in terms.items()}
     if state.controller is not None:
         state.controller.update(figures["kl_raw"])
