@@ -8,7 +8,14 @@ from timbrespace import recipe
 from timbrespace.batches import Pictures
 from timbrespace.errors import RecipeError
 from timbrespace.models.conditions import PITCHES
-from timbrespace.training.augment import LAYER_DB, layer, tilt, training_batch
+from timbrespace.training.augment import (
+    LAYER_DB,
+    draw_layers,
+    draw_tilts,
+    layer,
+    tilt,
+    training_batch,
+)
 
 CPU = torch.device("cpu")
 
@@ -25,7 +32,8 @@ def test_layered_sounds_add_as_powers():
     """Cells of (0, -80, -20) dB over (-80, 0, -20): the first two tell the levels of the two sounds,
     and the third must hold the sum of their powers."""
     one = torch.tensor([[[[1.0, -1.0, 0.5]]]]).repeat(64, 1, 1, 1)
-    both = to_db(layer(one, one[..., [1, 0, 2]], seeded(), floor_db=-80.0))[:, 0, 0]
+    softer = draw_layers(64, seeded())
+    both = to_db(layer(one, one[..., [1, 0, 2]], softer, floor_db=-80.0))[:, 0, 0]
     left, right, third = both.unbind(1)
     assert torch.maximum(left, right).abs().max() < 1e-3  # the loudest is at 0 dB
     softer = torch.minimum(left, right)
@@ -38,7 +46,9 @@ def test_layered_sounds_add_as_powers():
 def test_a_sound_layered_with_itself_is_itself():
     x = torch.rand(8, 1, 4, 6, generator=seeded()) * 2 - 1
     x = x + (1.0 - x.amax((1, 2, 3), keepdim=True))
-    torch.testing.assert_close(layer(x, x, seeded(), floor_db=-80.0), x, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        layer(x, x, draw_layers(8, seeded()), floor_db=-80.0), x, atol=1e-5, rtol=0
+    )
 
 
 def test_partners_have_the_same_pitch_and_unknown_ones_stay_alone():
@@ -66,7 +76,7 @@ def test_a_batch_is_a_function_of_seed_and_step():
 def test_tilt_is_smooth_and_leaves_silence():
     x = torch.full((16, 1, 32, 4), 0.0)
     x[:, :, :, 3] = -1.0
-    y = tilt(x, seeded(), tilt_db=6.0, floor_db=-80.0)
+    y = tilt(x, draw_tilts(16, seeded()), tilt_db=6.0, floor_db=-80.0)
     assert (y[..., 3] == -1.0).all() and (y.amax((1, 2, 3)) - 1.0).abs().max() < 1e-5
     slope = to_db(y)[:, 0, :, 0].diff(dim=1)
     assert slope.abs().max() < 3.0 and slope.abs().max() > 0.1  # dB from band to band

@@ -25,13 +25,16 @@ class Pictures:
 
     @classmethod
     def of(
-        cls, corpus: Corpus, store: FeatureStore, rows: np.ndarray, names: tuple[str, ...]
-    ) -> "Pictures":
+        cls, corpus: Corpus, store: FeatureStore, rows: np.ndarray, names: tuple[str, ...], *,
+        in_memory: int = IN_MEMORY,
+    ) -> "Pictures":  # fmt: skip
+        """`rows` of a corpus, copied into memory where they take up to `in_memory` bytes: quicker
+        still than the map that the store is, but no other process shares the copy."""
         labels = {name: label_tensor(corpus, name, rows) for name in names}
         size = 2 * len(rows) * int(np.prod(store.values.shape[1:]))
         kept = (
             torch.from_numpy(np.ascontiguousarray(store.values[rows]))
-            if size <= IN_MEMORY
+            if size <= in_memory
             else None
         )
         return cls(store, rows, labels, kept)

@@ -11,54 +11,71 @@ from torch import Tensor
 
 from timbrespace.batches import Pictures
 from timbrespace.recipe import Recipe
+from timbrespace.training.parallel import Share
 
 LAYER_DB = 24.0  # the softer of two layered sounds lies at most this far below the louder
 
 
 def training_batch(
-    pictures: Pictures, positions: Tensor, recipe: Recipe, step: int, device: torch.device
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Pictures (B, 1, F, T) and labels at `positions`, changed as the recipe's `augment` says.
+    pictures: Pictures, positions: Tensor, recipe: Recipe, step: int, device: torch.device,
+    share: Share | None = None,
+) -> tuple[Tensor, dict[str, Tensor]]:  # fmt: skip
+    """Pictures (B, 1, F, T) and labels of this rank's share of the batch at `positions`, changed as
+    the recipe's `augment` says.
 
-    What is drawn is a function of the recipe's seed and the step alone.
+    What is drawn is a function of the recipe's seed and the step alone: that of the whole batch.
     """
+    share = share or Share.whole(len(positions))
     augment, floor_db = recipe.train.augment, recipe.feature.floor_db
     generator = torch.Generator().manual_seed(recipe.seed * 7_919 + 2 * step)
-    x, labels = pictures.batch(positions, device)
+    x, labels = pictures.batch(share.of(positions), device)
     if augment.layer:
-        chosen = (torch.rand(len(x), generator=generator) < augment.layer).nonzero()[:, 0]
-        partners = pictures.same_label("pitch", positions[chosen], generator)
-        other, _ = pictures.batch(partners, device)
-        x[chosen] = layer(x[chosen], other, generator, floor_db=floor_db)
+        chosen = torch.rand(len(positions), generator=generator) < augment.layer
+        partners, softer = positions.clone(), torch.zeros(len(positions), 2)
+        partners[chosen] = pictures.same_label("pitch", positions[chosen], generator)
+        softer[chosen] = draw_layers(int(chosen.sum()), generator)
+        ours = share.of(chosen)
+        other, _ = pictures.batch(share.of(partners)[ours], device)
+        x[ours] = layer(x[ours], other, share.of(softer)[ours], floor_db=floor_db)
     if augment.tilt_db:
-        x = tilt(x, generator, tilt_db=augment.tilt_db, floor_db=floor_db)
+        sizes = share.of(draw_tilts(len(positions), generator))
+        x = tilt(x, sizes, tilt_db=augment.tilt_db, floor_db=floor_db)
     return x, labels
 
 
-def layer(x: Tensor, other: Tensor, generator: torch.Generator, *, floor_db: float) -> Tensor:
-    """Both sounds at once, as powers add: one of the two, by the toss of a coin, up to 24 dB softer.
+def draw_layers(count: int, generator: torch.Generator) -> Tensor:
+    """How many dB softer each of two layered sounds shall be, (count, 2): one of the two, by the
+    toss of a coin, up to 24 dB."""
+    softer = torch.rand(count, generator=generator) * LAYER_DB
+    first = torch.rand(count, generator=generator) < 0.5
+    return torch.stack([torch.where(first, softer, 0.0), torch.where(first, 0.0, softer)], 1)
+
+
+def layer(x: Tensor, other: Tensor, softer: Tensor, *, floor_db: float) -> Tensor:
+    """Both sounds at once, as powers add, each made softer by `softer` (B, 2), dB.
 
     Pictures (B, 1, F, T) of equal pitch in pairs; the result is brought back to a maximum of 0 dB.
     """
     nepers = -floor_db / 2.0 * math.log(10.0) / 10.0  # natural log of power, per picture unit
-    softer = torch.rand(len(x), generator=generator) * LAYER_DB / (-floor_db / 2.0)
-    first = torch.rand(len(x), generator=generator) < 0.5
-    shift = [torch.where(which, softer, 0.0).to(x.device)[:, None, None, None]
-             for which in (first, ~first)]  # fmt: skip
-    both = torch.logaddexp((x - shift[0]) * nepers, (other - shift[1]) * nepers) / nepers
+    one, two = (softer / (-floor_db / 2.0)).to(x.device).T[:, :, None, None, None]
+    both = torch.logaddexp((x - one) * nepers, (other - two) * nepers) / nepers
     return _loudest_at_zero(both).clamp(-1.0, 1.0)
 
 
-def tilt(x: Tensor, generator: torch.Generator, *, tilt_db: float, floor_db: float) -> Tensor:
-    """A random smooth gain over frequency, up to about +-tilt_db, for each picture (B, 1, F, T).
+def draw_tilts(count: int, generator: torch.Generator) -> Tensor:
+    """The sizes (count, 3) of the cosines of `tilt`, for each picture."""
+    return torch.randn(count, 3, generator=generator) * torch.tensor([0.6, 0.4, 0.3])
 
-    A sum of three slow cosines over the mel axis, like a broad equaliser. The result is brought back
-    to a maximum of 0 dB; cells at the floor stay there, since what lies under it is unknown.
+
+def tilt(x: Tensor, sizes: Tensor, *, tilt_db: float, floor_db: float) -> Tensor:
+    """A smooth gain over frequency, up to about +-tilt_db, for each picture (B, 1, F, T).
+
+    A sum of three slow cosines over the mel axis, of `sizes` (B, 3), like a broad equaliser. The
+    result is brought back to a maximum of 0 dB; cells at the floor stay there, since what lies under
+    it is unknown.
     """
-    batch, _, mels, _ = x.shape
-    axis = torch.linspace(0.0, torch.pi, mels)
+    axis = torch.linspace(0.0, torch.pi, x.shape[2])
     waves = torch.stack([torch.cos(k * axis) for k in (1.0, 2.0, 3.0)])
-    sizes = torch.randn(batch, 3, generator=generator) * torch.tensor([0.6, 0.4, 0.3])
     gain = (sizes @ waves).clamp(-1.5, 1.5) * (2.0 * tilt_db / -floor_db)
     silent = x <= -1.0
     y = _loudest_at_zero(x + gain.to(x.device)[:, None, :, None])

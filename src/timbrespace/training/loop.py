@@ -1,5 +1,6 @@
 """The loop: epochs of steps, validation, checkpoints; start and resume are one code path."""
 
+import contextlib
 import json
 import math
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from timbrespace.batches import Pictures, order
+from timbrespace.batches import IN_MEMORY, Pictures, order
 from timbrespace.data.atomic import write_bytes, write_text
 from timbrespace.data.lock import locked
 from timbrespace.errors import RunError
@@ -23,6 +24,7 @@ from timbrespace.runs import Run
 from timbrespace.training import checkpoint
 from timbrespace.training.augment import training_batch
 from timbrespace.training.loggers import Logger, csv_logger
+from timbrespace.training.parallel import Ranks
 from timbrespace.training.state import State
 from timbrespace.training.step import objective_of, train_step
 from timbrespace.training.validation import Validation, validate
@@ -33,53 +35,41 @@ CHECKPOINT_SECONDS = 60.0  # between checkpoints inside an epoch; when one is ma
 
 def train_run(
     run: Run, *, resume: bool = False, progress: Progress | None = None,
-    loggers: tuple[Logger, ...] = (), device: torch.device | None = None,
-    after_epoch: Callable[[int], None] | None = None,
+    loggers: tuple[Logger, ...] = (), after_epoch: Callable[[int], None] | None = None,
+    ranks: Ranks | None = None,
 ) -> None:  # fmt: skip
     """Train `run` to the end of its recipe, from its last checkpoint when `resume`.
 
+    With several `ranks` every one calls this; the first alone validates, writes and reports.
     Ctrl-C (or SIGTERM) writes a checkpoint before KeyboardInterrupt goes on, so nothing is lost.
-    On a CPU with the same number of threads, a resumed training gives the same bits as one that
-    was never interrupted. RunError when the loss is no longer finite, or another process trains.
+    On a CPU with the same number of threads and ranks, a resumed training gives the same bits as one
+    that was never interrupted. RunError when the loss is no longer finite, or another process trains.
     """
-    recipe = run.recipe
-    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    autocast = use_bfloat16(recipe.train.precision, device)
-    corpus = run.corpus
-    store = corpus.features(run.feature, progress=None)
-    names = recipe.model.condition.labels
-    train_rows, valid_rows = corpus.split_rows("train"), corpus.split_rows("valid")
-    if not len(train_rows) or not len(valid_rows):
-        raise RunError(
-            f"{corpus.path} has {len(train_rows)} training and {len(valid_rows)} validation sounds; "
-            "both are needed: prepare it again with more sounds"
-        )
-    pictures = Pictures.of(corpus, store, train_rows, names)
-    valid = Pictures.of(corpus, store, valid_rows, names)
-
-    state = State.fresh(recipe, device)
-    checkpoints = run.path / "checkpoints"
-    if resume:
-        state.unpack(*checkpoint.load_newest(checkpoints))
+    ranks, recipe = ranks or Ranks(), run.recipe
+    autocast = use_bfloat16(recipe.train.precision, ranks.device)
+    pictures, valid = _pictures(run, ranks)
     batch = min(recipe.train.batch, len(pictures))
+    share = ranks.share(batch)
+    state = State.fresh(recipe, ranks.device)
+    if resume:
+        state.unpack(*ranks.from_first(lambda: checkpoint.load_newest(run.path / "checkpoints")))
     per_epoch = len(pictures) // batch
     steps = per_epoch * recipe.train.epochs
     objective = objective_of(recipe)
-    log_csv = csv_logger(run.path / "history.csv", state.epoch)
-    kl_csv = csv_logger(run.path / "history_kl.csv", state.epoch)
-    stopped_early = bool(recipe.train.patience) and (
-        state.epoch - state.best_epoch >= recipe.train.patience > 0
-    )
+    book = _Book(run, valid, ranks.device, state.epoch, loggers) if ranks.leads else None
+    stopped_early = book is not None and book.is_stuck(state)
 
-    with locked(run.lock_path, "trained", RunError), _SignalStop() as stop:
-        while state.epoch < recipe.train.epochs and not stopped_early:
+    lock = locked(run.lock_path, "trained", RunError) if book else contextlib.nullcontext()
+    with lock, SignalStop() as stop:
+        while not ranks.any(stopped_early or state.epoch >= recipe.train.epochs):
             positions = order(recipe.seed, state.epoch, len(pictures))
-            began, begun_at, saved = time.monotonic(), state.position, time.monotonic()
+            begun_at, began, speed = state.position, time.monotonic(), 0.0
+            saved = began
             while state.position < per_epoch:
                 here = positions[state.position * batch : (state.position + 1) * batch]
-                x, labels = training_batch(pictures, here, recipe, state.step, device)
+                x, labels = training_batch(pictures, here, recipe, state.step, ranks.device, share)
                 figures = train_step(
-                    state, recipe, objective, x, labels, steps=steps, autocast=autocast
+                    state, recipe, objective, x, labels, steps=steps, autocast=autocast, share=share
                 )
                 state.position += 1
                 if not math.isfinite(figures["total"]):
@@ -91,44 +81,95 @@ def train_run(
                 for name, value in figures.items():
                     state.sums[name] = state.sums.get(name, 0.0) + value
                 speed = (state.position - begun_at) * batch / (time.monotonic() - began)
-                if progress:
+                if progress and book:
                     progress("train", state.step, steps, {
                         "rmse_db": figures["mse"] ** 0.5 * -recipe.feature.floor_db / 2.0,
                         "bits": figures["kl_raw"] / math.log(2.0),
                         "sounds_per_second": speed, "epoch": state.epoch + 1,
                     })  # fmt: skip
-                if stop.asked or time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    checkpoint.save(checkpoints / "last", *state.pack())
+                stopping = ranks.any(stop.asked)
+                if book and (stopping or time.monotonic() - saved > CHECKPOINT_SECONDS):
+                    book.save(state)
                     saved = time.monotonic()
-                if stop.asked:
+                if stopping:
+                    ranks.any(True)  # waits until it is written
                     raise KeyboardInterrupt
-            averaged = {k: v / per_epoch for k, v in state.sums.items()}
-            model = _with_weights(recipe, state, device)
-            result = validate(
-                model, valid, seed=recipe.seed, floor_db=recipe.feature.floor_db, device=device,
-                autocast=autocast,
-            )  # fmt: skip
+            means = {k: v / per_epoch for k, v in state.sums.items()}
             state.epoch, state.position, state.sums = state.epoch + 1, 0, {}
-            better = result.mse < state.best
-            if better:
-                state.best, state.best_epoch = result.mse, state.epoch
-            line = _history_line(state, averaged, result, time.monotonic() - began, speed)
-            checkpoint.save(checkpoints / "last", *state.pack())
-            if better:
-                _save_weights(state, checkpoints / "best.safetensors")
-            _save_weights(state, run.weights_path)
-            for log in (log_csv, *loggers):
-                log(state.epoch, line)
-            kl_csv(state.epoch, {f"nats_{d}": float(v) for d, v in enumerate(result.kl)})
-            if recipe.train.patience and state.epoch - state.best_epoch >= recipe.train.patience:
-                stopped_early = True
-                shutil.copyfile(checkpoints / "best.safetensors", run.weights_path)
-            _write_status(run.path, recipe, state, line, finished=stopped_early)
-            if progress:
-                progress("validate", state.epoch, recipe.train.epochs, line)
-            if after_epoch:
-                after_epoch(state.epoch)
+            if book:
+                line = book.close_epoch(state, means, began, speed)
+                stopped_early = book.is_stuck(state)
+                if progress:
+                    progress("validate", state.epoch, recipe.train.epochs, line)
+                if after_epoch:
+                    after_epoch(state.epoch)
     run.reload()
+
+
+def _pictures(run: Run, ranks: Ranks) -> tuple[Pictures, Pictures]:
+    """The training and the validation pictures; where there are several ranks, all read the same
+    map and nothing is copied."""
+    corpus = run.corpus
+    store = corpus.features(run.feature, progress=None)
+    train, valid = corpus.split_rows("train"), corpus.split_rows("valid")
+    if not len(train) or not len(valid):
+        raise RunError(
+            f"{corpus.path} has {len(train)} training and {len(valid)} validation sounds; "
+            "both are needed: prepare it again with more sounds"
+        )
+    names = run.recipe.model.condition.labels
+    kept = IN_MEMORY if ranks.world == 1 else 0
+    return (
+        Pictures.of(corpus, store, train, names, in_memory=kept),
+        Pictures.of(corpus, store, valid, names, in_memory=kept),
+    )
+
+
+class _Book:
+    """What is measured after each epoch, and written: the first rank's work."""
+
+    def __init__(
+        self, run: Run, valid: Pictures, device: torch.device, epochs: int,
+        loggers: tuple[Logger, ...],
+    ) -> None:  # fmt: skip
+        """`epochs` are finished already: what the history says of later ones is dropped."""
+        self.run, self.valid, self.device = run, valid, device
+        self.loggers = (csv_logger(run.path / "history.csv", epochs), *loggers)
+        self.kl_csv = csv_logger(run.path / "history_kl.csv", epochs)
+        self.checkpoints = run.path / "checkpoints"
+
+    def save(self, state: State) -> None:
+        checkpoint.save(self.checkpoints / "last", *state.pack())
+
+    def is_stuck(self, state: State) -> bool:
+        """Whether the recipe's patience with epochs that are no better is at its end."""
+        return 0 < self.run.recipe.train.patience <= state.epoch - state.best_epoch
+
+    def close_epoch(
+        self, state: State, means: dict[str, float], began: float, speed: float
+    ) -> dict[str, float]:
+        """Validate and write all that an epoch leaves; returns its line of the history."""
+        recipe, run = self.run.recipe, self.run
+        result = validate(
+            _with_weights(recipe, state, self.device), self.valid, seed=recipe.seed,
+            floor_db=recipe.feature.floor_db, device=self.device,
+            autocast=use_bfloat16(recipe.train.precision, self.device),
+        )  # fmt: skip
+        better = result.mse < state.best
+        if better:
+            state.best, state.best_epoch = result.mse, state.epoch
+        line = _history_line(state, means, result, time.monotonic() - began, speed)
+        self.save(state)
+        if better:
+            _save_weights(state, self.checkpoints / "best.safetensors")
+        _save_weights(state, run.weights_path)
+        for log in self.loggers:
+            log(state.epoch, line)
+        self.kl_csv(state.epoch, {f"nats_{d}": float(v) for d, v in enumerate(result.kl)})
+        if self.is_stuck(state):
+            shutil.copyfile(self.checkpoints / "best.safetensors", run.weights_path)
+        _write_status(run.path, recipe, state, line, finished=self.is_stuck(state))
+        return line
 
 
 def _with_weights(recipe: Recipe, state: State, device: torch.device) -> Autoencoder:
@@ -169,13 +210,13 @@ def _write_status(
     write_text(folder / "status.json", json.dumps(status, indent=1))
 
 
-class _SignalStop:
+class SignalStop:
     """Turns Ctrl-C and SIGTERM into a flag that the loop reads between steps (main thread only)."""
 
     def __init__(self) -> None:
         self.asked = False
 
-    def __enter__(self) -> "_SignalStop":
+    def __enter__(self) -> "SignalStop":
         self.main = threading.current_thread() is threading.main_thread()
         if self.main:
             self.old = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}

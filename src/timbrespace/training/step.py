@@ -7,6 +7,7 @@ from timbrespace.losses.objective import Objective, total
 from timbrespace.losses.reconstruction import RECONSTRUCTIONS
 from timbrespace.losses.schedule import learning_rate_factor, warm_up
 from timbrespace.recipe import Recipe
+from timbrespace.training.parallel import Share
 from timbrespace.training.state import State
 
 
@@ -29,17 +30,18 @@ def beta_at(recipe: Recipe, state: State) -> float:
 
 def train_step(
     state: State, recipe: Recipe, objective: Objective, x: Tensor, labels: dict[str, Tensor], *,
-    steps: int, autocast: bool,
+    steps: int, autocast: bool, share: Share | None = None,
 ) -> dict[str, float]:  # fmt: skip
-    """One update of `state` from pictures (B, 1, F, T); returns the raw terms, weights and total.
+    """One update of `state` from pictures (B, 1, F, T), a batch or this rank's share of one; returns
+    the raw terms, weights and total of the batch.
 
     Noise is drawn from (seed, step), so that a repeated step is the same step.
     """
-    train = recipe.train
+    train, share = recipe.train, share or Share.whole(len(x))
     generator = torch.Generator().manual_seed(recipe.seed * 7_919 + 2 * state.step + 1)
     state.model.train()
     x = x.contiguous(memory_format=torch.channels_last)
-    noise = torch.randn(len(x), state.model.latent, generator=generator).to(x.device)
+    noise = share.of(torch.randn(share.batch, state.model.latent, generator=generator)).to(x.device)
     factor = learning_rate_factor(
         state.step, steps, kind=train.schedule, warm_up_steps=train.warmup_steps
     )
@@ -53,6 +55,8 @@ def train_step(
     loss = total(terms, {"reconstruction": 1.0, "kl": beta, **recipe.objective.weights})
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    mse = (out.x.detach().float() - x).square().mean()
+    figures = share.average(state.model, {**terms, "total": loss, "mse": mse})
     if train.clip is not None:
         torch.nn.utils.clip_grad_norm_(state.model.parameters(), train.clip)
     state.optimizer.step()
@@ -65,9 +69,7 @@ def train_step(
                 value.lerp_(now[name], 1.0 - decay)
             else:
                 value.copy_(now[name])  # a counter has no average
-    figures = {name: float(value.detach()) for name, value in terms.items()}
     if state.controller is not None:
         state.controller.update(figures["kl_raw"])
     state.step += 1
-    mse = float((out.x.detach().float() - x).square().mean())
-    return {**figures, "total": float(loss.detach()), "beta": beta, "mse": mse}
+    return {**figures, "beta": beta}
