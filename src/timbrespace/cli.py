@@ -3,6 +3,7 @@
 import errno
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -277,6 +278,9 @@ def _health_words(health: dict[str, Any], page: Path) -> str:
 @app.command()
 def recipes(
     show: Annotated[str | None, typer.Option(help="Print this recipe, whole.")] = None,
+    ablations: Annotated[
+        bool, typer.Option("--ablations", help="Also those that change one thing of another.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List the recipes with one line each.
@@ -285,7 +289,7 @@ def recipes(
     """
     from timbrespace import verbs
 
-    found = verbs.recipes(show)
+    found = verbs.recipes(show, ablations=ablations)
     if as_json:
         _print_json(found)
     elif show is not None:
@@ -304,6 +308,9 @@ def train(
     settings: Settings = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with this run.")] = False,
     estimate: Annotated[bool, typer.Option("--estimate", help="Only say what it takes.")] = False,
+    processes: Annotated[
+        str, typer.Option(help="That share each batch: a number, or gpus for one on each.")
+    ] = "1",
     tensorboard: Annotated[bool, typer.Option("--tensorboard")] = False,
     wandb: Annotated[bool, typer.Option("--wandb", help="WANDB_MODE=offline works.")] = False,
     as_json: Json = False,
@@ -311,6 +318,9 @@ def train(
     """Train a recipe on a corpus. Ctrl-C loses nothing: --resume goes on.
 
     Example: timbrespace train instruments --corpus corpus --out run --set train.epochs=30
+
+    On several machines, each: torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d
+    --rdzv-endpoint HOST:29400 -m timbrespace train instruments --corpus corpus --out run
     """
     from timbrespace import verbs
 
@@ -321,14 +331,18 @@ def train(
         return
     if out is None:
         raise typer.BadParameter("--out is missing: where should the run go?")
-    with Bars() as bars:
-        if not resume:
+    from timbrespace.training.parallel import Place
+
+    place = Place.told()
+    with Bars() if place.rank == 0 else nullcontext() as bars:
+        if bars and not resume and (processes, place.world) == ("1", 1):
             bars.say(_estimate_words(verbs.estimate(recipe, corpus, settings=wanted)))
         run = verbs.train(
-            recipe, corpus, out, settings=wanted, resume=resume, tensorboard=tensorboard,
-            wandb=wandb, progress=bars,
+            recipe, corpus, out, settings=wanted, resume=resume, processes=processes,
+            tensorboard=tensorboard, wandb=wandb, progress=bars,
         )  # fmt: skip
-    _print_json(run.status()) if as_json else typer.echo(str(run.path))
+    if bars:
+        _print_json(run.status()) if as_json else typer.echo(str(run.path))
 
 
 @app.command()

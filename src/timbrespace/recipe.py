@@ -18,6 +18,7 @@ from pydantic import (
 from timbrespace.errors import RecipeError
 
 FOLDER = Path(__file__).parent / "recipes"
+ABLATIONS = FOLDER / "ablations"
 
 
 class Section(BaseModel):
@@ -339,18 +340,20 @@ def check(recipe: Recipe) -> None:
         )
 
 
-def shipped() -> list[str]:
-    """Names of the recipes that come with the package."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+def shipped(*, ablations: bool = False) -> list[str]:
+    """Names of the recipes that come with the package; with `ablations` also those that change one
+    thing of another to see what it does."""
+    folders = [FOLDER, ABLATIONS] if ablations else [FOLDER]
+    return [path.stem for folder in folders for path in sorted(folder.glob("*.yaml"))]
 
 
 def _shipped_text(name: str) -> str:
-    path = FOLDER / f"{name}.yaml"
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or not path.is_file():
-        near = difflib.get_close_matches(name, shipped(), n=1, cutoff=0.4)
+    if name not in shipped(ablations=True):
+        near = difflib.get_close_matches(name, shipped(ablations=True), n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(shipped())}"
         raise RecipeError(f"there is no recipe {name!r}; {hint}")
-    return path.read_text(encoding="utf-8")
+    path = FOLDER / f"{name}.yaml"
+    return (path if path.is_file() else ABLATIONS / path.name).read_text(encoding="utf-8")
 
 
 def load(name_or_file: str | Path, *, settings: tuple[str, ...] = ()) -> Recipe:

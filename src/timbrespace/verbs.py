@@ -17,6 +17,7 @@ from timbrespace.errors import AudioError, RunError
 if TYPE_CHECKING:
     from timbrespace.data.corpus import Corpus
     from timbrespace.mapping import Space
+    from timbrespace.recipe import Recipe
     from timbrespace.runs import Run
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
@@ -79,13 +80,14 @@ def prepare(
     )
 
 
-def recipes(show: str | None = None) -> dict[str, str]:
-    """Recipe names with one line each, or the whole text of one as {name: YAML}."""
+def recipes(show: str | None = None, *, ablations: bool = False) -> dict[str, str]:
+    """Recipe names with one line each (with `ablations` also those that change one thing of
+    another), or the whole text of one as {name: YAML}."""
     from timbrespace import recipe
 
     if show is not None:
         return {show: recipe.load(show).to_yaml()}
-    return {name: recipe.load(name).about for name in recipe.shipped()}
+    return {name: recipe.load(name).about for name in recipe.shipped(ablations=ablations)}
 
 
 def estimate(
@@ -102,40 +104,63 @@ def estimate(
 
 def train(
     recipe: StrPath, corpus: StrPath, out: StrPath, *, settings: tuple[str, ...] = (),
-    resume: bool = False, tensorboard: bool = False, wandb: bool = False,
+    resume: bool = False, processes: int | str = 1, tensorboard: bool = False, wandb: bool = False,
     progress: Progress | None = None, after_epoch: Callable[[int], None] | None = None,
 ) -> "Run":  # fmt: skip
-    """Train a recipe on a corpus into the run folder `out`, or go on with it."""
-    from timbrespace.data.corpus import Corpus
+    """Train a recipe on a corpus into the run folder `out`, or go on with it.
+
+    `processes` share every batch: a number, or "gpus" for one on each GPU here. Where torchrun has
+    started this process beside others, they share the batches, and the first alone reports and
+    writes; when it fails, the others end with SystemExit.
+    """
     from timbrespace.recipe import load
     from timbrespace.runs import Run
-    from timbrespace.training.loggers import tensorboard_logger, wandb_logger
+    from timbrespace.training.launch import count_of, train_here
+    from timbrespace.training.loggers import loggers_of
     from timbrespace.training.loop import train_run
+    from timbrespace.training.parallel import joined
 
     wanted = load(recipe, settings=settings)
-    if resume and (Path(out) / "recipe.yaml").is_file():
-        run = Run.open(out)
-        if run.recipe != wanted:
-            raise RunError(
-                f"{out} was trained with other settings ({_differences(run.recipe, wanted)}); "
-                "resume with the same, or choose another --out"
+    with joined() as ranks:
+        count = count_of(processes)
+        if count > 1 and ranks.world > 1:
+            raise RunError(f"{ranks.world} processes run already; leave --processes out")
+        asked = {"tensorboard": tensorboard and ranks.leads, "wandb": wandb and ranks.leads}
+        run = Run(Path(out), wanted, {})
+        if ranks.leads:
+            run, resume = _run_to_train(wanted, corpus, out, resume)
+            tell = None if progress is None else (lambda d, t: progress("features", d, t, {}))
+            run.corpus.features(run.feature, progress=tell)
+        run.provenance, resume = ranks.from_first(lambda: (run.provenance, resume))
+        if count > 1:
+            train_here(
+                run, count, resume=resume, progress=progress, after_epoch=after_epoch, **asked
             )
-        resume = (run.path / "checkpoints" / "last").is_dir() or (
-            run.path / "checkpoints" / "previous"
-        ).is_dir()
-    else:
-        run, resume = Run.create(out, wanted, Corpus.open(corpus)), False
-    loggers = []
-    if tensorboard:
-        loggers.append(tensorboard_logger(run.path / "tensorboard"))
-    if wandb:
-        loggers.append(wandb_logger(run.path, run.name))
-    tell = None if progress is None else (lambda d, t: progress("features", d, t, {}))
-    run.corpus.features(run.feature, progress=tell)
-    train_run(
-        run, resume=resume, progress=progress, loggers=tuple(loggers), after_epoch=after_epoch
-    )
+        else:
+            train_run(
+                run, resume=resume, progress=progress, after_epoch=after_epoch, ranks=ranks,
+                loggers=loggers_of(run.path, run.name, **asked),
+            )  # fmt: skip
     return run
+
+
+def _run_to_train(
+    wanted: "Recipe", corpus: StrPath, out: StrPath, resume: bool
+) -> tuple["Run", bool]:
+    """The run folder, new or found again, and whether it has a checkpoint to go on from."""
+    from timbrespace.data.corpus import Corpus
+    from timbrespace.runs import Run
+
+    if not (resume and (Path(out) / "recipe.yaml").is_file()):
+        return Run.create(out, wanted, Corpus.open(corpus)), False
+    run = Run.open(out)
+    if run.recipe != wanted:
+        raise RunError(
+            f"{out} was trained with other settings ({_differences(run.recipe, wanted)}); "
+            "resume with the same, or choose another --out"
+        )
+    checkpoints = run.path / "checkpoints"
+    return run, any((checkpoints / name).is_dir() for name in ("last", "previous"))
 
 
 def _differences(one: Any, other: Any) -> str:
