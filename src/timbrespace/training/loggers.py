@@ -32,6 +32,16 @@ def csv_logger(path: Path, keep_epochs: int) -> Logger:
     return log
 
 
+def loggers_of(folder: Path, name: str, *, tensorboard: bool, wandb: bool) -> tuple[Logger, ...]:
+    """The loggers that a run in `folder` was asked for, beside its own history."""
+    asked = []
+    if tensorboard:
+        asked.append(tensorboard_logger(folder / "tensorboard"))
+    if wandb:
+        asked.append(wandb_logger(folder, name))
+    return tuple(asked)
+
+
 def tensorboard_logger(folder: Path) -> Logger:
     try:
         from torch.utils.tensorboard import SummaryWriter

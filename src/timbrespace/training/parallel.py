@@ -178,12 +178,12 @@ def joined(place: Place | None = None) -> Iterator[Ranks]:
     """
     place = place or Place.told()
     device = place.device()
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     if place.world == 1:
         yield Ranks(device=device)
         return
-    if device.type == "cpu":
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    else:
         torch.set_num_threads(max(1, cores() // place.local_world))
     try:
         meeting = rendezvous(place.meeting, place.rank, place.world, timeout=STEP)
