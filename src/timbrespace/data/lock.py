@@ -8,21 +8,24 @@ from pathlib import Path
 
 from timbrespace.errors import TimbrespaceError
 
-_PATIENCE = 0.1  # seconds; long enough for somebody who only looks (see `is_held`)
+PATIENCE = 0.1  # seconds; long enough for somebody who only looks (see `is_held`)
 
 
 @contextlib.contextmanager
-def locked(path: Path, doing: str, error: type[TimbrespaceError]) -> Iterator[None]:
+def locked(
+    path: Path, doing: str, error: type[TimbrespaceError], *, patience: float = PATIENCE
+) -> Iterator[None]:
     """Hold the lock file `path` for the length of the block.
 
-    When another process has it: `error`, as "PARENT is being DOING by process N".
+    When another process has it for `patience` seconds: `error`, as "PARENT is being DOING by process
+    N".
     """
     try:
         import fcntl
     except ImportError:  # Windows: the renames keep every file whole, only the warning is missing
         yield
         return
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -31,7 +34,7 @@ def locked(path: Path, doing: str, error: type[TimbrespaceError]) -> Iterator[No
             owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(descriptor)
             if time.monotonic() < deadline:
-                time.sleep(_PATIENCE / 10)
+                time.sleep(PATIENCE / 10)
                 continue
             raise error(
                 f"{path.parent} is being {doing} by process {owner or 'unknown'}; "

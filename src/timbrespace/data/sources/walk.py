@@ -10,6 +10,12 @@ from timbrespace.data.sources.listing import counted
 from timbrespace.errors import CorpusError
 
 _PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar", ".tfrecord")
+# What layouts read beside the sounds, in small letters; at an address, only these are fetched to list
+# the sounds.
+LISTS = {
+    "examples.json", "gtzanindex.txt", "speaker-info.txt",
+    *(f"{name}{form}.txt" for name in ("train", "valid", "test") for form in ("", "_filtered")),
+}  # fmt: skip
 _DEEP = 3  # folders that hold nothing but one folder, as archives are unpacked
 _GONE = (PermissionError, FileNotFoundError, NotADirectoryError)
 
