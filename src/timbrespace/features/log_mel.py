@@ -5,77 +5,55 @@ level of its loudest cell, so that the way back restores the loudness. Powers ar
 melspectrogram (power 2, Slaney, Hann, centred on zero padding), decibels those of power_to_db.
 """
 
-import hashlib
-import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from timbrespace.audio import chunks
 from timbrespace.errors import AudioError, RecipeError
+from timbrespace.features.feature import SILENCE_DB, Feature, Picture
 from timbrespace.features.inversion import mel_plan, mel_to_power, pull_to_mel
 from timbrespace.features.mel import blocks, mel_filterbank
 from timbrespace.features.phase import griffin_lim, heap_integration
 
 LEAST_POWER = 1e-10  # librosa.power_to_db's amin: nothing is quieter than -100 dB
-SILENCE_DB = -120.0  # the level of a sound that has none
 CHUNK = (
     64  # frames transformed at once: they stay in the cache (measured: whole batches take twice)
 )
 METHODS = {"pghi": 0.99, "fast_griffin_lim": 0.99, "griffin_lim": 0.0}  # their momentum
 
-_RANGES: dict[str, tuple[float, float]] = {
-    "sample_rate": (8000, 48000),
-    "n_fft": (64, 16384),
-    "hop": (16, 8192),
-    "mels": (8, 1024),
-    "frames": (1, 8192),
-    "floor_db": (-160.0, -20.0),
-}
-
 
 @dataclass(frozen=True)
-class Picture:
-    """What a sound looks like.
-
-    values: (*, mels, frames) in [-1, 1]; -1 is the floor, 1 the loudest cell.
-    level_db: (*,) what 1 means: 10 log10 of the loudest mel power; -120 for silence.
-    """
-
-    values: Tensor
-    level_db: Tensor
-
-
-@dataclass(frozen=True)
-class LogMel:
+class LogMel(Feature):
     """Settings of the log-mel picture; `analyse` and `invert` are each other's inverse.
 
-    sample_rate in Hz; n_fft and hop in samples; mels and frames are the picture's height and width;
-    floor_db is the quietest cell kept, in dB below the loudest. RecipeError for what cannot be.
+    n_fft and hop in samples; mels and frames are the picture's height and width; floor_db is the
+    quietest cell kept, in dB below the loudest. In a picture -1 is the floor and 1 the loudest cell;
+    its level is 10 log10 of the loudest mel power.
     """
 
-    sample_rate: int = 16000
     n_fft: int = 1024
     hop: int = 256
     mels: int = 80
     frames: int = 128
     floor_db: float = -80.0
 
-    kind = "log_mel"
+    kind: ClassVar[str] = "log_mel"
+    ranges: ClassVar[dict[str, tuple[float, float]]] = {
+        "sample_rate": (8000, 48000),
+        "n_fft": (64, 16384),
+        "hop": (16, 8192),
+        "mels": (8, 1024),
+        "frames": (1, 8192),
+        "floor_db": (-160.0, -20.0),
+    }
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            whole = name != "floor_db"
-            number = isinstance(value, int if whole else (int, float))
-            if not number or isinstance(value, bool) or not low <= value <= high:
-                sort = "a whole number" if whole else "a number"
-                raise RecipeError(
-                    f"feature.{name} should be {sort} from {low:g} to {high:g}, got {value!r}"
-                )
+        super().__post_init__()
         if self.n_fft % 2:
             raise RecipeError(
                 f"feature.n_fft should be even, got {self.n_fft}; use {self.n_fft + 1}"
@@ -94,34 +72,16 @@ class LogMel:
         return self.mels, self.frames
 
     @property
-    def seconds(self) -> float:
-        """Length of the window that `analyse` sees."""
-        return self.frames * self.hop / self.sample_rate
-
-    def settings(self) -> dict[str, Any]:
-        """Everything `from_settings` needs, as plain values."""
-        return {"kind": self.kind, **asdict(self)}
-
-    @classmethod
-    def from_settings(cls, settings: dict[str, Any]) -> "LogMel":
-        """The feature that `settings` describes; RecipeError names what is impossible."""
-        known = ["kind", *(field.name for field in fields(cls))]
-        unknown = [str(key) for key in settings if key not in known]
-        if unknown:
-            import difflib
-
-            near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
-            raise RecipeError(f"feature.{unknown[0]} is no setting of {cls.kind}; {hint}")
-        if settings.get("kind", cls.kind) != cls.kind:
-            raise RecipeError(f"feature.kind should be {cls.kind}, got {settings['kind']!r}")
-        return cls(**{key: value for key, value in settings.items() if key != "kind"})
+    def span(self) -> int:
+        return self.frames * self.hop
 
     @property
-    def fingerprint(self) -> str:
-        """Twelve hex digits that differ when any setting does."""
-        text = json.dumps(self.settings(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+    def seen(self) -> int:
+        return (self.frames - 1) * self.hop + self.n_fft // 2
+
+    @property
+    def step(self) -> int:
+        return max(1, self.frames // 2) * self.hop
 
     def to_db(self, values: Tensor) -> Tensor:
         """Decibels below the loudest cell, floor_db .. 0, of picture values -1 .. 1."""
@@ -253,6 +213,19 @@ class LogMel:
         )  # fmt: skip
         samples *= torch.pow(10.0, level / 20.0)[:, None]
         return samples.reshape(*lead, samples.shape[-1])
+
+    def join(
+        self, values: Tensor, level_db: Tensor, *, length: int, iterations: int = 8
+    ) -> Tensor:  # fmt: skip
+        """One sound (length,) of its windows (W, mels, frames), each `step` samples after the last.
+
+        They are faded into each other in decibels and inverted once, so that no phase meets another.
+        """
+        db = self.to_db(values.float()) + level_db[:, None, None]
+        mixed = torch.from_numpy(chunks.join(db.numpy(), self.step // self.hop))
+        loudest = mixed.max()
+        picture = self.from_db(mixed - loudest)
+        return self.invert(picture, loudest, iterations=iterations, length=length)
 
 
 @lru_cache(maxsize=16)

@@ -1,7 +1,7 @@
 """A trained model as an instrument: sounds to latents, latents to pictures and sound.
 
-Longer sounds than the model's window are encoded as windows that overlap by half and cross-faded in
-decibels before one inversion, so that no phase meets another; shorter ones come back at their length.
+Longer sounds than the model's window are encoded as windows that overlap by half, and the feature
+knows how decoded ones fade into each other; shorter sounds come back at their length.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from timbrespace.features.log_mel import LogMel, Picture
+from timbrespace.audio import chunks
+from timbrespace.features.feature import Feature, Picture
 from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.models.conditions import PITCHES
 
@@ -31,7 +32,7 @@ class Encoded:
 class Synth:
     """Encode and decode with one model and its feature. Sound is float32 mono at feature.sample_rate."""
 
-    def __init__(self, model: Autoencoder, feature: LogMel) -> None:
+    def __init__(self, model: Autoencoder, feature: Feature) -> None:
         self.model, self.feature = model.eval(), feature
         self.pitched = "pitch" in model.decoder.conditions.counts
 
@@ -58,18 +59,13 @@ class Synth:
         return Encoded(mean, logvar, loudness.numpy(), pitch, len(samples))
 
     def _windows(self, samples: np.ndarray) -> Picture:
-        """Half overlapping windows (W, mels, frames), each against its own level (W,)."""
-        frames, hop = self.feature.frames, self.feature.hop
-        step = frames // 2 * hop
-        count = 1 + max(0, -(-(len(samples) - frames * hop) // step))
-        padded = np.zeros((count - 1) * step + frames * hop, np.float32)
-        padded[: len(samples)] = samples[: len(padded)]
-        cut = np.stack([padded[i * step : i * step + frames * hop] for i in range(count)])
+        """Half overlapping windows (W, height, width), each against its own level (W,)."""
+        cut = chunks.split(np.asarray(samples, np.float32), self.feature.span, self.feature.step)
         return self.feature.analyse(torch.from_numpy(cut))
 
     @torch.no_grad()
     def guess_pitch(self, window: Tensor) -> int:
-        """The MIDI pitch with which the model explains a window (mels, frames) best.
+        """The MIDI pitch with which the model explains a window (height, width) best.
 
         Analysis by synthesis over all pitches 21..108: the decoder draws the harmonics of the pitch it
         is told, so the wrong pitch costs distortion.
@@ -82,7 +78,7 @@ class Synth:
 
     @torch.no_grad()
     def picture(self, latents: np.ndarray, pitch: Pitch = None) -> np.ndarray:
-        """Pictures (N, mels, frames) in [-1, 1] of latent points (N, Z)."""
+        """Pictures (N, height, width) in [-1, 1] of latent points (N, Z)."""
         z = torch.as_tensor(np.asarray(latents, np.float32))
         x = self.model.decode(z, self._labels(pitch, len(z)))
         return x[:, 0].clamp(-1.0, 1.0).numpy()
@@ -104,32 +100,12 @@ class Synth:
         return sound
 
     def decode_windows(self, encoded: Encoded, *, iterations: int = 12) -> np.ndarray:
-        """One sound (length,) of the windows of `encode`: decoded, cross-faded in dB, inverted once."""
-        feature = self.feature
-        pictures = self.picture(encoded.mean, encoded.pitch)
-        level = encoded.rms_db - feature.rms_db(torch.from_numpy(pictures)).numpy()
-        absolute = (pictures - 1.0) * (-feature.floor_db / 2.0) + level[:, None, None]
-        frames, step = feature.frames, feature.frames // 2
-        total = (len(pictures) - 1) * step + frames
-        mixed = np.zeros((feature.mels, total), np.float32)
-        weight = np.zeros(total, np.float32)
-        for index, window in enumerate(absolute):
-            fade = np.ones(frames, np.float32)
-            ramp = (np.arange(frames - step, dtype=np.float32) + 0.5) / (frames - step)
-            if index > 0:
-                fade[: frames - step] = ramp
-            if index < len(absolute) - 1:
-                fade[step:] = ramp[::-1]
-            at = index * step
-            mixed[:, at : at + frames] += window * fade
-            weight[at : at + frames] += fade
-        mixed /= weight
-        loudest = float(mixed.max())
-        values = torch.from_numpy((mixed - loudest) / (-feature.floor_db / 2.0) + 1.0).clamp(-1, 1)
-        sound = feature.invert(
-            values[None], torch.tensor([loudest]), iterations=iterations, length=encoded.length
-        )
-        return sound[0].numpy()
+        """One sound (length,) of the windows of `encode`, each as loud as it was."""
+        pictures = torch.from_numpy(self.picture(encoded.mean, encoded.pitch))
+        level = torch.from_numpy(encoded.rms_db) - self.feature.rms_db(pictures)
+        return self.feature.join(
+            pictures, level, iterations=iterations, length=encoded.length
+        ).numpy()
 
     def reconstruct(self, samples: np.ndarray, *, pitch: int | None = None) -> np.ndarray:
         """A sound through the model and back, at its own length and level; silence stays silence."""

@@ -1,0 +1,136 @@
+"""What every feature has: a way from sound to a picture and back, and settings that name it."""
+
+import difflib
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, Self
+
+from torch import Tensor
+
+from timbrespace.errors import RecipeError
+
+SILENCE_DB = -120.0  # the level of a sound that has none
+DTYPES = ("float16", "float32")  # of pictures on disk; halves err by at most 0.01 dB of 80
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a sound looks like.
+
+    values: (*, height, width) in [-1, 1], as the feature means them.
+    level_db: (*,) what 1 means, in dB; -120 for silence.
+    """
+
+    values: Tensor
+    level_db: Tensor
+
+
+@dataclass(frozen=True)
+class Feature(ABC):
+    """Settings of a picture of sound; `analyse` and `invert` are each other's inverse.
+
+    sample_rate in Hz; dtype is how a corpus keeps pictures, float16 or float32. RecipeError for what
+    cannot be.
+    """
+
+    sample_rate: int = 16000
+    dtype: str = field(default="float16", kw_only=True)
+
+    kind: ClassVar[str]
+    ranges: ClassVar[dict[str, tuple[float, float]]]  # of the settings that are numbers
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in self.ranges.items():
+            value = getattr(self, name)
+            whole = type(type(self).__dataclass_fields__[name].default) is int
+            number = isinstance(value, int if whole else (int, float))
+            if not number or isinstance(value, bool) or not low <= value <= high:
+                sort = "a whole number" if whole else "a number"
+                raise RecipeError(
+                    f"feature.{name} should be {sort} from {low:g} to {high:g}, got {value!r}"
+                )
+        if self.dtype not in DTYPES:
+            raise RecipeError(f"feature.dtype should be {' or '.join(DTYPES)}, got {self.dtype!r}")
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of every picture that `analyse` makes."""
+
+    @property
+    @abstractmethod
+    def span(self) -> int:
+        """Length in samples of the window that `analyse` shows."""
+
+    @property
+    @abstractmethod
+    def seen(self) -> int:
+        """How many samples change the picture; those after them are not looked at."""
+
+    @property
+    @abstractmethod
+    def step(self) -> int:
+        """Samples between the windows of a longer sound, which `join` fades into each other."""
+
+    @property
+    def seconds(self) -> float:
+        """Length of the window that `analyse` shows."""
+        return self.span / self.sample_rate
+
+    def settings(self) -> dict[str, Any]:
+        """Everything `from_settings` needs, as plain values; float16 goes without saying."""
+        plain = {"kind": self.kind, **asdict(self)}
+        if self.dtype == DTYPES[0]:
+            del plain["dtype"]
+        return plain
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any]) -> Self:
+        """The feature that `settings` describes; RecipeError names what is impossible."""
+        known = ["kind", *(field.name for field in fields(cls))]
+        unknown = [str(key) for key in settings if key not in known]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+            raise RecipeError(f"feature.{unknown[0]} is no setting of {cls.kind}; {hint}")
+        if settings.get("kind", cls.kind) != cls.kind:
+            raise RecipeError(f"feature.kind should be {cls.kind}, got {settings['kind']!r}")
+        return cls(**{key: value for key, value in settings.items() if key != "kind"})
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits that differ when any setting does."""
+        text = json.dumps(self.settings(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @abstractmethod
+    def analyse(self, samples: Tensor) -> Picture:
+        """The first window of samples (*, n), full scale 1.0; after the sound's end comes silence.
+
+        AudioError for NaN, infinity or no samples at all.
+        """
+
+    @abstractmethod
+    def invert(
+        self, values: Tensor, level_db: Tensor, *, iterations: int = 8, length: int | None = None,
+        seed: int = 0,
+    ) -> Tensor:  # fmt: skip
+        """Samples (*, length) of pictures (*, height, width) whose level is level_db (*,).
+
+        length in samples defaults to what the picture shows. A feature that keeps no phase looks
+        for one in `iterations` rounds, from `seed` where it starts at random.
+        """
+
+    @abstractmethod
+    def rms_db(self, values: Tensor, level_db: Tensor | float = 0.0) -> Tensor:
+        """RMS in dBFS (*,) of the sound of pictures (*, height, width) of level_db (*,); -120 at the
+        least."""
+
+    @abstractmethod
+    def join(
+        self, values: Tensor, level_db: Tensor, *, length: int, iterations: int = 8
+    ) -> Tensor:  # fmt: skip
+        """One sound (length,) of its windows (W, height, width), each `step` samples after the last,
+        each of its own level_db (W,); where they overlap they fade into each other."""
