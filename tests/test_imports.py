@@ -9,8 +9,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "src" / "timbrespace"
 RANKS = [
     {"errors", "machine"}, {"audio", "geometry"}, {"features"}, {"data", "models", "losses"},
-    {"recipe", "render", "batches"}, {"runs"}, {"training", "mapping", "evaluation"},
-    {"explorer"}, {"verbs", "cli", "__init__", "__main__"},
+    {"recipe", "render", "batches"}, {"runs"}, {"training", "mapping"}, {"priors"},
+    {"evaluation"}, {"explorer"}, {"verbs", "cli", "__init__", "__main__"},
 ]  # fmt: skip
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
 

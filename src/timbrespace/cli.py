@@ -370,16 +370,32 @@ def evaluate(
     run: RunPath,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "valid",
     corpus: Annotated[Path | None, typer.Option(help="Another corpus than its own.")] = None,
+    generation: Annotated[
+        bool, typer.Option("--generation", help="Instead: how real new sounds of each prior are.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure a run beside floors and ceilings.
 
-    Writes evaluation/metrics.json and evaluation/report.html into the run.
+    Writes evaluation/metrics.json and evaluation/report.html into the run; with --generation
+    evaluation/generation.json.
 
     Example: timbrespace evaluate run --json
     """
     from timbrespace import verbs
 
+    if generation:
+        found = verbs.generation(run, split=split)
+        if as_json:
+            _print_json(found)
+            return
+        typer.echo(f"{'':14} {'kernel distance':>16} {'nearest share':>14} {'novelty':>8}")
+        for name, line in found.items():
+            typer.echo(
+                f"{name:14} {line['kernel_distance']:16.4f} {line['nearest_share']:14.2f} "
+                f"{line['novelty']:8.2f}"
+            )
+        return
     with Bars() as bars:
         metrics = verbs.evaluate(run, split=split, corpus=corpus, progress=bars)
     if as_json:
@@ -492,6 +508,7 @@ def generate(
     out: Out,
     n: Annotated[int, typer.Option("-n", min=1, max=10000, help="How many.")] = 8,
     near: Annotated[Path | None, typer.Option(help="Around this sound.")] = None,
+    prior: Annotated[str, typer.Option(help="sounds, mixture, flow or normal.")] = "sounds",
     pitch: PitchOption = None,
     spread: Annotated[float, typer.Option(min=0.0, max=10.0)] = 1.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -499,11 +516,13 @@ def generate(
 ) -> None:
     """New sounds of the space.
 
-    Example: timbrespace generate run -n 8 --pitch 60 --out new
+    Example: timbrespace generate run -n 8 --pitch 60 --prior flow --out new
     """
     from timbrespace import verbs
 
-    made = verbs.generate(run, out, n=n, near=near, pitch=pitch, spread=spread, seed=seed)
+    made = verbs.generate(
+        run, out, n=n, near=near, prior=prior, pitch=pitch, spread=spread, seed=seed
+    )
     _written(made, as_json)
 
 

@@ -1,0 +1,150 @@
+"""Are new sounds like real ones? Two-sample figures of pictures, beside real against real.
+
+Conventions
+-----------
+Sounds are described by their coordinates (N, D) on the principal components of the training pictures
+(D = 64: nearly all that a picture says). `kernel_distance` is the unbiased squared maximum mean
+discrepancy with the kernel of KID, (x y / D + 1)^3 (Binkowski et al. 2018, arXiv 1801.01401, section
+4): 0 for two sets of the same law on average, and it may be a little below. `nearest_share` is the
+accuracy of telling the two sets apart by the nearest other sound (Lopez-Paz & Oquab 2017, arXiv
+1610.06545): 0.5 cannot be told apart, 1 always. `novelty` is the median distance of a generated sound
+to the nearest training sound over that of a validation sound: well below 1 it copies.
+All three are worth what the floor beside them says: validation sounds against training sounds.
+"""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from timbrespace.data.atomic import write_text
+from timbrespace.errors import RunError, TimbrespaceError
+from timbrespace.geometry.neighbours import nearest
+
+if TYPE_CHECKING:
+    from timbrespace.mapping import Space
+    from timbrespace.runs import Run
+
+COORDINATES = 64  # principal components that describe a sound
+SOUNDS = 512  # of each set, at most
+TRAIN_ROWS = 4096  # training sounds that a new one may be a copy of
+
+
+def validate(one: np.ndarray, other: np.ndarray) -> None:
+    """TimbrespaceError unless both are finite tables (N, D) of the same D and at least two rows."""
+    if one.ndim != 2 or other.ndim != 2 or one.shape[1] != other.shape[1]:
+        raise TimbrespaceError(
+            f"two sets of sounds should have the same coordinates, got {one.shape}, {other.shape}"
+        )
+    if min(len(one), len(other)) < 2:
+        raise TimbrespaceError("a set of sounds needs at least two of them to be compared")
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        raise TimbrespaceError("the sounds are not finite; the training has diverged")
+
+
+def kernel_distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Unbiased squared MMD with the polynomial kernel of KID; 0 for the same law on average."""
+    validate(one, other)
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return (a @ b.T / a.shape[1] + 1.0) ** 3
+
+    def own(a: np.ndarray) -> float:
+        k = kernel(a, a)
+        return float((k.sum() - np.trace(k)) / (len(a) * (len(a) - 1)))
+
+    return own(one) + own(other) - 2.0 * float(kernel(one, other).mean())
+
+
+def nearest_share(one: np.ndarray, other: np.ndarray) -> float:
+    """Share of sounds whose nearest other sound is of their own set; equal sizes make 0.5 chance.
+
+    The larger set is cut to the size of the smaller one.
+    """
+    validate(one, other)
+    count = min(len(one), len(other))
+    both = np.concatenate([one[:count], other[:count]]).astype(np.float64)
+    square = (both**2).sum(1)
+    distance = square[:, None] + square[None] - 2.0 * both @ both.T
+    np.fill_diagonal(distance, np.inf)
+    return float(((distance.argmin(1) < count) == (np.arange(2 * count) < count)).mean())
+
+
+def nearest_distance(asked: np.ndarray, known: np.ndarray) -> float:
+    """Median Euclidean distance from each of `asked` to its nearest of `known`."""
+    validate(asked, known)
+    return float(np.median(nearest(known, asked, 1)[0]))
+
+
+def evaluate(made: np.ndarray, real: np.ndarray, train: np.ndarray) -> dict[str, float]:
+    """The figures of generated sounds against real ones that nobody trained on."""
+    return {
+        "kernel_distance": kernel_distance(made, real),
+        "nearest_share": nearest_share(made, real),
+        "novelty": nearest_distance(made, train) / nearest_distance(real, train),
+    }
+
+
+def measure(
+    run: "Run", space: "Space", *, split: str = "valid", seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """The figures of every way to new sounds, written to evaluation/generation.json.
+
+    Beside the priors stand `real` (training sounds in the place of new ones: the floor) and
+    `reconstructed` (what the decoder makes of the validation sounds' own latents: no prior can do
+    better with this decoder). RunError when the split has fewer than two sounds.
+    """
+    from timbrespace.geometry.project import Pca
+    from timbrespace.priors import KINDS, Prior
+    from timbrespace.render.synth import Synth
+
+    rng = np.random.default_rng(seed)
+    splits = np.array(space.split)
+    train, asked = np.flatnonzero(splits == "train"), np.flatnonzero(splits == split)
+    if len(asked) < 2 or len(train) < 2:
+        raise RunError(
+            f"{run.path} has {len(train)} training and {len(asked)} {split} sounds; generation is "
+            "measured against at least two of each"
+        )
+    asked = np.sort(rng.permutation(asked)[:SOUNDS])
+    train = np.sort(rng.permutation(train)[:TRAIN_ROWS])
+    store = run.corpus.features(run.feature)
+    pictures = store.read(space.rows[train])
+    flat = pictures.reshape(len(pictures), -1)
+    pca = Pca.fit(flat, COORDINATES, seed=seed)
+    unit = float(np.sqrt(pca.variances.mean()))
+
+    def described(pictures: np.ndarray) -> np.ndarray:
+        return pca.transform(pictures.reshape(len(pictures), -1)).astype(np.float64) / unit
+
+    known, real = described(pictures), described(store.read(space.rows[asked]))
+    synth = Synth(run.load_model(space.weights), run.feature)
+    count = len(asked)
+
+    def decoded(z: np.ndarray, pitch: np.ndarray | None) -> np.ndarray:
+        parts = [
+            synth.picture(z[at], pitch=None if pitch is None else pitch[at])
+            for at in np.array_split(np.arange(len(z)), max(1, len(z) // 64))
+        ]
+        return described(np.concatenate(parts))
+
+    own = space.labels.get("pitch")
+    told = None
+    if own is not None and all(isinstance(own[i], int) for i in asked):
+        told = np.array([own[i] for i in asked])
+    noise = rng.standard_normal((count, space.mean.shape[1]))
+    z = space.mean[asked] + np.exp(0.5 * space.logvar[asked]) * noise
+    some = rng.permutation(len(known))
+    others, rest = known[some[: min(count, len(some) // 2)]], known[some[len(some) // 2 :]]
+    found: dict[str, Any] = {
+        "real": evaluate(others, real, rest),
+        "reconstructed": evaluate(decoded(z.astype(np.float32), told), real, known),
+    }
+    for kind in KINDS:
+        drawn = Prior.of(run, space, kind, seed=seed).draw(count, rng)
+        found[kind] = evaluate(decoded(drawn.z, drawn.pitch), real, known)
+    folder = run.path / "evaluation"
+    folder.mkdir(exist_ok=True)
+    text = json.dumps({"split": split, "sounds": count, "seed": seed, **found}, indent=1)
+    write_text(folder / "generation.json", text + "\n")
+    return found

@@ -1,0 +1,97 @@
+"""Priors against densities that are known, and figures of generation against sets that are known."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from timbrespace import verbs
+from timbrespace.errors import RunError, TimbrespaceError
+from timbrespace.evaluation import generation
+from timbrespace.mapping import Space
+from timbrespace.priors import FlowDensity, Mixture, Prior
+from timbrespace.runs import Run
+
+
+def ring(count: int, seed: int) -> np.ndarray:
+    """Points around a circle of radius 2: no Gaussian looks like it."""
+    rng = np.random.default_rng(seed)
+    angle = rng.uniform(0.0, 2.0 * np.pi, count)
+    radius = 2.0 + 0.1 * rng.standard_normal(count)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
+
+
+@pytest.fixture(scope="module", params=[Mixture, FlowDensity])
+def fitted(request):
+    return request.param.fit(ring(2000, 0), 2000, 0)
+
+
+def test_a_fitted_density_finds_a_ring_that_one_gaussian_misses(fitted):
+    drawn = fitted.sample(2000, np.random.default_rng(1))
+    inside = np.linalg.norm(drawn, axis=1) < 1.0
+    assert inside.mean() < 0.05  # one Gaussian puts a fifth there
+    one = Mixture.fit(ring(2000, 0), 20, 0)  # twenty sounds: a single Gaussian
+    asked = ring(2000, 2)
+    assert fitted.log_prob(asked).mean() > one.log_prob(asked).mean() + 0.5
+
+
+def test_a_density_integrates_to_one_and_samples_what_it_says(fitted):
+    axis = np.linspace(-5.0, 5.0, 201)
+    grid = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
+    total = np.exp(fitted.log_prob(grid)).sum() * (axis[1] - axis[0]) ** 2
+    assert total == pytest.approx(1.0, abs=0.02)
+    own = fitted.log_prob(fitted.sample(4000, np.random.default_rng(0))).mean()
+    p = np.exp(fitted.log_prob(grid))
+    assert own == pytest.approx((p * fitted.log_prob(grid)).sum() / p.sum(), abs=0.1)
+
+
+def test_two_sets_of_one_law_cannot_be_told_apart_and_shifted_ones_can():
+    rng = np.random.default_rng(0)
+    one, other, train = (rng.standard_normal((400, 8)) for _ in range(3))
+    same = generation.evaluate(one, other, train)
+    assert abs(same["kernel_distance"]) < 0.05 and same["nearest_share"] == pytest.approx(
+        0.5, abs=0.06
+    )
+    assert same["novelty"] == pytest.approx(1.0, abs=0.1)
+    far = generation.evaluate(one + 3.0, other, train)
+    assert far["kernel_distance"] > 1.0 and far["nearest_share"] > 0.95 and far["novelty"] > 2.0
+    assert generation.evaluate(train[:200], other, train)["novelty"] == 0.0  # copies
+
+
+def test_sets_that_cannot_be_compared_are_refused():
+    with pytest.raises(TimbrespaceError, match="same coordinates"):
+        generation.kernel_distance(np.zeros((3, 2)), np.zeros((3, 4)))
+    with pytest.raises(TimbrespaceError, match="at least two"):
+        generation.nearest_share(np.zeros((1, 2)), np.zeros((3, 2)))
+
+
+@pytest.fixture(scope="module")
+def run(tiny_run, tmp_path_factory):
+    path = tmp_path_factory.mktemp("priors") / "run"
+    shutil.copytree(tiny_run, path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["sounds", "mixture", "flow", "normal"])
+def test_each_prior_draws_points_that_fit_together_and_stays_the_same(run, kind):
+    opened = Run.open(run)
+    space = Space.open(opened)
+    one = Prior.of(opened, space, kind).draw(64, np.random.default_rng(0))
+    again = Prior.of(opened, space, kind).draw(64, np.random.default_rng(0))  # kept, or not fitted
+    np.testing.assert_allclose(one.z, again.z, atol=1e-5)
+    assert one.z.shape == (64, 8) and np.isfinite(one.z).all()
+    assert one.pitch is not None and one.pitch.min() >= 0 and one.pitch.max() <= 127
+    assert one.rms_db.max() <= space.rms_db.max() and one.rms_db.min() > -120.0
+    told = Prior.of(opened, space, kind).draw(8, np.random.default_rng(0), pitch=60)
+    assert told.pitch is not None and (told.pitch == 60).all()
+
+
+def test_generate_takes_a_prior_and_evaluate_measures_them_all(run, tmp_path):
+    made = verbs.generate(run, tmp_path / "new", n=3, prior="mixture", pitch=62)
+    assert len(made.files) == 3 and made.pitches == [62, 62, 62]
+    found = verbs.generation(run)
+    assert list(found) == ["real", "reconstructed", "sounds", "mixture", "flow", "normal"]
+    assert json.loads((run / "evaluation" / "generation.json").read_text())["flow"] == found["flow"]
+    with pytest.raises(RunError, match="choose one of sounds, mixture, flow, normal"):
+        verbs.generate(run, tmp_path / "new", prior="diffusion")
