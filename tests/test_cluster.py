@@ -14,8 +14,8 @@ import soundfile
 
 import timbrespace
 from timbrespace.data import atomic, cluster, workers
-from timbrespace.data.corpus import jobs_of
 from timbrespace.data.cutting import Cut
+from timbrespace.data.jobs import Jobs
 from timbrespace.data.part import Job, make
 from timbrespace.data.prepare import prepare
 from timbrespace.errors import CorpusError, MissingExtra
@@ -78,7 +78,7 @@ def pids(dask) -> list[int]:
 def jobs_in(sounds: Path, folder: Path) -> list[Job]:
     folder.mkdir(parents=True, exist_ok=True)
     files = sorted(p.name for p in sounds.iterdir())
-    return jobs_of(sounds, files, SMALL, Cut(), folder, 600.0)
+    return Jobs(sounds, files, SMALL, Cut(), folder, 600.0)
 
 
 def test_a_worker_killed_in_the_middle_changes_no_byte(dask, sounds, local, tmp_path):
@@ -187,7 +187,7 @@ def elsewhere(real, folder: Path, other: Path):
     @contextlib.contextmanager
     def token():
         with real(other) as path:
-            yield folder / path.name
+            yield str(Path(folder, Path(path).name))
 
     return token()
 

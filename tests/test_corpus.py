@@ -1,5 +1,6 @@
 """The corpus: rows and labels as prepared, pictures that any index finds, features on demand."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,11 @@ import pytest
 import soundfile
 import torch
 
-from timbrespace.data.corpus import Corpus, Pictures, Row, rows_from_csv, rows_to_csv
+from timbrespace.data.columns import Labels, Texts
+from timbrespace.data.corpus import Corpus
 from timbrespace.data.prepare import prepare
+from timbrespace.data.store import Pictures
+from timbrespace.data.table import Table
 from timbrespace.errors import CorpusError
 from timbrespace.features.log_mel import LogMel
 
@@ -123,15 +127,21 @@ def test_damaged_pictures_are_made_again(corpus: Corpus) -> None:
 
 def test_rows_survive_the_table_whatever_their_names() -> None:
     names = ["a,b.wav", 'q"q.wav', "=1+1.wav", "'quoted.wav", "new\nline.wav", "caf\udce9.wav"]
-    rows = [
-        Row(i, name, "train", i / 3, 0.5, RATE, -3.0, "ab", {"pitch": i or None, "mood": name})
-        for i, name in enumerate(names)
-    ]
-    data = rows_to_csv(rows, ["pitch", "mood"]).encode("utf-8", "surrogateescape")
-    assert rows_from_csv(data, {"pitch": "int", "mood": "str"}) == rows
+    count = len(names)
+    table = Table(
+        Texts.of(names), np.full(count, RATE, np.int32), np.zeros((count, 32), np.uint8),
+        {"mood": Labels.of(names), "pitch": Labels.of(i or None for i in range(count))},
+        np.arange(count, dtype=np.int32), np.zeros(count, np.int8), np.arange(count) / 3,
+        np.full(count, 0.5), np.full(count, -3.0),
+    )  # fmt: skip
+    assert [row.file for row in table] == names == [row.labels["mood"] for row in table]
+    assert [row.labels["pitch"] for row in table] == [None, *range(1, count)]
+    data = b"".join(table.to_csv())
+    assert Table.from_csv(io.BytesIO(data), table.kinds) == table
+    assert Table.from_columns(table.to_columns(), table.kinds) == table
     assert b"\n2,=1" not in data
 
 
 def test_no_rows_are_a_legal_index() -> None:
-    pictures = Pictures([np.zeros((3, 2, 2), np.float16)], (2, 2))
+    pictures = Pictures([np.zeros((3, 2, 2), np.float16)], (2, 2), "float16")
     assert pictures[np.array([], dtype=int)].shape == (0, 2, 2) and pictures[5:].shape == (0, 2, 2)

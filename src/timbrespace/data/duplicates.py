@@ -11,15 +11,13 @@ to 80 %, of those that begin 20 ms later nearly none; no two notes of different 
 copies.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from timbrespace.data.corpus import Row
+    from timbrespace.data.table import Table
 
 ALIKE = 0.998  # cosine of two pictures
 QUIET = 0.4  # of a picture's range that does not count: what is 48 of 80 dB below the loudest cell
@@ -41,12 +39,14 @@ class Alike:
     cosines: np.ndarray
 
 
-def exact(rows: Sequence["Row"]) -> list[list[int]]:
+def exact(table: "Table") -> list[np.ndarray]:
     """Groups of rows with the same sound of files with the same bytes."""
-    same: dict[tuple[str, float], list[int]] = defaultdict(list)
-    for row in rows:
-        same[row.sha256, row.start].append(row.row)
-    return [group for group in same.values() if len(group) > 1]
+    whole = table.sha256.view(np.dtype((np.void, 32))).ravel()
+    content = np.unique(whole, return_inverse=True)[1].ravel()[table.file]
+    order = np.lexsort((np.arange(len(table)), table.start, content))
+    same = (np.diff(content[order]) == 0) & (np.diff(table.start[order]) == 0)
+    groups = np.split(order, np.flatnonzero(~same) + 1) if same.any() else []
+    return sorted((group for group in groups if len(group) > 1), key=lambda group: group[0])
 
 
 def thin(values: Any, rows: np.ndarray, cells: tuple[int, int]) -> np.ndarray:

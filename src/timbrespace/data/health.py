@@ -11,12 +11,15 @@ import numpy as np
 
 from timbrespace.audio.files import printable
 from timbrespace.data import duplicates, leak
-from timbrespace.data.corpus import FeatureStore, Row
+from timbrespace.data.columns import Labels
+from timbrespace.data.findings import Findings
 from timbrespace.data.part import SILENT_DB
 from timbrespace.data.sources import Source
-from timbrespace.data.splits import SPLITS, Division, Splitting
+from timbrespace.data.splits import Division, Splitting
+from timbrespace.data.store import FeatureStore
+from timbrespace.data.table import SPLITS, Row, Table
 
-FORMAT = 1  # raise it when the same corpus would give another report
+FORMAT = 2  # raise it when the same corpus would give another report
 FEW = 200  # usable sounds; below this a map says little
 SHOWN = 5  # names in a message; the report has all
 LISTED = 10_000  # skipped files in health.json; report.jsonl has all
@@ -35,65 +38,80 @@ _ADVICE = {
 
 
 def check(
-    rows: list[Row], report: list[dict[str, Any]], labels: dict[str, str], store: FeatureStore,
-    listing: Source, how: Splitting, division: Division,
+    table: Table, found: Findings, store: FeatureStore, listing: Source, how: Splitting,
+    division: Division,
 ) -> dict[str, Any]:  # fmt: skip
     """Counts, statistics and `warnings` (sentences that say what to do) of a corpus."""
-    skipped = [line for line in report if line["status"] == "skipped"]
-    used = [line for line in report if line["status"] != "skipped"]
-    codes = Counter(code for line in used for code in line.get("codes", ()))
-    seconds = np.array([row.seconds for row in rows])
-    splits = Counter(row.split for row in rows)
-    same = duplicates.exact(rows)
-    across = [g for g in same if len({rows[i].split for i in g}) > 1]
-    near = _near(rows, same, store, listing.group)
-    split = _split(rows, store, how, division, listing.group, listing.stratum)
+    order = found.by_path
+    skipped, used = order[found.skipped[order]], order[~found.skipped[order]]
+    broken = Counter(found.verdicts[v][1] for v in found.verdict[skipped].tolist())
+    codes = Counter(c for v in found.verdict[used].tolist() for c in found.verdicts[v][2])
+    counts = np.bincount(table.split, minlength=len(SPLITS)).tolist()
+    splits: dict[str, int] = {name: count for name, count in zip(SPLITS, counts, strict=True)}
+    same = duplicates.exact(table)
+    across = [g for g in same if len(np.unique(table.split[g])) > 1]
+    near = _near(table, same, store, listing.group)
+    split = _split(table, store, how, division, listing.group, listing.stratum)
     pictures = _pictures(store)
+    seconds = table.seconds
     warnings = [*listing.notes, *division.notes, *_split_words(split)]
-    warnings += _broken_words(skipped, used, codes)
-    warnings += _copies_words(rows, same, across, near)
-    warnings += _content_words(rows, labels, splits, seconds, store)
+    for code, count in broken.most_common():
+        some = _first(found, skipped, [v[1] == code for v in found.verdicts])
+        warnings.append(f"{_files(count)} skipped, {code}: {_some(some, count)}; see report.jsonl")
+    for code, count in codes.most_common():
+        some = _first(found, used, [code in v[2] for v in found.verdicts])
+        warnings.append(f"{_files(count)} {code}: {_some(some, count)}; {_ADVICE[code]}")
+    warnings += _copies_words(table, same, across, near)
+    warnings += _content_words(table, splits, store, division)
     return {
         "layout": listing.layout,
-        "files": len(report),
+        "files": len(order),
         "used": len(used),
-        "sounds": len(rows),
+        "sounds": len(table),
         "skipped": len(skipped),
-        "skipped_by_code": dict(sorted(Counter(line["code"] for line in skipped).items())),
+        "skipped_by_code": dict(sorted(broken.items())),
         "skipped_files": [
-            {key: line[key] for key in ("path", "code", "message")} for line in skipped[:LISTED]
+            {key: line[key] for key in ("path", "code", "message")}
+            for line in found.told(skipped[:LISTED])
         ],
         "doubtful_by_code": dict(sorted(codes.items())),
         "duplicates": sum(len(g) - 1 for g in same),
         "duplicates_across_splits": len(across),
         "near_duplicates": near,
-        "splits": {name: splits[name] for name in SPLITS},
+        "splits": splits,
         "split": {key: split[key] for key in ("by", "asked", "shares", "seed", "group", "shared")},
         "leak": split["leak"],
-        "labels": {n: len({r.labels[n] for r in rows} - {None}) for n in labels},
-        "label_tables": {n: _label_table(rows, n) for n in labels},
-        "pitch": _pitches(rows),
+        "labels": {name: len(column.values) for name, column in table.labels.items()},
+        "label_tables": {name: _label_table(table, name) for name in table.labels},
+        "pitch": _pitches(table),
         "seconds": {
             "total": round(float(seconds.sum()), 3), "shortest": float(seconds.min()),
             "median": float(np.median(seconds)), "longest": float(seconds.max()),
             "histogram": _lengths(seconds),
         },
-        "sample_rates": _counts(row.sample_rate for row in rows),
-        "channels": _counts(line["channels"] for line in used),
+        "sample_rates": _counts(table.sample_rate[table.file]),
+        "channels": _counts(found.channels[used]),
         "levels": {
-            name: _histogram(np.clip([line[key] for line in used], *LEVELS), LEVELS, 44)
-            for name, key in (("peak_db", "level_db"), ("rms_db", "rms_db"))
+            name: _histogram(np.clip(values[used].astype(float), *LEVELS), LEVELS, 44)
+            for name, values in (("peak_db", found.level_db), ("rms_db", found.rms_db))
         },
         "pictures": pictures,
         "warnings": warnings,
     }  # fmt: skip
 
 
+def _first(found: Findings, order: np.ndarray, wanted: list[bool]) -> list[str]:
+    """The first names of the files in order whose verdict is a wanted one."""
+    some = order[np.array(wanted)[found.verdict[order]]][:SHOWN]
+    return [found.names[int(place)] for place in some]
+
+
 # What is counted
 
 
-def _counts(values: Any) -> dict[str, int]:
-    return {str(value): count for value, count in sorted(Counter(values).items())}
+def _counts(values: np.ndarray) -> dict[str, int]:
+    kinds, counts = np.unique(values, return_counts=True)
+    return dict(zip(map(str, kinds.tolist()), counts.tolist(), strict=True))
 
 
 def _histogram(values: Any, span: tuple[float, float], bins: int) -> dict[str, list[float]]:
@@ -113,27 +131,31 @@ def _lengths(seconds: np.ndarray) -> dict[str, list[float]]:
     return {"edges": [round(float(e), 4) for e in edges], "counts": counts.tolist()}
 
 
-def _label_table(rows: list[Row], name: str) -> dict[str, Any]:
+def _label_table(table: Table, name: str) -> dict[str, Any]:
     """How many sounds of each split have the commonest values of a label, and how many have none."""
-    counts = Counter(row.labels[name] for row in rows)
-    missing = counts.pop(None, 0)
-    top = [value for value, _ in sorted(counts.items(), key=lambda c: (-c[1], str(c[0])))[:TOP]]
-    table: dict[Any, dict[str, int]] = {value: {name: 0 for name in SPLITS} for value in top}
-    for row in rows:
-        if row.labels[name] in table:
-            table[row.labels[name]][row.split] += 1
-    return {"missing": missing, "top": [[value, table[value]] for value in top]}
-
-
-def _pitches(rows: list[Row]) -> dict[str, Any] | None:
-    """Range and counts of MIDI pitches; None where no sound has one."""
-    found = [p for p in (row.labels.get("pitch") for row in rows) if isinstance(p, int)]
-    if not found:
-        return None
-    counts = Counter(found)
+    column = table.label(name)
+    known, kinds = column.codes >= 0, len(column.values)
+    cells = np.bincount(3 * column.codes[known] + table.split[known], minlength=3 * kinds)
+    counts = cells.reshape(kinds, 3)
+    total = counts.sum(1).tolist()
+    top = sorted(range(kinds), key=lambda code: (-total[code], str(column.values[code])))[:TOP]
     return {
-        "lowest": min(found), "highest": max(found), "sounds": len(found),
-        "counts": [[pitch, counts[pitch]] for pitch in sorted(counts)],
+        "missing": int((~known).sum()),
+        "top": [
+            [column.values[c], dict(zip(SPLITS, counts[c].tolist(), strict=True))] for c in top
+        ],
+    }
+
+
+def _pitches(table: Table) -> dict[str, Any] | None:
+    """Range and counts of MIDI pitches; None where no sound has one."""
+    if table.kinds.get("pitch") != "int":
+        return None
+    column = table.label("pitch")
+    counts = column.counts().tolist()
+    return {
+        "lowest": column.values[0], "highest": column.values[-1], "sounds": sum(counts),
+        "counts": [[pitch, count] for pitch, count in zip(column.values, counts, strict=True)],
     }  # fmt: skip
 
 
@@ -163,50 +185,56 @@ def _pictures(store: FeatureStore) -> dict[str, Any]:
 
 
 def _near(
-    rows: list[Row], same: list[list[int]], store: FeatureStore, group: str | None
+    table: Table, same: list[np.ndarray], store: FeatureStore, group: str | None
 ) -> dict[str, Any]:
     """Near copies, those of one file and those that differ only in velocity counted apart."""
-    skip = np.array([row.level_db < SILENT_DB for row in rows])
+    skip = table.level_db < SILENT_DB
     for copies in same:
         skip[copies[1:]] = True
-    if len(rows) > COMPARED:
-        more = np.random.default_rng(0).permutation(len(rows))[COMPARED:]
-        skip[more] = True
-    found = duplicates.alike(store.values, np.array([row.seconds for row in rows]), skip)
-    kinds = [_kind(rows[a], rows[b], group) for a, b in found.pairs]
-    real = np.array([kind == "copy" for kind in kinds], bool)
+    if len(table) > COMPARED:
+        skip[np.random.default_rng(0).permutation(len(table))[COMPARED:]] = True
+    found = duplicates.alike(store.values, table.seconds, skip)
+    inside, layers, real = _kinds(table, found.pairs, group)
     pairs, cosines = found.pairs[real], found.cosines[real]
-    place = duplicates.groups(pairs, len(rows))
-    sizes = np.bincount(place)
-    apart = np.array([rows[a].split != rows[b].split for a, b in pairs], bool)
+    sizes = np.bincount(duplicates.groups(pairs, len(table)))
+    apart = table.split[pairs[:, 0]] != table.split[pairs[:, 1]]
     order = np.lexsort((-cosines, ~apart))[:TOP]
     return {
-        "compared": min(len(rows), COMPARED),
+        "compared": min(len(table), COMPARED),
         "sounds": int((sizes[sizes > 1] - 1).sum()),
         "pairs": len(pairs),
         "across_splits": int(apart.sum()),
-        "layers": kinds.count("layers"),
-        "in_one_file": kinds.count("file"),
+        "layers": int(layers.sum()),
+        "in_one_file": int(inside.sum()),
         "examples": [
-            [_name(rows[a]), _name(rows[b]), round(float(cosines[i]), 4), bool(apart[i])]
+            [
+                _name(table[int(a)]),
+                _name(table[int(b)]),
+                round(float(cosines[i]), 4),
+                bool(apart[i]),
+            ]
             for i in order
             for a, b in [pairs[i]]
         ],
     }
 
 
-def _kind(one: Row, other: Row, group: str | None) -> str:
-    """Whether near copies are in one `file`, velocity `layers`, notes of another pitch, or copies."""
-    if one.file == other.file:
-        return "file"
-    pitches = one.labels.get("pitch"), other.labels.get("pitch")
-    if None not in pitches and pitches[0] != pitches[1]:
-        return "pitch"  # too low for the picture to tell apart
-    named = group is not None and one.labels.get(group) is not None
-    alike = all(one.labels[n] == other.labels[n] for n in one.labels if n != "velocity")
-    if named and alike and one.labels.get("velocity") != other.labels.get("velocity"):
-        return "layers"
-    return "copy"
+def _kinds(
+    table: Table, pairs: np.ndarray, group: str | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which near copies (P, 2) are in one file, which are velocity layers, and which are copies;
+    the others are notes of another pitch, too low for the picture to tell apart."""
+    files = table.file[pairs]
+    inside = files[:, 0] == files[:, 1]
+    codes = {name: column.codes[files] for name, column in table.labels.items()}
+    differ = {name: two[:, 0] != two[:, 1] for name, two in codes.items()}
+    none = np.zeros(len(pairs), bool)
+    pitched = (codes["pitch"] >= 0).all(1) & differ["pitch"] if "pitch" in codes else none
+    named = codes[group][:, 0] >= 0 if group in codes else none
+    others = [two for name, two in differ.items() if name != "velocity"]
+    alike = ~np.logical_or.reduce(others) if others else ~none
+    layers = ~inside & ~pitched & named & alike & differ.get("velocity", none)
+    return inside, layers, ~(inside | pitched | layers)
 
 
 def _name(row: Row) -> str:
@@ -217,26 +245,27 @@ def _name(row: Row) -> str:
 
 
 def _split(
-    rows: list[Row], store: FeatureStore, how: Splitting, division: Division,
+    table: Table, store: FeatureStore, how: Splitting, division: Division,
     group: str | None, stratum: str | None,
 ) -> dict[str, Any]:  # fmt: skip
     """How it was made, what it shares, and what that flatters (see `leak`)."""
-    splits = [row.split for row in rows]
-    groups: list[Any] = [row.labels.get(group) for row in rows] if group is not None else []
-    if len(set(groups) - {None}) < 2:
-        group, groups = None, []
-        if division.by == "random" and len({row.file for row in rows}) < len(rows):
-            group, groups = "file", [row.file for row in rows]
-    both = leak.shared(groups, splits) if group is not None else []
+    groups = table.label(group) if group in table.labels else None
+    if groups is None or len(groups.values) < 2:
+        group, groups = None, None
+        if division.by == "random" and len(table.files) < len(table):
+            names = [str(place) for place in range(len(table.files))]
+            group, groups = "file", Labels(names, table.file)
+    both = leak.shared(groups, table.split) if groups is not None else 0
     found = None
-    if both and stratum is not None and stratum != group and stratum in rows[0].labels:
-        strata = [row.labels[stratum] for row in rows]
-        found = leak.measure(store.values, strata, groups, splits, how.shares)
+    if both and groups is not None and stratum != group and stratum in table.labels:
+        strata = table.label(stratum)
+        found = leak.measure(store.values, strata, groups, table.splits, how.shares)
         if found is not None:
             found = {"label": stratum, "group": group, **found}
     return {
         "by": division.by, "asked": how.by, "shares": list(how.shares), "seed": how.seed,
-        "group": group, "shared": len(both), "groups": len(set(groups) - {None}), "leak": found,
+        "group": group, "shared": both, "groups": 0 if groups is None else len(groups.values),
+        "leak": found,
     }  # fmt: skip
 
 
@@ -273,40 +302,26 @@ def _split_words(split: dict[str, Any]) -> list[str]:
 # Words
 
 
-def _broken_words(
-    skipped: list[dict[str, Any]], used: list[dict[str, Any]], codes: Counter[str]
-) -> list[str]:
-    words = []
-    for code, count in Counter(line["code"] for line in skipped).most_common():
-        names = [line["path"] for line in skipped if line["code"] == code]
-        words.append(f"{_files(count)} skipped, {code}: {_some(names)}; see report.jsonl")
-    for code, count in codes.most_common():
-        names = [line["path"] for line in used if code in line["codes"]]
-        words.append(f"{_files(count)} {code}: {_some(names)}; {_ADVICE[code]}")
-    return words
-
-
 def _copies_words(
-    rows: list[Row], same: list[list[int]], across: list[list[int]], near: dict[str, Any]
+    table: Table, same: list[np.ndarray], across: list[np.ndarray], near: dict[str, Any]
 ) -> list[str]:
     words = []
     if same:
-        names = [rows[i].file for i in same[0]]
         spare = sum(len(g) - 1 for g in same)
         words.append(
-            f"{_sounds(spare)} {_s('repeat', spare)} others exactly ({_some(names)}); remove them"
+            f"{_sounds(spare)} {_s('repeat', spare)} others exactly ({_copies(table, same[0])}); "
+            "remove them"
         )
     if across:
-        names = [rows[i].file for i in across[0]]
         words.append(
             f"{_sounds(len(across))} {_s('stand', len(across))} in more than one split "
-            f"({_some(names)}): validation would be too kind; remove the copies"
+            f"({_copies(table, across[0])}): validation would be too kind; remove the copies"
         )
     if near["pairs"]:
         example = near["examples"][0]
         words.append(
-            f"{_sounds(near['sounds'])} nearly {_s('repeat', near['sounds'])} others ({_some(example[:2])}); "
-            "health.html has a table of them, keep one of each"
+            f"{_sounds(near['sounds'])} nearly {_s('repeat', near['sounds'])} others "
+            f"({_some(example[:2], 2)}); health.html has a table of them, keep one of each"
         )
     if near["across_splits"]:
         count = near["across_splits"]
@@ -318,49 +333,72 @@ def _copies_words(
 
 
 def _content_words(
-    rows: list[Row], labels: dict[str, str], splits: Counter[str], seconds: np.ndarray,
-    store: FeatureStore,
-) -> list[str]:  # fmt: skip
-    words, feature = [], store.feature
-    if len(rows) < FEW:
-        words.append(f"only {len(rows)} usable sounds; a map begins to say something at {FEW}")
-    missing = [name for name in SPLITS if not splits[name]]
-    if missing:
-        words.append(f"no sounds for {' and '.join(missing)}; add sounds or give another split")
-    median = float(np.median(seconds))
+    table: Table, splits: dict[str, int], store: FeatureStore, division: Division
+) -> list[str]:
+    words, feature, count = [], store.feature, len(table)
+    if count < FEW:
+        words.append(f"only {count} usable sounds; a map begins to say something at {FEW}")
+    if missing := [name for name in SPLITS if not splits[name]]:
+        words.append(f"no sounds for {' and '.join(missing)}; {_to_split(table, division)}")
+    median = float(np.median(table.seconds))
     if median < 0.25 * feature.seconds:
         frames = max(8, round(2 * median * feature.sample_rate / feature.hop))
         words.append(
             f"half of the sounds are shorter than {median:.2g} s and a picture shows "
             f"{feature.seconds:.2f} s, mostly silence; a recipe with feature.frames={frames} fits"
         )
-    whole = all(row.start == 0 for row in rows)
-    if whole and median > 2.0 * feature.seconds:
+    if not table.start.any() and median > 2.0 * feature.seconds:
         words.append(
             f"half of the sounds are longer than {median:.0f} s, of which a picture shows the "
             f"first {feature.seconds:.2f} s; --cut chunks takes all of them"
         )
-    low = [row.sample_rate for row in rows if row.sample_rate < 0.9 * feature.sample_rate]
-    if low:
+    rates = table.sample_rate[table.file]
+    low = rates < 0.9 * feature.sample_rate
+    if low.any():
         words.append(
-            f"{_sounds(len(low))} below {feature.sample_rate} Hz (the lowest {min(low)} Hz): their "
-            "upper bands stay empty; leave them out, or prepare a recipe of a lower rate"
+            f"{_sounds(int(low.sum()))} below {feature.sample_rate} Hz (the lowest "
+            f"{rates.min()} Hz): their upper bands stay empty; leave them out, or prepare a recipe "
+            "of a lower rate"
         )
-    families = {row.labels["family"] for row in rows} if "family" in labels else set()
-    if len(families) == 1:
+    if "family" in table.labels and _is_one(table.labels["family"]):
+        family = printable(str(table.labels["family"].values[0]))
         words.append(
-            f"all sounds are of one family ({printable(str(families.pop()))}): colours and "
-            "clusters by family say nothing"
+            f"all sounds are of one family ({family}): colours and clusters by family say nothing"
         )
-    without = sum(row.labels.get("pitch") is None for row in rows)
-    if without == len(rows):
+    pitched = int((table.label("pitch").codes >= 0).sum()) if "pitch" in table.labels else 0
+    if not pitched:
         words.append(
             "no sound has a pitch label: a pitch-conditioned model learns nothing from it; give a "
             "labels CSV with a column pitch (MIDI number) or name files as NSynth does"
         )
-    elif without:
-        words.append(f"{_sounds(without)} without a pitch label; they count as pitch unknown")
+    elif pitched < count:
+        words.append(
+            f"{_sounds(count - pitched)} without a pitch label; they count as pitch unknown"
+        )
     return words
+
+
+def _is_one(column: Labels) -> bool:
+    return len(column.values) == 1 and bool((column.codes >= 0).all())
+
+
+def _to_split(table: Table, division: Division) -> str:
+    """What to do about a split that has no sounds."""
+    contents = len(np.unique(table.sha256, axis=0))
+    if len(table) < 3:
+        return "add sounds, or cut this one into many with --cut chunks or --cut onsets"
+    if division.by in ("source", "lists"):
+        return "give sounds for it, or split anew with --split-by file"
+    if division.by != "random" and contents < 3:
+        held = "one file" if contents == 1 else f"{contents} files"
+        return (
+            f"all sounds are pieces of {held}, which are kept together; --split-by random spreads "
+            "the pieces over all splits (neighbours are alike: validation will be kind), other "
+            "recordings are better"
+        )
+    if division.by not in ("file", "random"):
+        return f"there are too few values of {division.by}; --split-by file spreads the files"
+    return "add sounds, or give other shares with --split"
 
 
 def split_words(health: dict[str, Any]) -> str:
@@ -425,9 +463,14 @@ def _s(verb: str, count: int) -> str:
     return f"{verb}s" if count == 1 else verb
 
 
-def _some(names: Sequence[str]) -> str:
+def _some(names: Sequence[str], count: int) -> str:
+    """The first names of `count`, and how many more there are."""
     shown = ", ".join(printable(name) for name in names[:SHOWN])
-    return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return shown + (f" and {count - SHOWN} more" if count > SHOWN else "")
+
+
+def _copies(table: Table, group: np.ndarray) -> str:
+    return _some([table[int(row)].file for row in group[:SHOWN]], len(group))
 
 
 # What was found before and still holds

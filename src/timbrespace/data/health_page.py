@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from timbrespace.audio.files import printable, read_section, to_wav_bytes
-from timbrespace.data.corpus import FeatureStore, Row
 from timbrespace.data.duplicates import coarse
 from timbrespace.data.health import split_words
-from timbrespace.data.splits import SPLITS
+from timbrespace.data.store import FeatureStore
+from timbrespace.data.table import SPLITS, Row
 from timbrespace.errors import AudioError
 
 SHOWN = 24  # sounds to see and hear
@@ -369,7 +369,7 @@ def _sounds(rows: Sequence[Row], store: FeatureStore, root: Path) -> str:
     seconds = max(AUDIO_BYTES / (2 * SHOWN * store.feature.sample_rate), 0.5)
     pictures = coarse(store.values, MOST_CELLS, chosen)
     figures = []
-    for row, picture in zip((rows[i] for i in chosen), pictures, strict=True):
+    for row, picture in zip((rows[int(i)] for i in chosen), pictures, strict=True):
         title = _title(row)
         image = base64.b64encode(_png(picture)).decode()
         figures.append(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from timbrespace.data.columns import Label, Labels
 from timbrespace.data.duplicates import coarse
 from timbrespace.data.splits import disjoint
 
@@ -21,17 +22,15 @@ FEWEST = 10  # groups; of fewer, a tenth is one, and says nothing of the others
 DRAWS = 3  # splits apart by group that are averaged: one has few groups in its validation
 
 
-def shared(groups: Sequence[Any], splits: Sequence[str]) -> list[Any]:
-    """The values of groups (N,) that are in more than one split, in order of appearance."""
-    homes: dict[Any, set[str]] = {}
-    for group, split in zip(groups, splits, strict=True):
-        if group is not None:
-            homes.setdefault(group, set()).add(split)
-    return [group for group, home in homes.items() if len(home) > 1]
+def shared(groups: Labels, splits: np.ndarray) -> int:
+    """How many values of groups (N,) are in more than one of splits (N,)."""
+    known = groups.codes >= 0
+    pairs = np.unique(np.stack([groups.codes[known], splits[known]], 1), axis=0)
+    return int((np.bincount(pairs[:, 0]) > 1).sum())
 
 
 def measure(
-    values: Any, strata: Sequence[Any], groups: Sequence[Any], splits: Sequence[str],
+    values: Any, strata: Sequence[Label], groups: Sequence[Label], splits: Sequence[str],
     shares: tuple[float, float, float],
 ) -> dict[str, Any] | None:  # fmt: skip
     """Accuracy of naming strata (N,) of validation sounds under `splits` (N,), and when no value of
@@ -41,18 +40,19 @@ def measure(
     are in `draws`) and `majority` (share of the commonest stratum, under `splits`); None when there
     are few groups, nothing to tell apart or nothing to validate on.
     """
-    known = np.array([s is not None and g is not None for s, g in zip(strata, groups, strict=True)])
-    names = np.array([str(s) for s in strata])
+    kinds, homes = (Labels.of(column) for column in (strata, groups))
+    known = (kinds.codes >= 0) & (homes.codes >= 0)
+    names = kinds.codes
     asked = _sample(np.asarray(splits), known, 0)
     found = np.flatnonzero(known).tolist()
-    few = len({str(groups[i]) for i in found}) < FEWEST
+    few = len(np.unique(homes.codes[known])) < FEWEST
     if asked is None or few or len(set(names[known])) < 2:
         return None
     others = []
     for draw in range(DRAWS):
         apart = np.full(len(names), "", dtype="<U5")
         apart[found] = disjoint(
-            [str(groups[i]) for i in found], [names[i] for i in found], shares, draw
+            [str(homes[i]) for i in found], [str(kinds[i]) for i in found], shares, draw
         )
         others.append(_sample(apart, known, draw))
     rows = np.unique(np.concatenate([part for pair in (asked, *others) if pair for part in pair]))
@@ -65,12 +65,12 @@ def measure(
     if len(accuracy) < 2:
         return None
     train, valid = asked
-    kinds, counts = np.unique(names[train], return_counts=True)
+    common, counts = np.unique(names[train], return_counts=True)
     return {
         "accuracy": round(accuracy[0], 3),
         "apart": round(float(np.mean(accuracy[1:])), 3),
         "draws": [round(a, 3) for a in accuracy[1:]],
-        "majority": round(float((names[valid] == kinds[counts.argmax()]).mean()), 3),
+        "majority": round(float((names[valid] == common[counts.argmax()]).mean()), 3),
         "train": len(train),
         "valid": len(valid),
     }

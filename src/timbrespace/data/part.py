@@ -14,6 +14,7 @@ import struct
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,10 +24,13 @@ from timbrespace.audio import level
 from timbrespace.audio.files import Facts, Sound, Unusable
 from timbrespace.data.atomic import replacing, write_text
 from timbrespace.data.cutting import Cut, Piece, pieces
-from timbrespace.features.log_mel import LogMel
+from timbrespace.data.fetching import sounds
+from timbrespace.features.catalogue import feature_of
+from timbrespace.features.feature import Feature
 
 SLICE = 8  # sounds analysed together; larger batches leave the cache
 FORMAT = 2  # raise it when the same files would give other parts
+HEAD = 128  # bytes before the pictures in a .npy file
 SILENT_DB = -80.0  # a peak below this is silence
 CLIPPED_SHARE = 0.001
 DC = 0.01
@@ -36,7 +40,7 @@ Beat = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Job:
-    """What to make. root and folder are paths, feature and cut their settings; `avoid` maps positions
+    """What to make. root is a path or an address, folder a path, feature and cut their settings; `avoid` maps positions
     in `files` to (code, message) of files that a worker did not survive."""
 
     number: int
@@ -52,7 +56,7 @@ class Job:
     @property
     def stem(self) -> str:
         """Name of the part's files without suffix; other inputs give another name."""
-        return f"part-{self.digest}"
+        return stem_of(self.digest)
 
     def to_json(self) -> str:
         """One line of text that `from_json` reads."""
@@ -66,8 +70,13 @@ class Job:
         return cls(files=tuple(plain.pop("files")), avoid=avoid, **plain)
 
 
+def stem_of(digest: str) -> str:
+    """Name of the files of the part with these inputs, without suffix."""
+    return f"part-{digest}"
+
+
 def inputs_digest(
-    root: Path, files: tuple[str, ...], feature: LogMel, cut: Cut, max_seconds: float
+    root: Path, files: tuple[str, ...], feature: Feature, cut: Cut, max_seconds: float
 ) -> str:
     """Sixteen hex digits that change with the files (name, size, time) and with the settings."""
     settings = [FORMAT, feature.settings(), cut.settings(), max_seconds]
@@ -82,42 +91,51 @@ def inputs_digest(
     return digest.hexdigest()[:16]
 
 
-def read_part(folder: Path, stem: str, *, verify: bool = False) -> dict[str, Any] | None:
-    """The finished part's {"rows", "values_sha256"}, or None when there is none or it is damaged.
+@dataclass(frozen=True)
+class Part:
+    """A finished part: the lines of its files, as `make` wrote them, and where in its .jsonl each
+    begins."""
+
+    lines: list[bytes]
+    offsets: list[int]
+
+
+def read_part(folder: Path, stem: str, *, verify: bool = False) -> Part | None:
+    """The finished part, or None when there is none or it is damaged.
 
     `verify` also compares the bytes of the pictures with their checksum.
     """
     try:
         head, _, body = (folder / f"{stem}.jsonl").read_bytes().partition(b"\n")
-        part = json.loads(head)
-        if hashlib.sha256(body).hexdigest() != part["rows_sha256"]:
+        sums = json.loads(head)
+        if hashlib.sha256(body).hexdigest() != sums["rows_sha256"]:
             return None
-        part["rows"] = [json.loads(line) for line in body.splitlines()]
         if verify:
             with open(folder / f"{stem}.npy", "rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != part["values_sha256"]:
+            if found != sums["values_sha256"]:
                 return None
         elif not (folder / f"{stem}.npy").is_file():
             return None
-        return part
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    lines = body.splitlines(keepends=True)
+    starts = accumulate((len(line) for line in lines), initial=len(head) + 1)
+    return Part(lines, list(starts)[:-1])
 
 
 def make(job: Job, beat: Beat = lambda position: None) -> None:
-    """Write `stem`.npy (sounds, mels, frames; float16) and then `stem`.jsonl: a line of checksums,
-    and a line for each file with the `sounds` that were cut from it.
+    """Write `stem`.npy (sounds, mels, frames; of the feature's dtype) and then `stem`.jsonl: a line
+    of checksums, and a line for each file with the `sounds` that were cut from it.
 
     `beat` is told the position of each file before it is opened, and again with every sound.
     OSError when the folder cannot be written; files that cannot be used become lines, never errors.
     """
-    feature, cut = LogMel.from_settings(job.feature), Cut.from_settings(job.cut)
-    seen = (feature.frames - 1) * feature.hop + feature.n_fft // 2
-    root, rows = Path(job.root), []
-    folder = Path(job.folder)
+    feature, cut = feature_of(job.feature), Cut.from_settings(job.cut)
+    rows, folder, position = [], Path(job.folder), 0
     path = folder / f"{job.stem}.npy"
-    with replacing(path) as file:
+    opened = sounds(job.root, job.files, job.avoid, lambda: beat(position))
+    with replacing(path) as file, opened as files:
         pictures = _Writer(file, feature)
         for position, name in enumerate(job.files):
             beat(position)
@@ -126,9 +144,12 @@ def make(job: Job, beat: Beat = lambda position: None) -> None:
                 continue
             kept = pictures.count
             try:
-                with Sound(root / name, max_seconds=job.max_seconds) as sound:
+                with (
+                    files.local(position) as local,
+                    Sound(local, max_seconds=job.max_seconds) as sound,
+                ):
                     found = []
-                    for piece in pieces(sound, cut, feature.sample_rate, seen):
+                    for piece in pieces(sound, cut, feature.sample_rate, feature.seen):
                         found.append(pictures.add(piece))
                         beat(position)
                 row = _row(name, sound.facts, found)
@@ -156,17 +177,19 @@ class _Writer:
     """Pictures on their way to an open .npy file: those of equal length are analysed together, and
     none stays in memory for long."""
 
-    def __init__(self, file: BinaryIO, feature: LogMel) -> None:
+    def __init__(self, file: BinaryIO, feature: Feature) -> None:
         self.feature, self.count = feature, 0
         self._file = file
-        self._size = 2 * math.prod(feature.shape)
+        self._kind = np.dtype(feature.dtype).newbyteorder("<")
+        self._size = self._kind.itemsize * math.prod(feature.shape)
         self._waiting: dict[int, list[tuple[int, dict[str, Any], np.ndarray]]] = {}
         file.write(self._head())
 
     def _head(self) -> bytes:
-        """The header of .npy format 1.0, always 128 bytes, with the present count."""
+        """The header of .npy format 1.0, always HEAD bytes, with the present count."""
         shape = (self.count, *self.feature.shape)
-        text = f"{{'descr': '<f2', 'fortran_order': False, 'shape': {shape}, }}"
+        kind = self._kind.str
+        text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}"
         return b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + text.encode().ljust(117) + b"\n"
 
     def add(self, piece: Piece) -> dict[str, Any]:
@@ -193,9 +216,9 @@ class _Writer:
         values = picture.values.numpy()
         mean = values.mean(axis=(1, 2))
         square = np.einsum("bft,bft->b", values, values) / values[0].size
-        small = values.astype("<f2")
+        small = values.astype(self._kind)
         for n, (at, line) in enumerate(zip(places, lines, strict=True)):
-            self._file.seek(128 + at * self._size)
+            self._file.seek(HEAD + at * self._size)
             self._file.write(small[n].tobytes())
             line.update(
                 feature_db=round(float(picture.level_db[n]), 4), mean=float(mean[n]),
@@ -214,7 +237,7 @@ class _Writer:
         """Analyse what waits and write the header."""
         for length in list(self._waiting):
             self._analyse(length)
-        self._file.truncate(128 + self.count * self._size)
+        self._file.truncate(HEAD + self.count * self._size)
         self._file.seek(0)
         self._file.write(self._head())
 
@@ -257,10 +280,13 @@ def worker(progress_file: str) -> None:
     import torch
 
     torch.set_num_threads(1)
-    with open(progress_file, "r+b") as file, mmap.mmap(file.fileno(), 8) as memory:
+    with open(progress_file, "r+b") as file, mmap.mmap(file.fileno(), 16) as memory:
+        beats = 0
 
         def beat(position: int) -> None:
-            memory[:8] = struct.pack("<q", position)
+            nonlocal beats
+            beats += 1
+            memory[:16] = struct.pack("<qq", position, beats)
 
         print("ready", flush=True)
         for line in sys.stdin:

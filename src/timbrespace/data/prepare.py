@@ -9,40 +9,39 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from timbrespace.audio.files import printable
 from timbrespace.data import health, health_page, splits
 from timbrespace.data.atomic import remove_abandoned
-from timbrespace.data.corpus import (
-    FORMAT,
-    LOCK,
-    Corpus,
-    FeatureStore,
-    Progress,
-    Row,
-    disk_error,
-    finish,
-    jobs_of,
-    label_sorts,
-    rows_to_csv,
-    write_changed,
-)
+from timbrespace.data.corpus import COLUMNS, FORMAT, LOCK, Corpus
 from timbrespace.data.cutting import Cut
+from timbrespace.data.files import (
+    digest_of_blocks,
+    disk_error,
+    write_changed,
+    write_changed_blocks,
+)
+from timbrespace.data.findings import Findings
+from timbrespace.data.jobs import Jobs, Progress, finish
 from timbrespace.data.lock import locked
-from timbrespace.data.sources import Source, list_source
+from timbrespace.data.sources import Files, Source, list_source
+from timbrespace.data.store import FeatureStore
+from timbrespace.data.table import SPLITS, Table
 from timbrespace.errors import CorpusError
+from timbrespace.features.feature import Feature
 from timbrespace.features.log_mel import LogMel
 
 OURS = {
-    "corpus.json", "sounds.csv", "report.jsonl", "health.json", "health.md", "health.html",
+    "corpus.json", "sounds.csv", COLUMNS, "report.jsonl", "health.json", "health.md", "health.html",
     "features", LOCK,
 }  # fmt: skip
 LONGEST = {"start": 600.0, "chunks": 86_400.0, "onsets": 86_400.0}  # seconds of a file, by cut
 
 
 def prepare(
-    source: str | Path, out: str | Path, *, layout: str = "auto", feature: LogMel | None = None,
+    source: str | Path, out: str | Path, *, layout: str = "auto", feature: Feature | None = None,
     workers: int | None = None, labels_csv: str | Path | None = None,
     cut: Cut | None = None, split_by: str = "auto",
     split: tuple[float, float, float] = splits.SHARES, split_lists: str | Path | None = None,
@@ -84,73 +83,64 @@ def prepare(
             remove_abandoned(out)
             root = listing.root.resolve()
             folder = out / "features" / feature.fingerprint
-            jobs = jobs_of(root, [f.file for f in listing.files], feature, cut, folder, max_seconds)
-            parts = finish(folder, jobs, workers, progress, cluster)
-            report = [line for part in parts for line in part["rows"]]
-            rows, division = _rows(listing, report, how)
-            if not rows:
-                first = report[0]
+            files, listing.files = Files.of(listing.files), []
+            jobs = Jobs(root, files.names, feature, cut, folder, max_seconds)
+            found = finish(jobs, workers, progress, cluster=cluster)
+            if found.skipped.all():
+                first = next(found.told(np.zeros(1, int)))
                 raise CorpusError(
-                    f"none of the {len(report)} files in {printable(source)} can be used; the "
+                    f"none of the {len(found)} files in {printable(source)} can be used; the "
                     f"first, {printable(first['path'])}: {first['message']}"
                 )
-            labels = label_sorts(row.labels for row in rows)
-            sounds = rows_to_csv(rows, labels)
-            digest = _sha256(sounds)
-            store = FeatureStore.publish(folder, feature, digest[:16], jobs, parts)
-            report.sort(key=lambda line: line["path"])
-            lines = "".join(json.dumps(_told(line)) + "\n" for line in report)
-            write_changed(out / "report.jsonl", lines)
-            inputs = _sha256(repr((
-                health.FORMAT, digest, feature.fingerprint, _sha256(lines), how, division.by,
+            table, division = _table(listing, files, found, how)
+            digest = digest_of_blocks(table.to_csv())
+            store = FeatureStore.publish(jobs, found, digest[:16])
+            told = digest_of_blocks(found.lines(found.by_path))
+            write_changed_blocks(out / "report.jsonl", told, lambda: found.lines(found.by_path))
+            inputs = digest_of_blocks([repr((
+                health.FORMAT, digest, feature.fingerprint, told, how, division.by,
                 division.notes, vars(listing) | {"files": None},
-            )))  # fmt: skip
-            found = health.kept(out, inputs)
-            if found is None:
-                found = health.check(rows, report, labels, store, listing, how, division)
-                page = health_page.page(found, rows, store, root)
+            )).encode("utf-8", "surrogateescape")])  # fmt: skip
+            report = health.kept(out, inputs)
+            if report is None:
+                report = health.check(table, found, store, listing, how, division)
+                page = health_page.page(report, table, store, root)
                 write_changed(out / "health.html", page)
-                found = health.sealed(found, inputs, page)
-            write_changed(out / "health.json", json.dumps(found, indent=1) + "\n")
-            write_changed(out / "health.md", health.words(found))
-            write_changed(out / "sounds.csv", sounds)
+                report = health.sealed(report, inputs, page)
+            write_changed(out / "health.json", json.dumps(report, indent=1) + "\n")
+            write_changed(out / "health.md", health.words(report))
+            write_changed_blocks(out / "sounds.csv", digest, table.to_csv)
+            columns = table.to_columns()
+            write_changed(out / COLUMNS, columns)
             facts = {
                 "format": FORMAT,
                 "source": str(root),
                 "given": os.path.realpath(source),
                 "layout": listing.layout,
                 "feature": feature.fingerprint,
-                "labels": labels,
-                "used": found["used"],
-                "skipped": found["skipped"],
-                "splits": found["splits"],
+                "labels": table.kinds,
+                "used": report["used"],
+                "skipped": report["skipped"],
+                "splits": report["splits"],
                 "split_by": division.by,
                 "seed": seed,
                 "cut": cut.settings(),
                 "max_seconds": max_seconds,
                 "sounds_sha256": digest,
+                "columns_sha256": hashlib.sha256(columns).hexdigest(),
             }
             # Last: it names the sounds.csv it belongs to, so a kill before it is noticed.
             write_changed(out / "corpus.json", json.dumps(facts, indent=1) + "\n")
     except OSError as error:
         raise disk_error(out, error) from None
-    if strict and found["skipped"]:
-        first = found["skipped_files"][0]
+    if strict and report["skipped"]:
+        first = report["skipped_files"][0]
         raise CorpusError(
-            f"{found['skipped']} of {found['files']} files were skipped, the first, "
+            f"{report['skipped']} of {report['files']} files were skipped, the first, "
             f"{printable(first['path'])}: {first['message']}; {printable(out)} holds the others, "
             "which is taken as done without --strict"
         )
     return Corpus.open(out)
-
-
-def _told(line: dict[str, Any]) -> dict[str, Any]:
-    """A line of report.jsonl: for each file how many sounds it gave, in place of their facts."""
-    return {k: len(v) if k == "sounds" else v for k, v in line.items()}
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _refuse_address(place: str | Path) -> None:
@@ -195,32 +185,22 @@ def _refuse_place(source: Path, out: Path) -> None:
         )
 
 
-def _rows(
-    listing: Source, report: list[dict[str, Any]], how: splits.Splitting
-) -> tuple[list[Row], splits.Division]:
+def _table(
+    listing: Source, files: Files, found: Findings, how: splits.Splitting
+) -> tuple[Table, splits.Division]:
     """The sounds of usable files as rows, and how they were split."""
-    usable = [
-        (listed, line)
-        for listed, line in zip(listing.files, report, strict=True)
-        if line["status"] != "skipped"
-    ]
+    usable = np.flatnonzero(~found.skipped)
+    files, counts, sums = files.take(usable), found.count[usable], found.sha256[usable]
     division = splits.divide(
-        [listed for listed, _ in usable], [line["sha256"] for _, line in usable],
-        [len(line["sounds"]) for _, line in usable], how,
+        files, [sha.tobytes().hex() for sha in sums], counts.tolist(), how,
         group=listing.group, stratum=listing.stratum,
     )  # fmt: skip
-    rows: list[Row] = []
-    for listed, line in usable:
-        rate = line["sample_rate"]
-        rows += [
-            Row(
-                len(rows) + n, listed.file, division.names[len(rows) + n], sound["start"] / rate,
-                sound["length"] / rate, rate, sound["level_db"], line["sha256"],
-                dict(listed.labels),
-            )
-            for n, sound in enumerate(line["sounds"])
-        ]  # fmt: skip
-    names = {name for row in rows for name in row.labels}
-    for row in rows:
-        row.labels = {**dict.fromkeys(sorted(names)), **row.labels}
-    return rows, division
+    codes = {name: code for code, name in enumerate(SPLITS)}
+    file = np.repeat(np.arange(len(files), dtype=np.int32), counts)
+    rate = found.sample_rate[usable]
+    labels = {name: column.compact() for name, column in sorted(files.labels.items())}
+    return Table(
+        files.names, rate, sums, {name: column for name, column in labels.items() if column.values},
+        file, np.array([codes[name] for name in division.names], np.int8),
+        found.start / rate[file], found.length / rate[file], found.sound_db,
+    ), division  # fmt: skip

@@ -18,10 +18,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from timbrespace.audio.files import printable
-from timbrespace.data.sources import SPLIT_NAMES, Listed
+from timbrespace.data.sources import SPLIT_NAMES, Files, Label, Listed
+from timbrespace.data.table import SPLITS
 from timbrespace.errors import CorpusError
 
-SPLITS = ("train", "valid", "test")
 SHARES = (0.8, 0.1, 0.1)
 WAYS = ("auto", "file", "random")
 _PATH_COLUMNS = ("path", "file", "filename", "file_name", "name")
@@ -108,7 +108,8 @@ def divide(
     group: the label whose values `auto` keeps apart; stratum: the label that every split should
     hold its share of. What has no value of the label goes by file.
     """
-    given = [listed.split for listed in files]
+    files = Files.of(files)
+    given: list[Label] = files.split.tolist()
     notes: list[str] = []
     present = {name for name in given if name is not None}
     by, shares = how.by, how.shares
@@ -126,22 +127,21 @@ def divide(
         fixed = {"test"} if "train" in present and "test" in present else set()
         if present:
             notes.append(
-                f"only {' and '.join(sorted(present))} given; train and valid are split here"
+                f"only {' and '.join(sorted(map(str, present)))} given; train and valid are split here"
             )
         given = [name if name in fixed else None for name in given]
         if fixed:
             rest = shares[0] + shares[1]
             shares = (shares[0] / rest, shares[1] / rest, 0.0)
-        values = {f.labels.get(group) for f in files} - {None} if group is not None else ()
-        by = group if group is not None and len(values) > 1 else "file"
+        values = np.unique(files.label(group).codes)
+        by = group if group is not None and (values >= 0).sum() > 1 else "file"
     open_ = [i for i, name in enumerate(given) if name is None]
-    together = [_together(by, files[i], sha256[i], i, counts[i]) for i in open_]
-    lone = 0 if by in (*WAYS, "source", "lists") else sum(
-        files[i].labels.get(by) is None for i in open_
-    )  # fmt: skip
+    labels, layers = files.label(by), files.label(stratum)
+    together = [_together(by, labels[i], sha256[i], i, counts[i]) for i in open_]
+    lone = 0 if by in (*WAYS, "source", "lists") else sum(labels[i] is None for i in open_)
     if lone:
         notes.append(f"{lone} files have no {by} and are split by file")
-    strata = [_text(files[i].labels.get(stratum)) if stratum else None for i in open_]
+    strata = [_text(layers[i]) for i in open_]
     chosen = iter(disjoint(
         [key for keys in together for key in keys],
         [s for s, keys in zip(strata, together, strict=True) for _ in keys],
@@ -149,19 +149,18 @@ def divide(
     ))  # fmt: skip
     names: list[str] = []
     for name, count in zip(given, counts, strict=True):
-        names += [name or next(chosen) for _ in range(count)]
+        names += [str(name) if name else next(chosen) for _ in range(count)]
     return Division(names, by, notes)
 
 
-def _together(by: str, listed: Listed, sha256: str, place: int, count: int) -> list[str]:
+def _together(by: str, label: Label, sha256: str, place: int, count: int) -> list[str]:
     """For each sound of a file what it must stay together with."""
     if by == "random":
         return [f"s {place}.{n}" for n in range(count)]
-    value = None if by == "file" else listed.labels.get(by)
-    return [f"f {sha256}" if value is None else f"v {value}"] * count
+    return [f"f {sha256}" if by == "file" or label is None else f"v {label}"] * count
 
 
-def _text(value: str | int | None) -> str | None:
+def _text(value: Label) -> str | None:
     return None if value is None else str(value)
 
 

@@ -14,14 +14,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from timbrespace.data.part import Job, make
 from timbrespace.errors import CorpusError
 
-PATIENCE = 60.0  # seconds that one file may take
+PATIENCE = 60.0  # seconds that one file may take without moving on
 START = 120.0  # seconds that a worker may take to start, on a machine that does much else
 _POLL = 0.5
 _ONE_THREAD = (
@@ -34,7 +34,7 @@ _ONE_THREAD = (
 Done = Callable[[Job], None]
 
 
-def make_parts(jobs: Iterable[Job], workers: int, done: Done) -> None:
+def make_parts(jobs: Sequence[Job], workers: int, done: Done) -> None:
     """Make every job's part; `done` is told, in the caller's thread, as each is finished.
 
     One worker works in this process with one torch thread, which is given back afterwards. OSError
@@ -69,23 +69,23 @@ class _Child:
     ready: bool = False
     busy: bool = False
     position: int = -1
+    progress_seen: bytes = b""
     since: float = 0.0
     killed: bool = False
 
     def look(self) -> None:
         with contextlib.suppress(OSError, struct.error):
-            position = struct.unpack("<q", self.progress.read_bytes()[:8])[0]
-            if position != self.position:
-                self.position, self.since = position, time.monotonic()
+            seen = self.progress.read_bytes()
+            if seen != self.progress_seen:
+                self.progress_seen, self.since = seen, time.monotonic()
+                self.position = struct.unpack("<q", seen[:8])[0]
 
 
 class _Pool:
-    def __init__(self, jobs: Iterable[Job], workers: int, done: Done) -> None:
-        self.jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
-        self.count = 0
-        for job in jobs:
-            self.jobs.put(job)
-            self.count += 1
+    def __init__(self, jobs: Sequence[Job], workers: int, done: Done) -> None:
+        self.jobs = iter(jobs)  # a job is made when it is asked for, and gone when it is done
+        self.asking = threading.Lock()
+        self.count = len(jobs)
         self.workers = min(workers, self.count)
         self.done = done
         self.news: queue.SimpleQueue[Job | BaseException] = queue.SimpleQueue()
@@ -128,9 +128,9 @@ class _Pool:
         child = None
         try:
             while not self.stopping:
-                try:
-                    job = self.jobs.get_nowait()
-                except queue.Empty:
+                with self.asking:
+                    job = next(self.jobs, None)
+                if job is None:
                     break
                 while not self.stopping:
                     if child is None:
@@ -208,7 +208,7 @@ def _without(job: Job, child: _Child) -> Job:
 
 
 def _start(progress: Path) -> _Child:
-    progress.write_bytes(struct.pack("<q", -1))
+    progress.write_bytes(struct.pack("<qq", -1, 0))
     path = os.pathsep.join(os.path.abspath(p) for p in sys.path)
     environment = {**os.environ, "PYTHONPATH": path, **dict.fromkeys(_ONE_THREAD, "1")}
     errors = open(f"{progress}.stderr", "w+b")  # noqa: SIM115  the child keeps it

@@ -11,6 +11,7 @@ from timbrespace.data.sources.listing import (
     MIDI,
     RESERVED,
     SPLIT_NAMES,
+    Files,
     Label,
     Listed,
     Source,
@@ -19,7 +20,7 @@ from timbrespace.data.sources.nsynth import parse_name
 from timbrespace.errors import CorpusError
 
 __all__ = [
-    "LAYOUTS", "MIDI", "RESERVED", "SPLIT_NAMES", "Label", "Listed", "Source",
+    "LAYOUTS", "MIDI", "RESERVED", "SPLIT_NAMES", "Files", "Label", "Listed", "Source",
     "list_source", "parse_name",
 ]  # fmt: skip
 

@@ -1,12 +1,15 @@
 """What a layout hands over: the files, what is known of each, and notes for the person who asked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import overload
+
+import numpy as np
 
 from timbrespace.audio.files import printable
+from timbrespace.data.columns import Label, Labels, Texts
 
-Label = str | int | None
 SPLIT_NAMES = {
     "train": "train", "training": "train", "valid": "valid", "val": "valid",
     "validation": "valid", "dev": "valid", "test": "test", "testing": "test",
@@ -19,13 +22,56 @@ _GROUPS = ("instrument", "speaker", "artist", "singer", "track")
 _STRATA = ("family", "genre", "accent", "gender")
 
 
-@dataclass
+@dataclass(slots=True)
 class Listed:
     """One sound file: path relative to the root (with /), labels, and the split if one is given."""
 
     file: str
     labels: dict[str, Label]
     split: str | None = None
+
+
+class Files(Sequence[Listed]):
+    """Many listed files as columns: a tenth of the memory of the objects that indexing gives."""
+
+    def __init__(self, names: Texts, labels: dict[str, Labels], split: Labels) -> None:
+        self.names, self.labels, self.split = names, labels, split
+
+    @classmethod
+    def of(cls, files: Sequence[Listed]) -> "Files":
+        """The columns of some files; what is Files already is taken as it is."""
+        if isinstance(files, cls):
+            return files
+        names = dict.fromkeys(name for listed in files for name in listed.labels)
+        return cls(
+            Texts.of(listed.file for listed in files),
+            {n: Labels.of(listed.labels.get(n) for listed in files) for n in names},
+            Labels.of(listed.split for listed in files),
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Listed: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Listed]: ...
+    def __getitem__(self, index: int | slice) -> Listed | list[Listed]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        labels = {name: column[index] for name, column in self.labels.items()}
+        return Listed(self.names[index], labels, self.split[index])  # type: ignore[arg-type]
+
+    def take(self, places: np.ndarray) -> "Files":
+        """The files at some places, in their order."""
+        labels = {name: column.take(places) for name, column in self.labels.items()}
+        return Files(self.names.take(places), labels, self.split.take(places))
+
+    def label(self, name: str | None) -> Labels:
+        """A label of every file; unknown where it is none of theirs."""
+        if name in self.labels:
+            return self.labels[name]
+        return Labels([], np.full(len(self), -1, np.int32))
 
 
 @dataclass
