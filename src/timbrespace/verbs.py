@@ -198,6 +198,16 @@ def evaluate(
     return evaluate_run(opened, split=split, corpus=other, progress=progress, space=maps)
 
 
+def generation(run: StrPath, *, split: str = "valid", seed: int = 0) -> dict[str, Any]:
+    """How far new sounds of each prior are from real ones; writes evaluation/generation.json."""
+    from timbrespace.evaluation.generation import measure
+    from timbrespace.mapping import Space
+    from timbrespace.runs import Run
+
+    opened = Run.open(run)
+    return measure(opened, Space.open(opened), split=split, seed=seed)
+
+
 def compare(runs: list[StrPath]) -> list[dict[str, Any]]:
     """The runs' metrics.json side by side, one dict per run."""
     import json
@@ -383,17 +393,17 @@ def morph(
 
 
 def generate(
-    run: StrPath, out: StrPath, *, n: int = 8, near: StrPath | None = None,
+    run: StrPath, out: StrPath, *, n: int = 8, near: StrPath | None = None, prior: str = "sounds",
     pitch: int | None = None, spread: float = 1.0, seed: int = 0,
 ) -> Written:  # fmt: skip
-    """New sounds: around real sounds of the space, or around one given sound.
+    """New sounds: around real sounds of the space, from a prior, or around one given sound.
 
-    A point is a real sound's latent and its posterior noise times `spread`, half way to one of that
-    sound's nearest neighbours; plain draws from the prior land between the sounds and were found
-    incoherent by two of the reports.
+    `prior` is one of priors.KINDS. "sounds" takes a real sound's latent, its posterior noise times
+    `spread`, and goes up to half way to one of its nearest neighbours; "mixture" and "flow" are fitted
+    to the space; "normal" is N(0, I), which two of the reports found incoherent.
     """
-    from timbrespace.geometry.neighbours import nearest
     from timbrespace.mapping import Space
+    from timbrespace.priors import Prior, towards_neighbours
     from timbrespace.runs import Run
 
     if not 1 <= n <= 10_000:
@@ -404,22 +414,14 @@ def generate(
     rng = np.random.default_rng(seed)
     if near is not None:
         encoded = synth.encode(_read(opened, near), pitch=pitch)
-        pitch = encoded.pitch if pitch is None else pitch
         start = np.repeat(encoded.mean[:1], n, 0)
-        level = np.full(n, encoded.rms_db[0])
-        noise = np.exp(0.5 * np.repeat(encoded.logvar[:1], n, 0))
-        pitches: Any = pitch
+        noise = np.exp(0.5 * encoded.logvar[:1]) * rng.standard_normal(start.shape)
+        latents = start + towards_neighbours(known, start, rng) + spread * noise
+        level, pitches = np.full(n, encoded.rms_db[0]), encoded.pitch
     else:
-        rows = rng.integers(0, len(known.mean), n)
-        start, level = known.mean[rows], known.rms_db[rows]
-        noise = np.exp(0.5 * known.logvar[rows])
-        own = known.labels.get("pitch")
-        told = [None if own is None else own[r] for r in rows]
-        pitches = pitch if pitch is not None or None in told else np.array(told, int)
-    _, neighbours = nearest(known.mean, start, 8)
-    partner = known.mean[neighbours[np.arange(n), rng.integers(1, 8, n) % neighbours.shape[1]]]
-    share = rng.uniform(0.0, 0.5, (n, 1))
-    latents = start + share * (partner - start) + spread * noise * rng.standard_normal(start.shape)
+        drawn = Prior.of(opened, known, prior, seed=seed).draw(n, rng, pitch=pitch, spread=spread)
+        latents, level = drawn.z, drawn.rms_db
+        pitches = pitch if drawn.pitch is None else drawn.pitch
     sounds = synth.decode(latents.astype(np.float32), pitch=pitches, rms_db=level)
     names = [f"generated-{i:03d}" for i in range(n)]
     written = [_write(out, name, s, opened) for name, s in zip(names, sounds, strict=True)]
