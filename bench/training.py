@@ -27,6 +27,7 @@ from timbrespace.losses.objective import total as weighted
 from timbrespace.losses.schedule import learning_rate_factor
 from timbrespace.machine import use_bfloat16
 from timbrespace.recipe import Recipe, load
+from timbrespace.runs import vocabulary_of
 from timbrespace.training.augment import training_batch
 from timbrespace.training.state import State
 from timbrespace.training.step import beta_at, objective_of, train_step
@@ -92,9 +93,9 @@ def main() -> None:
     total = given.steps * given.rounds
     corpus = Corpus.open(given.corpus)
     feature = LogMel.from_settings(recipe.feature.model_dump())
-    store, names = corpus.features(feature), recipe.model.condition.labels
-    pictures = Pictures.of(corpus, store, corpus.split_rows("train"), names)
-    valid = Pictures.of(corpus, store, corpus.split_rows("valid"), names)
+    store, vocabulary = corpus.features(feature), vocabulary_of(recipe, corpus)
+    pictures = Pictures.of(corpus, store, corpus.split_rows("train"), vocabulary)
+    valid = Pictures.of(corpus, store, corpus.split_rows("valid"), vocabulary)
     autocast = use_bfloat16(recipe.train.precision, CPU)
     ours, plain = State.fresh(recipe, CPU), plain_state(recipe)
     objective, batch = objective_of(recipe), recipe.train.batch

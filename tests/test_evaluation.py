@@ -20,6 +20,7 @@ from timbrespace.evaluation.evaluate import evaluate, measure
 from timbrespace.evaluation.floors import Floors
 from timbrespace.evaluation.verdict import judge, verdict
 from timbrespace.features.log_mel import LogMel
+from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recipe import build, parse
 
 # --- distortion ---
@@ -458,6 +459,7 @@ class StandInRun:
         self.path, self.corpus, self.feature = path, corpus, FEATURE
         self.recipe = parse(RECIPE)
         self.name = self.recipe.name
+        self.vocabulary = Vocabulary.of({name: () for name in self.recipe.model.condition.names})
         torch.manual_seed(0)
         self.model = (model or build(self.recipe)).eval()
         self.epochs = [

@@ -47,7 +47,7 @@ def test_a_mistyped_name_is_answered_with_the_nearest():
 def test_a_child_says_only_what_differs():
     parent, child = recipe.load("nsynth-baseline"), recipe.load("nsynth-pitch")
     assert child.train == parent.train and child.objective == parent.objective
-    assert child.model.condition.labels == ("pitch",)
+    assert list(child.model.condition.labels) == ["pitch"]
 
 
 def test_asking_for_a_beta_drops_the_rate_and_the_other_way_round():

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from timbrespace.data.corpus import Corpus, FeatureStore
-from timbrespace.models.catalogue import CONDITIONS
+from timbrespace.models.vocabulary import Vocabulary
 
 IN_MEMORY = 6 * 2**30  # bytes of float16 pictures that are kept in memory; more stays on disk
 
@@ -21,23 +21,25 @@ class Pictures:
     rows: np.ndarray
     labels: dict[str, Tensor]
     kept: Tensor | None = None
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
     _grouped: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
-        cls, corpus: Corpus, store: FeatureStore, rows: np.ndarray, names: tuple[str, ...], *,
+        cls, corpus: Corpus, store: FeatureStore, rows: np.ndarray, vocabulary: Vocabulary, *,
         in_memory: int = IN_MEMORY,
     ) -> "Pictures":  # fmt: skip
-        """`rows` of a corpus, copied into memory where they take up to `in_memory` bytes: quicker
-        still than the map that the store is, but no other process shares the copy."""
-        labels = {name: label_tensor(corpus, name, rows) for name in names}
+        """`rows` of a corpus with the labels of a vocabulary. The pictures are copied into memory
+        where they take up to `in_memory` bytes: quicker still than the map that the store is, but no
+        other process shares the copy."""
+        labels = {name: label_tensor(corpus, name, rows, vocabulary) for name in vocabulary.names}
         size = 2 * len(rows) * int(np.prod(store.values.shape[1:]))
         kept = (
             torch.from_numpy(np.ascontiguousarray(store.values[rows]))
             if size <= in_memory
             else None
         )
-        return cls(store, rows, labels, kept)
+        return cls(store, rows, labels, kept, vocabulary)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -65,7 +67,7 @@ class Pictures:
         count = torch.searchsorted(ordered, wanted, right=True) - start
         drawn = torch.rand(len(positions), generator=generator, dtype=torch.float64)
         found = order[start + (drawn * count).long()]
-        return torch.where(wanted == CONDITIONS[name], positions, found)
+        return torch.where(wanted == self.vocabulary.count(name), positions, found)
 
     def in_order(
         self, size: int, device: torch.device
@@ -74,12 +76,12 @@ class Pictures:
             yield self.batch(torch.arange(start, min(start + size, len(self))), device)
 
 
-def label_tensor(corpus: Corpus, name: str, rows: np.ndarray) -> Tensor:
-    """The label of each row as numbers 0..count-1, missing ones as `count` (unknown)."""
-    count = CONDITIONS[name]
+def label_tensor(corpus: Corpus, name: str, rows: np.ndarray, vocabulary: Vocabulary) -> Tensor:
+    """The label of each row as its number in the vocabulary; unknown where the corpus has none."""
     values = corpus.labels(name) if name in corpus.label_names else [None] * len(corpus.rows)
-    numbers = [count if values[r] is None or values[r] == "" else int(values[r]) for r in rows]
-    return torch.tensor(numbers, dtype=torch.long)
+    chosen = [values[int(row)] for row in rows]
+    numbers = {value: round(vocabulary.number(name, value)) for value in set(chosen)}
+    return torch.tensor([numbers[value] for value in chosen], dtype=torch.long)
 
 
 def order(seed: int, epoch: int, count: int) -> Tensor:

@@ -76,7 +76,7 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
     corpus, model = run.corpus, run.model
     store = corpus.features(run.feature)
     rows = np.arange(len(corpus.rows))
-    pictures = Pictures.of(corpus, store, rows, run.recipe.model.condition.labels)
+    pictures = Pictures.of(corpus, store, rows, run.vocabulary)
     means, logvars, loudness = [], [], []
     level = torch.from_numpy(np.array(store.level_db, np.float32))
     # bfloat16 where the training uses it: three times faster, and 0.007 off (rms) where the posterior

@@ -8,14 +8,22 @@ import difflib
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import (
-    BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator,
-)  # fmt: skip
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from timbrespace.errors import RecipeError
+from timbrespace.models.vocabulary import NUMBERS, Vocabulary
 
 FOLDER = Path(__file__).parent / "recipes"
 ABLATIONS = FOLDER / "ablations"
@@ -100,9 +108,38 @@ BottleneckSection = Annotated[
 ]
 
 
+class LabelSection(Section):
+    """How one label is told. Short form of several: a list of names."""
+
+    kind: Literal["embedding", "continuous"] = "embedding"  # continuous: pitch and velocity alone
+    to: Literal["encoder", "decoder", "both"] = "both"
+    drop: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0  # share of sounds trained without it
+
+
+LabelName = Annotated[str, Field(pattern=r"^[^.]{1,80}$")]
+
+
 class ConditionSection(Section):
-    labels: tuple[Literal["pitch"], ...] = ()
+    """What the networks are told, and what the latent shall not say: any label of the corpus."""
+
+    labels: dict[LabelName, LabelSection] = {}
     size: Annotated[int, Field(ge=1, le=1024)] = 32  # numbers per label
+    remove: dict[LabelName, Literal["adversary", "independence"]] = {}
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def of_names(cls, value: Any) -> Any:
+        names = isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+        return {name: {} for name in value} if names else value
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All labels that training needs: those told, and those removed."""
+        return tuple({**self.labels, **self.remove})
+
+    def told(self, half: Literal["encoder", "decoder"]) -> tuple[str, ...]:
+        """The labels that one half hears."""
+        return tuple(name for name, label in self.labels.items() if label.to in (half, "both"))
 
 
 class ModelSection(Section):
@@ -215,6 +252,10 @@ def _place(path: tuple[Any, ...]) -> tuple[str, list[str]]:
         if members:
             section = members.get(key)
             continue
+        if get_origin(section) is dict:  # names of the user's own
+            keys.append(str(key))
+            section = get_args(section)[1]
+            continue
         keys.append(str(key))
         fields = getattr(section, "model_fields", {})
         known = list(fields)
@@ -264,6 +305,8 @@ def _merge(base: dict[str, Any], change: dict[str, Any], part: str = "") -> dict
     if change.get("kind", base.get("kind", default)) != base.get("kind", default):
         return dict(change)
     merged = dict(base)
+    if isinstance(change.get("labels"), dict) and isinstance(base.get("labels"), list):
+        merged["labels"] = {name: {} for name in base["labels"]}  # the long form of the same
     for key, value in change.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _merge(merged[key], value, key) if both else value
@@ -323,12 +366,31 @@ def check(recipe: Recipe) -> None:
                 f"feature.mels {shape[0]} and feature.frames {shape[1]} are not both divisible by "
                 f"{step}; change mels, frames or the number of channels"
             )
-    if recipe.model.decoder.film and not recipe.model.condition.labels:
+    condition = recipe.model.condition
+    if recipe.model.decoder.film and not condition.told("decoder"):
         raise RecipeError(
-            "model.decoder.film tells the condition to every level, but model.condition.labels is "
-            "empty; add labels: [pitch] or switch film off"
+            "model.decoder.film tells the condition to every level, but model.condition.labels tells "
+            "the decoder none; add labels: [pitch] or switch film off"
         )
-    if recipe.train.augment.layer and "pitch" not in recipe.model.condition.labels:
+    for name, label in condition.labels.items():
+        if label.kind == "continuous" and name not in NUMBERS:
+            raise RecipeError(
+                f"model.condition.labels.{name} is continuous, which wants a MIDI number "
+                f"({' or '.join(NUMBERS)}); use kind: embedding"
+            )
+    for way in ("adversary", "independence"):
+        asked, weight = way in condition.remove.values(), recipe.objective.weights.get(way, 0.0)
+        if asked and not weight:
+            raise RecipeError(
+                f"model.condition.remove asks for {way}, but objective.weights gives it no weight; "
+                f"add objective.weights.{way}"
+            )
+        if weight and not asked:
+            raise RecipeError(
+                f"objective.weights.{way} weighs a term that nothing makes; name the label: "
+                f"model.condition.remove: {{pitch: {way}}}"
+            )
+    if recipe.train.augment.layer and "pitch" not in condition.labels:
         raise RecipeError(
             "train.augment.layer lays sounds of one pitch over each other, but model.condition.labels "
             "has no pitch; add labels: [pitch] or set layer to 0"
@@ -370,8 +432,12 @@ def load(name_or_file: str | Path, *, settings: tuple[str, ...] = ()) -> Recipe:
     return parse(text, where=f"recipe {name_or_file}", settings=settings)
 
 
-def build(recipe: Recipe) -> Any:
-    """The recipe's untrained Autoencoder (weights from torch's current random state)."""
+def build(recipe: Recipe, vocabulary: Vocabulary | None = None) -> Any:
+    """The recipe's untrained Autoencoder (weights from torch's current random state).
+
+    vocabulary: the values of its labels; pitch and velocity need none, any other label is always
+    unknown without.
+    """
     from timbrespace.models.catalogue import build_model
 
     model = recipe.model
@@ -380,6 +446,7 @@ def build(recipe: Recipe) -> Any:
             (recipe.feature.mels, recipe.feature.frames),
             encoder=model.encoder.model_dump(), bottleneck=model.bottleneck.model_dump(),
             decoder=model.decoder.model_dump(), condition=model.condition.model_dump(),
+            vocabulary=vocabulary or Vocabulary(),
         )  # fmt: skip
     except ValueError as error:
         raise RecipeError(f"recipe {recipe.name}: {error}") from None

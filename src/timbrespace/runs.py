@@ -5,10 +5,12 @@ split.csv            row id, file, split        feature.json   the picture's set
 weights.safetensors  the weights in use (averaged when the recipe says so), plain tensors
 checkpoints/         last, previous, best       history.csv    one line per epoch
 status.json          where the training stands  space/  evaluation/
+vocabulary.json      the values of each label that the model is told, in the order of their numbers
 """
 
 import csv
 import json
+import logging
 import os
 import platform
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from timbrespace.data.corpus import Corpus
 from timbrespace.errors import RunError
 from timbrespace.features.catalogue import feature_of
 from timbrespace.features.feature import Feature
+from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recipe import Recipe, build, parse
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from timbrespace.models.autoencoder import Autoencoder, DecoderHalf, EncoderHalf
 
 FORMAT = 1
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -41,12 +45,14 @@ class Run:
 
     @classmethod
     def create(cls, path: str | Path, recipe: Recipe, corpus: Corpus) -> "Run":
-        """A new run folder; RunError when `path` exists and is not empty."""
+        """A new run folder; RunError when `path` exists and is not empty, or the recipe wants a
+        label that the corpus has not."""
         path = Path(path)
         if path.is_file() or (path.is_dir() and any(path.iterdir())):
             raise RunError(
                 f"{path} is not empty; choose another --out, or continue it with --resume"
             )
+        vocabulary = vocabulary_of(recipe, corpus)
         import torch
 
         from timbrespace import __version__
@@ -67,6 +73,7 @@ class Run:
         write_text(path / "split.csv", "\n".join(lines) + "\n")
         write_text(path / "feature.json", json.dumps(run.feature.settings(), indent=1) + "\n")
         write_text(path / "recipe.yaml", recipe.to_yaml())
+        write_text(path / "vocabulary.json", json.dumps(vocabulary.words, indent=1) + "\n")
         write_text(path / "provenance.json", json.dumps(provenance, indent=1) + "\n")
         return run
 
@@ -94,6 +101,18 @@ class Run:
     @cached_property
     def feature(self) -> Feature:
         return feature_of(self.recipe.feature.model_dump())
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The values of its labels; runs from before the file knew pitch alone."""
+        path = self.path / "vocabulary.json"
+        if not path.is_file():
+            return Vocabulary.of({name: () for name in self.recipe.model.condition.names})
+        try:
+            words = json.loads(path.read_text(encoding="utf-8"))
+            return Vocabulary({str(name): tuple(map(str, values)) for name, values in words.items()})
+        except (OSError, ValueError, AttributeError, TypeError):
+            raise RunError(f"{path} is damaged; train the run again") from None
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -126,7 +145,7 @@ class Run:
 
     def load_model(self, weights: Path) -> "Autoencoder":
         """The run's model with the weights of a file, in eval mode."""
-        model = build(self.recipe)
+        model = build(self.recipe, self.vocabulary)
         model.load_state_dict(self._tensors(weights, ""))
         return model.eval()
 
@@ -136,13 +155,13 @@ class Run:
 
     def load_encoder(self) -> "EncoderHalf":
         """The encoder half alone (sounds to latents)."""
-        half = build(self.recipe).encoder
+        half = build(self.recipe, self.vocabulary).encoder
         half.load_state_dict(self._tensors(self.weights_path, "encoder."))
         return half.eval()
 
     def load_decoder(self) -> "DecoderHalf":
         """The decoder half alone (latents to sounds)."""
-        half = build(self.recipe).decoder
+        half = build(self.recipe, self.vocabulary).decoder
         half.load_state_dict(self._tensors(self.weights_path, "decoder."))
         return half.eval()
 
@@ -177,6 +196,30 @@ class Run:
             return json.loads((self.path / "status.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {"epoch": 0, "epochs": self.recipe.train.epochs, "finished": False}
+
+
+def vocabulary_of(recipe: Recipe, corpus: Corpus) -> Vocabulary:
+    """The values that the training sounds of a corpus have of the recipe's labels.
+
+    RunError for a label that the corpus has not; pitch alone may be missing: then every sound's is
+    unknown, since the recipes that are told it should take any folder of sounds.
+    """
+    values: dict[str, list[Any]] = {}
+    rows = corpus.split_rows("train")
+    for name in recipe.model.condition.names:
+        if name in corpus.label_names:
+            labels = corpus.labels(name)
+            values[name] = [labels[int(row)] for row in rows]
+        elif name == "pitch":
+            log.warning("%s has no pitches: the model takes each as unknown", corpus.path)
+            values[name] = []
+        else:
+            known = ", ".join(corpus.label_names) or "none"
+            raise RunError(
+                f"recipe {recipe.name} wants the label {name!r}, which {corpus.path} has not; it "
+                f"has: {known}"
+            )
+    return Vocabulary.of(values)
 
 
 def _cell(text: str) -> str:

@@ -269,8 +269,7 @@ def _encode(run: "Run", corpus: "Corpus", rows: np.ndarray, rng: np.random.Gener
 
     from timbrespace.batches import Pictures
 
-    names = run.recipe.model.condition.labels
-    pictures = Pictures.of(corpus, corpus.features(run.feature), rows, names)
+    pictures = Pictures.of(corpus, corpus.features(run.feature), rows, run.vocabulary)
     tables: dict[str, list[np.ndarray]] = {"mean": [], "logvar": [], "z": [], "nats": []}
     for x, labels in pictures.in_order(BATCH, torch.device("cpu")):
         found = run.model.encode(x.contiguous(memory_format=torch.channels_last), labels)
@@ -290,7 +289,7 @@ def _take(encoded: Encoded, at: np.ndarray) -> Encoded:
     own = encoded.pictures
     pictures = Pictures(
         own.store, own.rows[at], {k: v[at] for k, v in own.labels.items()},
-        None if own.kept is None else own.kept[at],
+        None if own.kept is None else own.kept[at], own.vocabulary,
     )  # fmt: skip
     return Encoded(
         encoded.rows[at], pictures, encoded.mean[at], encoded.logvar[at], encoded.z[at],

@@ -175,7 +175,7 @@ def _examples(
         return []
     rows = np.array([row for _, row in wanted])
     store = corpus.features(feature)
-    pictures = Pictures.of(corpus, store, rows, run.recipe.model.condition.labels)
+    pictures = Pictures.of(corpus, store, rows, run.vocabulary)
     with torch.no_grad():
         x, labels = pictures.batch(torch.arange(len(rows)), torch.device("cpu"))
         made = run.model.decode(run.model.encode(x, labels).mean, labels)[:, 0].clamp(-1, 1)

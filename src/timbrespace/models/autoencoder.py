@@ -1,22 +1,25 @@
 """The model: four slots, encoder -> bottleneck -> decoder, and the condition that two of them hear."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
 from timbrespace.models.bottlenecks import Bottleneck, Latent
 from timbrespace.models.conditions import Conditions
+from timbrespace.models.removal import Removal
 
 Labels = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What one pass gives: the picture x (B, 1, F, T), its latent, and the z that was decoded."""
+    """What one pass gives: the picture x (B, 1, F, T), its latent, the z that was decoded, and raw
+    terms of what z should not say."""
 
     x: Tensor
     latent: Latent
     z: Tensor
+    terms: dict[str, Tensor] = field(default_factory=dict)
 
 
 class EncoderHalf(nn.Module):
@@ -47,9 +50,12 @@ class DecoderHalf(nn.Module):
 class Autoencoder(nn.Module):
     """Pictures (B, 1, F, T) in [-1, 1] to latents (B, Z) and back."""
 
-    def __init__(self, encoder: EncoderHalf, decoder: DecoderHalf) -> None:
+    def __init__(
+        self, encoder: EncoderHalf, decoder: DecoderHalf, removal: Removal | None = None
+    ) -> None:
+        """`removal` belongs to training alone: it reads off z what z should not say."""
         super().__init__()
-        self.encoder, self.decoder = encoder, decoder
+        self.encoder, self.decoder, self.removal = encoder, decoder, removal
 
     @property
     def latent(self) -> int:
@@ -71,7 +77,8 @@ class Autoencoder(nn.Module):
         """One training pass; `noise` (B, Z) is handed in so that a step can be repeated exactly."""
         latent = self.encode(x, labels)
         z = latent.sample(noise)
-        return Reconstruction(self.decode(z, labels), latent, z)
+        terms = {} if self.removal is None else self.removal(z, labels)
+        return Reconstruction(self.decode(z, labels), latent, z, terms)
 
     def parameters_count(self) -> int:
         return sum(p.numel() for p in self.parameters())

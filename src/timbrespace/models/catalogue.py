@@ -6,43 +6,48 @@ from torch import nn
 
 from timbrespace.models.autoencoder import Autoencoder, DecoderHalf, EncoderHalf
 from timbrespace.models.bottlenecks import Bottleneck, Gaussian
-from timbrespace.models.conditions import PITCHES, Conditions
+from timbrespace.models.conditions import Conditions
 from timbrespace.models.decoders import Conv2dDecoder
 from timbrespace.models.encoders import Conv2dEncoder
 from timbrespace.models.framewise import FrameDecoder, FrameEncoder
 from timbrespace.models.hierarchical import Hierarchical
+from timbrespace.models.removal import Removal
+from timbrespace.models.vocabulary import Vocabulary
 
 ENCODERS: dict[str, type[nn.Module]] = {"conv2d": Conv2dEncoder, "frames": FrameEncoder}
 DECODERS: dict[str, type[nn.Module]] = {"conv2d": Conv2dDecoder, "frames": FrameDecoder}
 BOTTLENECKS: dict[str, type[Bottleneck]] = {"gaussian": Gaussian, "hierarchical": Hierarchical}
-CONDITIONS: dict[str, int] = {"pitch": PITCHES}
 
 
 def build_model(
     shape: tuple[int, int], *, encoder: dict[str, Any], bottleneck: dict[str, Any],
-    decoder: dict[str, Any], condition: dict[str, Any],
+    decoder: dict[str, Any], condition: dict[str, Any], vocabulary: Vocabulary,
 ) -> Autoencoder:  # fmt: skip
     """A model for pictures of `shape` (mels, frames) from the keyword arguments of each part.
 
     Each dict holds `kind` (a name of the catalogue) and that class's settings; `condition` holds
-    `labels` (names) and `size` (numbers per label). ValueError when the parts cannot fit.
+    `labels` (name -> kind and to whom), `size` (numbers per label) and `remove` (name -> way), and
+    `vocabulary` says how many values each label has. ValueError when the parts cannot fit.
     """
 
     def split(settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return settings["kind"], {k: v for k, v in settings.items() if k != "kind"}
 
-    def conditions() -> Conditions:
-        return Conditions({n: CONDITIONS[n] for n in condition["labels"]}, condition["size"])
+    def conditions(half: str) -> Conditions:
+        told = {n: how for n, how in condition["labels"].items() if how["to"] in (half, "both")}
+        smooth = [n for n, how in told.items() if how["kind"] == "continuous"]
+        return Conditions({n: vocabulary.count(n) for n in told}, condition["size"], smooth)
 
     encoder_kind, encoder_settings = split(encoder)
     decoder_kind, decoder_settings = split(decoder)
     bottleneck_kind, bottleneck_settings = split(bottleneck)
-    told_encoder, told_decoder = conditions(), conditions()
+    told_encoder, told_decoder = conditions("encoder"), conditions("decoder")
     if decoder_settings.get("film") and not told_decoder.size:
         raise ValueError("decoder.film needs a condition; add condition.labels: [pitch]")
     net = ENCODERS[encoder_kind](shape, told_encoder.size, **encoder_settings)
     neck = BOTTLENECKS[bottleneck_kind](net.width, **bottleneck_settings)
     back = DECODERS[decoder_kind](shape, neck.latent, told_decoder.size, **decoder_settings)
-    return Autoencoder(
-        EncoderHalf(told_encoder, net, neck), DecoderHalf(told_decoder, neck.entrance(), back)
-    )
+    halves = EncoderHalf(told_encoder, net, neck), DecoderHalf(told_decoder, neck.entrance(), back)
+    ways = condition["remove"]
+    counts = {name: vocabulary.count(name) for name in ways}
+    return Autoencoder(*halves, Removal(neck.latent, ways, counts) if ways else None)

@@ -21,7 +21,7 @@ def training_batch(
     share: Share | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:  # fmt: skip
     """Pictures (B, 1, F, T) and labels of this rank's share of the batch at `positions`, changed as
-    the recipe's `augment` says.
+    the recipe's `augment` says; a share of each label is dropped where the recipe says so.
 
     What is drawn is a function of the recipe's seed and the step alone: that of the whole batch.
     """
@@ -40,6 +40,12 @@ def training_batch(
     if augment.tilt_db:
         sizes = share.of(draw_tilts(len(positions), generator))
         x = tilt(x, sizes, tilt_db=augment.tilt_db, floor_db=floor_db)
+    for name, label in recipe.model.condition.labels.items():
+        if label.drop:
+            gone = share.of(torch.rand(len(positions), generator=generator) < label.drop)
+            labels[name] = labels[name].masked_fill(
+                gone.to(device), pictures.vocabulary.count(name)
+            )
     return x, labels
 
 

@@ -23,7 +23,7 @@ def estimate_training(recipe: Recipe, sounds: int, *, steps: int = 4) -> dict[st
     batch = min(recipe.train.batch, max(1, sounds))
     shape = (batch, 1, recipe.feature.mels, recipe.feature.frames)
     noise = torch.rand(shape, generator=torch.Generator().manual_seed(0))
-    labels = {name: torch.zeros(batch, dtype=torch.long) for name in recipe.model.condition.labels}
+    labels = {name: torch.zeros(batch, dtype=torch.long) for name in recipe.model.condition.names}
     everything = torch.arange(batch)
     pictures = Pictures(None, everything.numpy(), labels, (noise[:, 0] * 2.0 - 1.0).half())
     autocast = use_bfloat16(recipe.train.precision, device)

@@ -50,7 +50,7 @@ def train_run(
     pictures, valid = _pictures(run, ranks)
     batch = min(recipe.train.batch, len(pictures))
     share = ranks.share(batch)
-    state = State.fresh(recipe, ranks.device)
+    state = State.fresh(recipe, ranks.device, run.vocabulary)
     if resume:
         state.unpack(*ranks.from_first(lambda: checkpoint.load_newest(run.path / "checkpoints")))
     per_epoch = len(pictures) // batch
@@ -117,11 +117,10 @@ def _pictures(run: Run, ranks: Ranks) -> tuple[Pictures, Pictures]:
             f"{corpus.path} has {len(train)} training and {len(valid)} validation sounds; "
             "both are needed: prepare it again with more sounds"
         )
-    names = run.recipe.model.condition.labels
     kept = IN_MEMORY if ranks.world == 1 else 0
     return (
-        Pictures.of(corpus, store, train, names, in_memory=kept),
-        Pictures.of(corpus, store, valid, names, in_memory=kept),
+        Pictures.of(corpus, store, train, run.vocabulary, in_memory=kept),
+        Pictures.of(corpus, store, valid, run.vocabulary, in_memory=kept),
     )
 
 
@@ -151,7 +150,7 @@ class _Book:
         """Validate and write all that an epoch leaves; returns its line of the history."""
         recipe, run = self.run.recipe, self.run
         result = validate(
-            _with_weights(recipe, state, self.device), self.valid, seed=recipe.seed,
+            _with_weights(run, state, self.device), self.valid, seed=recipe.seed,
             floor_db=recipe.feature.floor_db, device=self.device,
             autocast=use_bfloat16(recipe.train.precision, self.device),
         )  # fmt: skip
@@ -172,11 +171,11 @@ class _Book:
         return line
 
 
-def _with_weights(recipe: Recipe, state: State, device: torch.device) -> Autoencoder:
+def _with_weights(run: Run, state: State, device: torch.device) -> Autoencoder:
     """The model to measure: a copy that carries the averaged weights, or the model itself."""
     if state.average is None:
         return state.model
-    model = build(recipe).to(device).to(memory_format=torch.channels_last)
+    model = build(run.recipe, run.vocabulary).to(device).to(memory_format=torch.channels_last)
     model.load_state_dict(state.average)
     return model
 

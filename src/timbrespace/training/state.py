@@ -9,6 +9,7 @@ from torch import Tensor
 
 from timbrespace.losses.schedule import RateController
 from timbrespace.models.autoencoder import Autoencoder
+from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recipe import Recipe, build
 
 
@@ -31,12 +32,14 @@ class State:
     best_epoch: int = 0
 
     @classmethod
-    def fresh(cls, recipe: Recipe, device: torch.device) -> "State":
-        """The start of a training; the same seed gives the same weights and leaves torch's own
-        random state as it was."""
+    def fresh(
+        cls, recipe: Recipe, device: torch.device, vocabulary: Vocabulary | None = None
+    ) -> "State":
+        """The start of a training, `vocabulary` the values of its labels; the same seed gives the
+        same weights and leaves torch's own random state as it was."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            model = build(recipe)
+            model = build(recipe, vocabulary)
         model = model.to(device).to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=recipe.train.learning_rate,

@@ -50,7 +50,7 @@ def train_step(
 
     with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast):
         out = state.model(x, labels, noise)
-    terms = objective.terms(out.x, x, out.latent.nats(out.z)) | out.latent.terms
+    terms = objective.terms(out.x, x, out.latent.nats(out.z)) | out.latent.terms | out.terms
     beta = beta_at(recipe, state)
     loss = total(terms, {"reconstruction": 1.0, "kl": beta, **recipe.objective.weights})
     state.optimizer.zero_grad(set_to_none=True)
