@@ -281,12 +281,3 @@ def test_a_part_that_comes_into_sight_late(sounds, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "VISIBLE", 20.0)
     threading.Timer(0.3, make, [job]).start()
     cluster._wait_to_see(job)
-
-
-@pytest.mark.parametrize("address", ["s3://bucket/sounds", "zip://x.zip", "memory://a", "s3:/a"])
-def test_addresses_of_object_storage_are_refused(address, sounds, tmp_path):
-    for source, out in ((address, tmp_path / "c"), (sounds, address)):
-        for kind in (str, Path):
-            with pytest.raises(CorpusError, match="is an address, .*mount"):
-                prepare(kind(source), kind(out), feature=SMALL)
-    assert not list(tmp_path.iterdir())

@@ -1,4 +1,5 @@
-"""Parts made by an existing Dask cluster, on storage that the caller and all its workers see.
+"""Parts made by an existing Dask cluster, on storage that the caller and all its workers see: at the
+same path, or at an address that fsspec reaches.
 
 A task is one job, a line of text, and its result is the part's files. A Dask worker hands the job to
 a child process of its own, the same that a local pool has (see `workers`): one thread for
@@ -15,7 +16,7 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from timbrespace.data import workers
 from timbrespace.data.atomic import temporary_name
 from timbrespace.data.cutting import Cut
 from timbrespace.data.part import Job, inputs_digest
+from timbrespace.data.storage import Storage, is_address, shown
 from timbrespace.errors import CorpusError, MissingExtra
 from timbrespace.features.catalogue import feature_of
 
@@ -40,20 +42,23 @@ IDLE = 60.0  # seconds that a child process waits for the next job of a caller t
 _LOOK = 1.0  # seconds between looks at the cluster
 
 
-def make_parts(jobs: list[Job], address: str, done: workers.Done) -> None:
+def make_parts(
+    jobs: Sequence[Job], address: str, done: workers.Done, *, place: str | None = None
+) -> None:
     """Make every job's part on the Dask cluster at `address` (tcp://HOST:PORT or a scheduler file).
 
-    `done` is told, in the caller's thread, as each is finished. MissingExtra without `distributed`.
-    CorpusError when no scheduler answers, when workers are missing, see other files or have another
+    `done` is told, in the caller's thread, as each is finished. `place` is the address where parts
+    are put instead of the folder that the jobs name. MissingExtra without `distributed`. CorpusError
+    when no scheduler answers, when workers are missing, see other files or have another
     timbrespace; OSError when they cannot write. Parts finished before any of these stay, and
     nothing goes on in the cluster after a KeyboardInterrupt.
     """
     if not jobs:
         return
     with _connected(address) as client:
-        folder = Path(os.path.abspath(jobs[0].folder))
+        folder = place or os.path.abspath(jobs[0].folder)
         with _token(folder) as token:
-            _Run(client, address, token, done).run([replace(j, folder=str(folder)) for j in jobs])
+            _Run(client, address, token, done).run(replace(j, folder=folder) for j in jobs)
 
 
 @contextlib.contextmanager
@@ -94,23 +99,42 @@ def _tcp(address: str) -> str:
 
 
 @contextlib.contextmanager
-def _token(folder: Path) -> Iterator[Path]:
+def _token(folder: str) -> Iterator[str]:
     """A file in `folder` whose content is its name: who can read it sees the same folder."""
-    path = folder / temporary_name("cluster")
+    name = temporary_name("cluster")
+    if is_address(folder):
+        storage = Storage(folder)
+        storage.write(name, name.encode())
+        try:
+            yield f"{folder}/{name}"
+        finally:
+            storage.remove(name)
+        return
+    path = Path(folder, name)
     try:
         with open(path, "x", encoding="ascii") as file:
-            file.write(path.name)
-        yield path
+            file.write(name)
+        yield str(path)
     finally:
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def _sees(token: str) -> bool:
+    try:
+        if is_address(token):
+            folder, _, name = token.rpartition("/")
+            return Storage(folder).read(name) == name.encode()
+        return Path(token).read_bytes() == Path(token).name.encode()
+    except OSError:
+        return False
 
 
 class _Run:
     """The jobs of one `make_parts` on their way: a few for each thread of the cluster at a time, so
     that millions of files never lie in the scheduler's memory at once."""
 
-    def __init__(self, client: "Client", address: str, token: Path, done: workers.Done) -> None:
+    def __init__(self, client: "Client", address: str, token: str, done: workers.Done) -> None:
         self.client, self.address, self.token, self.done = client, printable(address), token, done
         self.news: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self.flying: dict[str, tuple[Future, Job | None, int]] = {}
@@ -118,7 +142,7 @@ class _Run:
         self.looked = 0.0
         self.threads = 1
 
-    def run(self, jobs: list[Job]) -> None:
+    def run(self, jobs: Iterable[Job]) -> None:
         try:
             self._send(None)  # a look at the folder, before any work
             self._next()
@@ -136,7 +160,7 @@ class _Run:
         text = None if job is None else job.to_json()
         name = "look" if job is None else job.stem
         future = self.client.submit(
-            work, text, str(self.token), __version__, trust,
+            work, text, self.token, __version__, trust,
             key=f"timbrespace-{name}-{secrets.token_hex(4)}", pure=False,
             priority=0 if job is None else -job.number,
         )  # fmt: skip
@@ -204,8 +228,9 @@ class _Run:
             )
         if answer.get("unseen"):
             raise CorpusError(
-                f"{answer['worker']} does not see {printable(self.token.parent)}; the corpus must "
-                "lie on storage that this machine and all workers see at the same path"
+                f"{answer['worker']} does not see {shown(os.path.dirname(self.token))}; the corpus "
+                "must lie on storage that this machine and all workers see at the same path, or at "
+                "an address"
             )
         return answer
 
@@ -235,11 +260,13 @@ class _Run:
         with contextlib.suppress(Exception):
             if self.flying:
                 self.client.cancel([future for future, _, _ in self.flying.values()], force=True)
-            self.client.run(end, str(self.token), on_error="ignore")
+            self.client.run(end, self.token, on_error="ignore")
 
 
 def _wait_to_see(job: Job) -> None:
     """Return when the part's files are there for us too; CorpusError when they do not come."""
+    if is_address(job.folder):  # what lies there is seen at once
+        return
     folder, deadline = Path(job.folder), time.monotonic() + VISIBLE
     while not all((folder / f"{job.stem}{suffix}").is_file() for suffix in (".npy", ".jsonl")):
         if time.monotonic() > deadline:
@@ -271,23 +298,31 @@ def work(text: str | None, token: str, version: str, trust: bool) -> dict[str, A
     refused: dict[str, Any] = {"worker": f"the Dask worker {get_worker().address}"}
     if version != __version__:
         return {**refused, "version": __version__}
-    try:
-        seen = Path(token).read_text(encoding="ascii") == Path(token).name
-    except (OSError, ValueError):
-        seen = False
-    if not seen:
+    if not _sees(token):
         return {**refused, "unseen": True}
     if text is None:
         return {}
     job = Job.from_json(text)
-    if not trust and _digest(job) != job.digest:
+    # What lies at an address is the same for all.
+    if not trust and not is_address(job.root) and _digest(job) != job.digest:
         return {**refused, "other_files": True}
     maker = _Maker.take(token)
     try:
-        failure = maker.make(job)
+        failure = _put(job, maker) if is_address(job.folder) else maker.make(job)
     finally:
         maker.give_back()
     return {**refused, **failure} if failure else {}
+
+
+def _put(job: Job, maker: "_Maker") -> dict[str, Any]:
+    """Make a part in a folder of this machine and put it where the job says."""
+    with tempfile.TemporaryDirectory(prefix="timbrespace-") as folder:
+        failure = maker.make(replace(job, folder=folder))
+        if not failure:
+            storage = Storage(job.folder)
+            for suffix in (".npy", ".jsonl"):
+                storage.put(Path(folder) / f"{job.stem}{suffix}", f"{job.stem}{suffix}")
+        return failure
 
 
 def end(token: str) -> None:

@@ -17,16 +17,18 @@ import numpy as np
 from timbrespace.audio.files import Audio, printable, read, read_section
 from timbrespace.data.columns import Label
 from timbrespace.data.cutting import Cut
+from timbrespace.data.fetching import heard
 from timbrespace.data.files import digest_of, disk_error
 from timbrespace.data.jobs import Jobs, Progress, finish
-from timbrespace.data.lock import locked
+from timbrespace.data.mirror import Home, Mirror
+from timbrespace.data.outline import outlined
+from timbrespace.data.storage import is_address, refuse_address_as_path, renamed
 from timbrespace.data.store import FeatureStore
 from timbrespace.data.table import SPLITS, Table
 from timbrespace.errors import AudioError, CorpusError
 from timbrespace.features.feature import Feature
 
 FORMAT = 2
-LOCK = ".lock"
 COLUMNS = "sounds.safetensors"
 
 
@@ -38,10 +40,19 @@ class Corpus:
         self.facts = facts
         self.rows = rows
         self.digest = digest
+        self.home = Home(path)
 
     @classmethod
     def open(cls, path: str | Path) -> "Corpus":
-        """The corpus in folder `path`; CorpusError when there is none, or not a whole one."""
+        """The corpus in folder `path`, or at that address, of which a copy is kept here (see
+        `mirror`); CorpusError when there is none, or not a whole one."""
+        refuse_address_as_path(path)
+        if is_address(path):
+            home = Mirror.to_read(str(path))
+            with renamed(home.path, home.place):
+                corpus = cls.open(home.path)
+            corpus.home = home
+            return corpus
         path = Path(path)
         shown = printable(path)
         try:
@@ -64,9 +75,14 @@ class Corpus:
         return cls(path, facts, _table(path, facts), digest[:16])
 
     @property
-    def root(self) -> Path:
-        """The folder of the user's sounds."""
-        return Path(self.facts["source"])
+    def place(self) -> str:
+        """What opens it again from anywhere: its whole path, or its address."""
+        return self.home.place
+
+    @property
+    def root(self) -> str:
+        """The folder of the user's sounds, a path or an address."""
+        return self.facts["source"]
 
     @property
     def layout(self) -> str:
@@ -101,11 +117,11 @@ class Corpus:
         if not 0 <= row < len(self.rows):
             raise CorpusError(f"row should be from 0 to {len(self.rows) - 1}, got {row}")
         place = self.rows[row]
-        path = self.root / place.file
         try:
-            if self.cut.kind != "start":
-                return read_section(path, place.start, place.seconds, sample_rate=sample_rate)
-            return read(path, sample_rate=sample_rate, max_seconds=self.facts["max_seconds"])
+            with heard(self.root, place.file) as path:
+                if self.cut.kind != "start":
+                    return read_section(path, place.start, place.seconds, sample_rate=sample_rate)
+                return read(path, sample_rate=sample_rate, max_seconds=self.facts["max_seconds"])
         except AudioError as error:
             raise CorpusError(
                 f"{error}; a corpus refers to the sounds it was made of, keep them in "
@@ -121,11 +137,13 @@ class Corpus:
         prepare, or the disk is full.
         """
         folder = self.path / "features" / feature.fingerprint
+        self.home.copy_store(folder)
         store = FeatureStore.find(folder, feature, self.digest)
         if store is not None:
             return store
         try:
-            with locked(self.path / LOCK, "prepared", CorpusError):
+            with self.home.locked():
+                self.home.check_current()
                 return self._make(folder, feature, workers, progress)
         except OSError as error:
             raise disk_error(self.path, error) from None
@@ -134,15 +152,21 @@ class Corpus:
         self, folder: Path, feature: Feature, processes: int | None, progress: Progress | None
     ) -> "FeatureStore":
         rows = self.rows
-        jobs = Jobs(self.root, rows.files, feature, self.cut, folder, self.facts["max_seconds"])
-        found = finish(jobs, processes, progress, corpus=self.digest)
+        with outlined(self.root) as outline:
+            jobs = Jobs(
+                outline.path, rows.files, feature, self.cut, folder, self.facts["max_seconds"],
+                self.root,
+            )  # fmt: skip
+        found = finish(jobs, processes, progress, corpus=self.digest, home=self.home)
         changed = np.flatnonzero((found.sha256 != rows.sha256).any(1) | found.skipped)
         if len(changed):
             raise CorpusError(
-                f"{printable(self.root / rows.files[int(changed[0])])} has changed since the corpus "
-                "was prepared; run prepare again"
+                f"{printable(self.root)}/{printable(rows.files[int(changed[0])])} has changed since "
+                "the corpus was prepared; run prepare again"
             )
-        return FeatureStore.publish(jobs, found, self.digest)
+        store = FeatureStore.publish(jobs, found, self.digest)
+        self.home.publish(folder)
+        return store
 
 
 def _table(path: Path, facts: dict[str, Any]) -> Table:

@@ -45,7 +45,9 @@ def write_changed_blocks(path: Path, digest: str, blocks: Callable[[], Iterable[
 
 
 def disk_error(path: Path, error: OSError) -> CorpusError:
-    """The sentence for a disk that refuses; finished parts are kept."""
+    """The sentence for a disk that refuses, or a storage that is gone; finished parts are kept."""
+    if error.errno == errno.EHOSTUNREACH and error.strerror:
+        return CorpusError(error.strerror)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return CorpusError(
             f"the disk of {printable(path)} is full; free some space and run the same command "

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from timbrespace.audio.files import printable
-from timbrespace.data.corpus import LOCK, Corpus
+from timbrespace.data.corpus import Corpus
 from timbrespace.data.jobs import PLAN
 from timbrespace.data.lock import is_held
+from timbrespace.data.mirror import LOCK
 from timbrespace.data.part import read_part
 from timbrespace.data.store import Pictures, mapped, widened
 from timbrespace.data.table import Table

@@ -11,13 +11,14 @@ import math
 import struct
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from timbrespace.audio.files import printable, read_section, to_wav_bytes
 from timbrespace.data.duplicates import coarse
+from timbrespace.data.fetching import heard
 from timbrespace.data.health import split_words
 from timbrespace.data.store import FeatureStore
 from timbrespace.data.table import SPLITS, Row
@@ -63,9 +64,9 @@ audio { width: 100%; height: 2.2rem; display: block; margin-top: .3rem; }
 """
 
 
-def page(found: dict[str, Any], rows: Sequence[Row], store: FeatureStore, root: Path) -> str:
+def page(found: dict[str, Any], rows: Sequence[Row], store: FeatureStore, root: str) -> str:
     """The HTML of a corpus' health `found` (see `health.check`), with sounds below `root`."""
-    name = printable(root.name) or "sounds"
+    name = printable(PurePosixPath(root).name) or "sounds"
     body = [
         f"<h1>{_e(name)}: the health of this corpus</h1>",
         f"<p class='quiet'>Read as layout {_e(found['layout'])}; pictures of {store.feature.mels} "
@@ -362,7 +363,7 @@ def _short(count: float) -> str:
 # Sounds
 
 
-def _sounds(rows: Sequence[Row], store: FeatureStore, root: Path) -> str:
+def _sounds(rows: Sequence[Row], store: FeatureStore, root: str) -> str:
     """SHOWN sounds drawn at random: what the model sees, and the file to hear."""
     rng = np.random.default_rng(0)
     chosen = np.sort(rng.choice(len(rows), min(SHOWN, len(rows)), replace=False))
@@ -393,11 +394,12 @@ def _title(row: Row) -> str:
     return ", ".join(parts) or Path(row.file).name
 
 
-def _player(row: Row, root: Path, seconds: float, sample_rate: int) -> str:
+def _player(row: Row, root: str, seconds: float, sample_rate: int) -> str:
     try:
-        sound = read_section(
-            root / row.file, row.start, min(row.seconds, seconds), sample_rate=sample_rate
-        )
+        with heard(root, row.file) as path:
+            sound = read_section(
+                path, row.start, min(row.seconds, seconds), sample_rate=sample_rate
+            )
         wav = to_wav_bytes(sound.mono(), sample_rate)
     except AudioError:
         return "<p class='quiet'>The sound cannot be read any more.</p>"

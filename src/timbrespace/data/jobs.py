@@ -15,6 +15,7 @@ from timbrespace.data.atomic import remove_abandoned, write_text
 from timbrespace.data.columns import Texts
 from timbrespace.data.cutting import Cut
 from timbrespace.data.findings import Findings, Gathering
+from timbrespace.data.mirror import Home
 from timbrespace.data.part import Job, inputs_digest, read_part, stem_of
 from timbrespace.errors import CorpusError
 from timbrespace.features.feature import Feature
@@ -111,24 +112,26 @@ def _ends(files: Texts) -> np.ndarray:
 
 def finish(
     jobs: Jobs, processes: int | None, progress: Progress | None, *,
-    cluster: str | None = None, corpus: str | None = None,
+    cluster: str | None = None, corpus: str | None = None, home: Home | None = None,
 ) -> Findings:  # fmt: skip
     """What is found in the files of all parts, keeping those that are there; OSError when the disk
     says no.
 
     They are made by processes of this machine, or by the Dask `cluster` of that address. While that
     lasts, PLAN tells readers (see `growing`) which parts there will be, and of which `corpus` they
-    are when its rows are decided.
+    are when its rows are decided. `home` brings them to an address and from there.
     """
     folder = jobs.folder
+    home = home or Home(folder)
     folder.mkdir(parents=True, exist_ok=True)
     remove_abandoned(folder)
+    home.begin_store(folder, (jobs.stem(number) for number in range(len(jobs))))
     lines = [folder / f"{jobs.stem(number)}.jsonl" for number in range(len(jobs))]
     gathering = Gathering(lines, jobs.files)
     missing = []
     for number in range(len(jobs)):
         part = read_part(folder, jobs.stem(number), verify=True)
-        if part is not None and len(part.lines) == jobs.size(number):
+        if part is not None and len(part.lines) == jobs.size(number) and not part.lacks_any:
             gathering.add(number, part)
         else:
             missing.append(number)
@@ -136,6 +139,7 @@ def finish(
 
     def done(job: Job) -> None:
         nonlocal count
+        home.made(folder, job.stem, here=cluster is None)
         part = read_part(folder, job.stem)
         if part is None:
             raise CorpusError(f"{printable(folder)}: a part just written cannot be read back")
@@ -155,7 +159,7 @@ def finish(
         elif missing:
             from timbrespace.data.cluster import make_parts
 
-            make_parts(_Some(jobs, missing), cluster, done)
+            make_parts(_Some(jobs, missing), cluster, done, place=home.address(folder))
     finally:
         remove_abandoned(folder)
     return gathering.all()

@@ -1,4 +1,4 @@
-"""A corpus at an address and its local copy.
+"""Where a corpus is: in a folder, or at an address with a local copy.
 
 A part is named by a digest of its inputs and never changes; everything else is replaced whole, and
 corpus.json last. So a reader copies what it asks for into a folder of its own for each state of the
@@ -18,10 +18,18 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
+from timbrespace.audio.files import printable
 from timbrespace.data.atomic import TEMPORARY, remove_abandoned, write_bytes
 from timbrespace.data.lock import locked
 from timbrespace.data.part import read_part
-from timbrespace.data.storage import Storage, cache_folder, renamed, shown
+from timbrespace.data.storage import (
+    Storage,
+    cache_folder,
+    is_address,
+    refuse_address_as_path,
+    renamed,
+    shown,
+)
 from timbrespace.errors import CorpusError
 
 LOCK = ".lock"
@@ -33,11 +41,73 @@ _AT_ONCE = 8  # objects on their way
 _WAIT = 3600.0  # seconds that another process of this machine may take to copy what we want too
 
 
-class Mirror:
+class Home:
+    """The folder of a corpus. What `Mirror` does beyond it is nothing here."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def place(self) -> str:
+        """What opens the corpus, from any folder."""
+        return str(self.path.resolve())
+
+    @property
+    def told(self) -> str:
+        """What to call it in a sentence."""
+        return printable(self.path)
+
+    def table(self) -> bytes | None:
+        """Its corpus.json, None before there is one."""
+        try:
+            return (self.path / TABLE).read_bytes()
+        except OSError:
+            return None
+
+    def address(self, folder: Path) -> str | None:
+        """The address of one of its folders, where it has one."""
+
+    def tops(self) -> list[str]:
+        """Names of what is in it, sorted; OSError when it cannot be read."""
+        return sorted(path.name for path in self.path.iterdir()) if self.path.is_dir() else []
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the corpus; CorpusError when another process has it."""
+        with locked(self.path / LOCK, "prepared", CorpusError):
+            yield
+
+    def begin(self) -> None:
+        """What a prepare starts with."""
+
+    def begin_store(self, folder: Path, stems: Iterable[str]) -> None:
+        """What the making of a store of the parts `stems` starts with."""
+
+    def made(self, folder: Path, stem: str, *, here: bool) -> None:
+        """A part of a store is made, `here` or by a worker of a cluster."""
+
+    def publish(self, folder: Path | None = None) -> None:
+        """All is made (in `folder` alone)."""
+
+    def check_current(self) -> None:
+        """CorpusError when the corpus is not the one that was opened any more."""
+
+    def copy_store(self, folder: Path) -> None:
+        """What the reading of a store starts with."""
+
+
+def home_of(place: str | Path) -> Home:
+    """Where the corpus of a path or an address is made."""
+    refuse_address_as_path(place)
+    return Mirror.to_make(str(place)) if is_address(place) else Home(Path(place))
+
+
+class Mirror(Home):
     """Local files in `path` and those at an address, of one corpus."""
 
     def __init__(self, storage: Storage, path: Path) -> None:
-        self.storage, self.path = storage, path
+        super().__init__(path)
+        self.storage = storage
         self._there: set[str] = set()  # names at the address whose files here are the same
         self._sums: dict[str, str] = {}  # of those that may be replaced, as they are at the address
 
@@ -69,6 +139,20 @@ class Mirror:
                 write_bytes(mirror.path / TABLE, facts)
         return mirror
 
+    @property
+    def place(self) -> str:
+        """The address."""
+        return self.storage.address
+
+    @property
+    def told(self) -> str:
+        """The address, as it may be shown."""
+        return shown(self.storage.address)
+
+    def table(self) -> bytes | None:
+        """The corpus.json at the address, None before there is one."""
+        return self.storage.read(TABLE)
+
     def name(self, path: Path) -> str:
         """The name at the address of a local file or folder."""
         return path.relative_to(self.path).as_posix()
@@ -77,10 +161,9 @@ class Mirror:
         """The address of a local folder."""
         return f"{self.storage.address}/{self.name(folder)}"
 
-    def strangers(self, ours: Iterable[str]) -> list[str]:
-        """Names at the top of the address that are not `ours`, sorted."""
-        tops = {name.partition(TEMPORARY)[0] for name in self.storage.list(deep=False)}
-        return sorted(tops - set(ours))
+    def tops(self) -> list[str]:
+        """Names of what is at the address, sorted."""
+        return sorted(self.storage.list(deep=False))
 
     def _top(self) -> list[str]:
         """Names of the tables at the address."""

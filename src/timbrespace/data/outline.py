@@ -8,6 +8,7 @@ tables that layouts read are fetched whole.
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -41,6 +42,11 @@ class Outline:
     def given(self) -> str:
         """What the user gave, in the one form that it always has."""
         return self.address or os.path.realpath(self.path)
+
+    @property
+    def told(self) -> str:
+        """What to call it in a sentence."""
+        return shown(self.address or self.path)
 
     def place(self, root: Path) -> str:
         """The path or address of the folder that sounds are relative to: `path` or its parent."""
@@ -82,19 +88,22 @@ def fetched(place: str | Path | None) -> Iterator[Path | None]:
         yield None if place is None else Path(place)
         return
     storage = Storage(str(place))
-    with tempfile.TemporaryDirectory(prefix="lists-", dir=cache_folder()) as folder:
-        path = Path(folder) / _name(storage)
-        try:
-            if storage.look() is not None:
-                storage.get("", path)
-            else:
-                for name in storage.list():
-                    if "/" not in name and name.lower().endswith((".txt", ".csv")):
-                        storage.get(name, path / name)
-        except FileNotFoundError as error:
-            raise CorpusError(f"{shown(storage.address)} has changed meanwhile: {error}") from None
-        with renamed(path, storage.address):
-            yield path
+    # Always the same folder: what depends on the lists depends on their path.
+    digest = hashlib.sha256(storage.address.encode()).hexdigest()[:16]
+    path = cache_folder() / "lists" / digest / _name(storage)
+    shutil.rmtree(path.parent, ignore_errors=True)
+    try:
+        if storage.look() is not None:
+            storage.get("", path)
+        for name, found in storage.list(deep=False).items():
+            if found.is_file and name.lower().endswith((".txt", ".csv")):
+                storage.get(name, path / name)
+    except FileNotFoundError:
+        raise CorpusError(
+            f"{shown(storage.address)} was replaced while it was read; run the same command again"
+        ) from None
+    with renamed(path, storage.address):
+        yield path
 
 
 def _name(storage: Storage) -> str:

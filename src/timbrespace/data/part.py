@@ -24,7 +24,7 @@ from timbrespace.audio import level
 from timbrespace.audio.files import Facts, Sound, Unusable
 from timbrespace.data.atomic import replacing, write_text
 from timbrespace.data.cutting import Cut, Piece, pieces
-from timbrespace.data.fetching import sounds
+from timbrespace.data.fetching import UNREACHED, sounds
 from timbrespace.features.catalogue import feature_of
 from timbrespace.features.feature import Feature
 
@@ -40,8 +40,8 @@ Beat = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Job:
-    """What to make. root is a path or an address, folder a path, feature and cut their settings; `avoid` maps positions
-    in `files` to (code, message) of files that a worker did not survive."""
+    """What to make. root is a path or an address, folder a path, feature and cut their settings;
+    `avoid` maps positions in `files` to (code, message) of files that a worker did not survive."""
 
     number: int
     root: str
@@ -98,6 +98,12 @@ class Part:
 
     lines: list[bytes]
     offsets: list[int]
+
+    @property
+    def lacks_any(self) -> bool:
+        """Whether a file of it could not be fetched, which another time may go well."""
+        code = f'"code": "{UNREACHED}"'.encode()  # a quote in a path is escaped
+        return any(code in line for line in self.lines)
 
 
 def read_part(folder: Path, stem: str, *, verify: bool = False) -> Part | None:

@@ -6,8 +6,6 @@ when the same command runs again. The user's files are only ever read.
 
 import hashlib
 import json
-import os
-import re
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ import numpy as np
 from timbrespace.audio.files import printable
 from timbrespace.data import health, health_page, splits
 from timbrespace.data.atomic import remove_abandoned
-from timbrespace.data.corpus import COLUMNS, FORMAT, LOCK, Corpus
+from timbrespace.data.corpus import COLUMNS, FORMAT, Corpus
 from timbrespace.data.cutting import Cut
 from timbrespace.data.files import (
     digest_of_blocks,
@@ -25,8 +23,10 @@ from timbrespace.data.files import (
 )
 from timbrespace.data.findings import Findings
 from timbrespace.data.jobs import Jobs, Progress, finish
-from timbrespace.data.lock import locked
+from timbrespace.data.mirror import LOCK, TABLE, Home, home_of
+from timbrespace.data.outline import Outline, fetched, outlined
 from timbrespace.data.sources import Files, Source, list_source
+from timbrespace.data.storage import shown
 from timbrespace.data.store import FeatureStore
 from timbrespace.data.table import SPLITS, Table
 from timbrespace.errors import CorpusError
@@ -60,36 +60,35 @@ def prepare(
     one cannot (after all is written), when `out` holds something else or lies in the source, when
     another prepare is at it, and when the disk is full.
     """
-    for place in (source, out):
-        _refuse_address(place)
     if cluster is not None and workers is not None:
         raise CorpusError("give workers for this machine or a cluster, not both")
-    source, out = Path(source), Path(out)
+    home = home_of(out)
+    out = home.path
     feature, cut = LogMel() if feature is None else feature, cut or Cut()
     max_seconds = LONGEST[cut.kind] if max_seconds is None else max_seconds
-    lists = None if split_lists is None else Path(split_lists)
-    how = splits.Splitting(split_by, split, seed, lists)
     if not max_seconds > 0:
         raise CorpusError(f"max_seconds should be above 0, got {max_seconds}")
-    _refuse_place(source, out)
-    listing = list_source(source, layout, None if labels_csv is None else Path(labels_csv))
-    if how.lists is not None:
-        listing.files, told = splits.listed_in(how.lists, listing.files)
-        listing.notes += told
-    how.check(listing.files)
+    with outlined(source) as outline, fetched(labels_csv) as labels, fetched(split_lists) as lists:
+        _refuse_place(outline, home)
+        how = splits.Splitting(split_by, split, seed, lists)
+        listing = outline.listed(lambda path: list_source(path, layout, labels))
+        if how.lists is not None:
+            listing.files, told = splits.listed_in(how.lists, listing.files)
+            listing.notes += told
+        how.check(listing.files)
+        files, listing.files = Files.of(listing.files), []
+        folder, root = out / "features" / feature.fingerprint, outline.place(listing.root)
+        jobs = Jobs(listing.root, files.names, feature, cut, folder, max_seconds, root)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with locked(out / LOCK, "prepared", CorpusError):
+        with home.locked():
             remove_abandoned(out)
-            root = listing.root.resolve()
-            folder = out / "features" / feature.fingerprint
-            files, listing.files = Files.of(listing.files), []
-            jobs = Jobs(root, files.names, feature, cut, folder, max_seconds)
-            found = finish(jobs, workers, progress, cluster=cluster)
+            home.begin()
+            found = finish(jobs, workers, progress, cluster=cluster, home=home)
             if found.skipped.all():
                 first = next(found.told(np.zeros(1, int)))
                 raise CorpusError(
-                    f"none of the {len(found)} files in {printable(source)} can be used; the "
+                    f"none of the {len(found)} files in {shown(source)} can be used; the "
                     f"first, {printable(first['path'])}: {first['message']}"
                 )
             table, division = _table(listing, files, found, how)
@@ -99,7 +98,7 @@ def prepare(
             write_changed_blocks(out / "report.jsonl", told, lambda: found.lines(found.by_path))
             inputs = digest_of_blocks([repr((
                 health.FORMAT, digest, feature.fingerprint, told, how, division.by,
-                division.notes, vars(listing) | {"files": None},
+                division.notes, vars(listing) | {"files": None, "root": root},
             )).encode("utf-8", "surrogateescape")])  # fmt: skip
             report = health.kept(out, inputs)
             if report is None:
@@ -114,8 +113,8 @@ def prepare(
             write_changed(out / COLUMNS, columns)
             facts = {
                 "format": FORMAT,
-                "source": str(root),
-                "given": os.path.realpath(source),
+                "source": root,
+                "given": outline.given,
                 "layout": listing.layout,
                 "feature": feature.fingerprint,
                 "labels": table.kinds,
@@ -130,58 +129,48 @@ def prepare(
                 "columns_sha256": hashlib.sha256(columns).hexdigest(),
             }
             # Last: it names the sounds.csv it belongs to, so a kill before it is noticed.
-            write_changed(out / "corpus.json", json.dumps(facts, indent=1) + "\n")
+            write_changed(out / TABLE, json.dumps(facts, indent=1) + "\n")
+            home.publish()
     except OSError as error:
         raise disk_error(out, error) from None
     if strict and report["skipped"]:
         first = report["skipped_files"][0]
         raise CorpusError(
             f"{report['skipped']} of {report['files']} files were skipped, the first, "
-            f"{printable(first['path'])}: {first['message']}; {printable(out)} holds the others, "
+            f"{printable(first['path'])}: {first['message']}; {home.told} holds the others, "
             "which is taken as done without --strict"
         )
-    return Corpus.open(out)
+    return Corpus.open(home.place)
 
 
-def _refuse_address(place: str | Path) -> None:
-    """Object storage can neither map a file into memory nor rename one whole (docs/scale.md)."""
-    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):{1,2}/", str(place))
-    if found and not Path(place).exists():
-        raise CorpusError(
-            f"{printable(str(place))} is an address, and prepare needs folders that the system can "
-            f"map and rename: mount the {found[1]} storage and give the path where it is "
-            "(docs/scale.md)"
-        )
-
-
-def _refuse_place(source: Path, out: Path) -> None:
-    here, there = Path(os.path.realpath(source)), Path(os.path.realpath(out))
+def _refuse_place(source: Outline, home: Home) -> None:
+    here, there, out = Path(source.given), Path(home.place), home.path
     if there == here or here in there.parents:
         raise CorpusError(
-            f"the corpus cannot be in the folder of the sounds ({printable(source)}), which is "
-            "never changed; choose an --out outside it"
+            f"the corpus cannot be in the folder of the sounds ({source.told}), which is never "
+            "changed; choose an --out outside it"
         )
     if there in here.parents:
-        raise CorpusError(f"{printable(out)} contains the sounds themselves; choose another --out")
+        raise CorpusError(f"{home.told} contains the sounds themselves; choose another --out")
     if out.exists() and not out.is_dir():
-        raise CorpusError(f"{printable(out)} is a file; choose a new folder as --out")
+        raise CorpusError(f"{home.told} is a file; choose a new folder as --out")
     if not out.is_dir():
         return
-    strangers = [p.name for p in out.iterdir() if p.name.partition(".tmp.")[0] not in OURS]
-    if strangers and not (out / "corpus.json").is_file():
+    facts = home.table()
+    strangers = [name for name in home.tops() if name.partition(".tmp.")[0] not in OURS]
+    if strangers and facts is None:
         raise CorpusError(
-            f"{printable(out)} holds something that is not a corpus "
-            f"({printable(sorted(strangers)[0])}); choose an empty or new folder as --out"
+            f"{home.told} holds something that is not a corpus ({printable(strangers[0])}); choose "
+            "an empty or new folder as --out"
         )
     try:
-        facts = json.loads((out / "corpus.json").read_text(encoding="utf-8"))
-        before = facts.get("given") or facts["source"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        before = json.loads(facts or b"")
+        before = before.get("given") or before["source"]
+    except (ValueError, KeyError, TypeError, AttributeError):
         return
-    if before != str(here):
+    if before != source.given:
         raise CorpusError(
-            f"{printable(out)} is the corpus of {printable(before)}; choose another --out, or "
-            "delete it first"
+            f"{home.told} is the corpus of {shown(before)}; choose another --out, or delete it first"
         )
 
 

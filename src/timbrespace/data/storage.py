@@ -46,7 +46,8 @@ def is_address(place: str | Path) -> bool:
 
 def refuse_address_as_path(place: str | Path) -> None:
     """CorpusError when an address was made a Path, which loses one of its slashes."""
-    if isinstance(place, Path) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(place)):
+    slashed = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(place))
+    if slashed and isinstance(place, Path) and not place.exists():
         raise CorpusError(
             f"{shown(str(place))} looks like an address that was made a Path; give it as text"
         )
