@@ -29,6 +29,7 @@ AXES = 8  # principal axes of the coarse pictures that the neighbours are search
 NEIGHBOURS = 16  # of each sound, at most
 LENGTH = (0.01, 0.06)  # lengths agree within 1 %, or the seconds that an MP3 adds
 _BLOCK = 64  # pictures in memory at a time
+_QUERY = 4096  # coarse pictures whose neighbours are searched at a time
 
 
 @dataclass(frozen=True)
@@ -93,38 +94,21 @@ def heard(values: Any, rows: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
     return np.square(loud, out=loud)
 
 
-def alike(values: Any, seconds: np.ndarray, skip: np.ndarray) -> Alike:
+def alike(values: Any, seconds: np.ndarray, skip: np.ndarray, passing: Any = None) -> Alike:
     """Near copies among pictures (N, mels, frames) of sounds that last `seconds` (N,).
 
-    skip (N,): not looked at: silence, and all but one of exact copies. Of each sound at most
-    NEIGHBOURS are compared, so that time and memory stay linear.
+    skip (N,): not looked at: silence, and all but one of exact copies. passing: the same pictures for
+    one pass in order, where there is a better way than by values. Of each sound at most NEIGHBOURS
+    are compared, so that time and memory stay linear.
     """
-    from scipy.spatial import KDTree
-
     asked = np.flatnonzero(~skip)
     none = Alike(np.zeros((0, 2), np.int64), np.zeros(0))
     if len(asked) < 2:
         return none
-    cells = (GRID[0] * DEPTH, GRID[1] * DEPTH)
-    blocks = (asked[s : s + _BLOCK] for s in range(0, len(asked), _BLOCK))
-    small = np.concatenate([_pool(heard(values, block, cells), GRID) for block in blocks])
-    small = small.reshape(len(asked), -1)
-    length = np.linalg.norm(small, axis=1)
-    keep = length > 0
-    asked, small = asked[keep], small[keep] / length[keep, None]
+    asked, small = _coarse_heard(values if passing is None else passing, asked)
     if len(asked) < 2:
         return none
-    # A distance along any axes is never above the whole distance: nothing near is lost.
-    some = small[:: 1 + len(small) // 10_000]
-    _, vectors = np.linalg.eigh(np.cov(some.T, dtype=np.float64))
-    places = small @ vectors[:, ::-1][:, :AXES].astype(np.float32)
-    count = min(NEIGHBOURS + 1, len(asked))
-    found = KDTree(places).query(places, k=count, distance_upper_bound=NEAR)[1]
-    one = np.repeat(np.arange(len(asked)), count)
-    other = found.reshape(-1)
-    real = (other < len(asked)) & (one != other)
-    pairs = np.unique(np.sort(np.stack([one[real], other[real]], 1), axis=1), axis=0)
-    pairs = pairs[np.linalg.norm(small[pairs[:, 0]] - small[pairs[:, 1]], axis=1) <= NEAR]
+    pairs = _near(small)
     pairs = asked[pairs]
     gap = np.abs(seconds[pairs[:, 0]] - seconds[pairs[:, 1]])
     pairs = pairs[gap <= np.maximum(LENGTH[0] * seconds[pairs].max(1, initial=0.0), LENGTH[1])]
@@ -136,6 +120,47 @@ def alike(values: Any, seconds: np.ndarray, skip: np.ndarray) -> Alike:
         cosines[start : start + _BLOCK] = top / np.sqrt(one_ * other_)
     good = cosines >= ALIKE
     return Alike(pairs[good], cosines[good])
+
+
+def _coarse_heard(values: Any, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coarse pictures (n, bands * times) float16 of length 1 of the rows asked for, and these rows
+    without those of which nothing is heard."""
+    cells = (GRID[0] * DEPTH, GRID[1] * DEPTH)
+    rows, pictures = [], []
+    for start in range(0, len(asked), _BLOCK):
+        block = asked[start : start + _BLOCK]
+        small = _pool(heard(values, block, cells), GRID).reshape(len(block), -1)
+        length = np.linalg.norm(small, axis=1)
+        keep = length > 0
+        rows.append(block[keep])
+        pictures.append((small[keep] / length[keep, None]).astype(np.float16))
+    return np.concatenate(rows), np.concatenate(pictures)
+
+
+def _near(small: np.ndarray) -> np.ndarray:
+    """Pairs (P, 2), ascending and distinct, of pictures (n, D) of length 1 that are NEAR."""
+    from scipy.spatial import KDTree
+
+    # A distance along any axes is never above the whole distance: nothing near is lost.
+    some = small[:: 1 + len(small) // 10_000].astype(np.float32)
+    _, vectors = np.linalg.eigh(np.cov(some.T, dtype=np.float64))
+    axes = vectors[:, ::-1][:, :AXES].astype(np.float32)
+    blocks = [slice(at, at + _QUERY) for at in range(0, len(small), _QUERY)]
+    places = np.concatenate([small[block].astype(np.float32) @ axes for block in blocks])
+    tree, found = KDTree(places), []
+    count = min(NEIGHBOURS + 1, len(small))
+    for block in blocks:
+        near = tree.query(places[block], k=count, distance_upper_bound=NEAR)[1]
+        one = np.repeat(np.arange(block.start, block.start + len(near)), count)
+        other = near.reshape(-1)
+        real = (other < len(small)) & (one != other)
+        pairs = np.unique(np.sort(np.stack([one[real], other[real]], 1), axis=1), axis=0)
+        for at in range(0, len(pairs), _QUERY):
+            two = small[pairs[at : at + _QUERY]].astype(np.float32)
+            found.append(
+                pairs[at : at + _QUERY][np.linalg.norm(two[:, 0] - two[:, 1], axis=1) <= NEAR]
+            )
+    return np.unique(np.concatenate(found), axis=0) if found else np.zeros((0, 2), np.int64)
 
 
 def groups(pairs: np.ndarray, count: int) -> np.ndarray:

@@ -193,7 +193,7 @@ def _near(
         skip[copies[1:]] = True
     if len(table) > COMPARED:
         skip[np.random.default_rng(0).permutation(len(table))[COMPARED:]] = True
-    found = duplicates.alike(store.values, table.seconds, skip)
+    found = duplicates.alike(store.values, table.seconds, skip, store.passing)
     inside, layers, real = _kinds(table, found.pairs, group)
     pairs, cosines = found.pairs[real], found.cosines[real]
     sizes = np.bincount(duplicates.groups(pairs, len(table)))
@@ -259,7 +259,7 @@ def _split(
     found = None
     if both and groups is not None and stratum != group and stratum in table.labels:
         strata = table.label(stratum)
-        found = leak.measure(store.values, strata, groups, table.splits, how.shares)
+        found = leak.measure(store.passing, strata, groups, table.splits, how.shares)
         if found is not None:
             found = {"label": stratum, "group": group, **found}
     return {

@@ -60,6 +60,35 @@ class Pictures:
         return whole if dtype is None else whole.astype(dtype)
 
 
+class Passing:
+    """The same pictures for one pass in order: read from their files, so that a pass over all of them
+    leaves none mapped. Indexing takes ascending rows, few at a time."""
+
+    def __init__(self, files: list[tuple[Path, int]], shape: tuple[int, int], dtype: str) -> None:
+        self._paths = [path for path, _ in files]
+        self._starts = np.cumsum([0, *(count for _, count in files)])
+        self.shape = (int(self._starts[-1]), *shape)
+        self.dtype = np.dtype(dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        cells = int(np.prod(self.shape[1:]))
+        parts = np.searchsorted(self._starts, rows, side="right") - 1
+        for part in np.unique(parts):
+            here = np.flatnonzero(parts == part)
+            inside = rows[here] - self._starts[part]
+            first, count = int(inside[0]), int(inside[-1] - inside[0]) + 1
+            block = np.fromfile(
+                self._paths[part], self.dtype, count * cells,
+                offset=HEAD + first * cells * self.dtype.itemsize,
+            )  # fmt: skip
+            found[here] = block.reshape(count, *self.shape[1:])[inside - first]
+        return found
+
+
 def widened(values: np.ndarray) -> np.ndarray:
     """Pictures in float32."""
     import torch  # its way from half to single precision is 20 times faster than numpy's
@@ -68,15 +97,16 @@ def widened(values: np.ndarray) -> np.ndarray:
 
 
 class FeatureStore:
-    """Pictures of all rows of a corpus: `values` (rows, mels, frames) in the feature's dtype, and
-    `level_db` (rows,)."""
+    """Pictures of all rows of a corpus: `values` (rows, mels, frames) in the feature's dtype, mapped,
+    and `level_db` (rows,); `passing` is for one pass over many rows in order."""
 
     def __init__(
-        self, feature: Feature, values: Pictures, level_db: np.ndarray,
+        self, feature: Feature, values: Pictures, passing: Passing, level_db: np.ndarray,
         statistics: dict[str, float],
     ) -> None:  # fmt: skip
         self.feature = feature
         self.values = values
+        self.passing = passing
         self.level_db = level_db
         self.statistics = statistics
 
@@ -99,14 +129,16 @@ class FeatureStore:
             facts = json.loads((folder / "feature.json").read_text(encoding="utf-8"))
             if facts["corpus"] != corpus_digest or facts["settings"] != feature.settings():
                 return None
-            parts = [mapped(folder / name, count, feature) for name, count in facts["parts"]]
+            files = [(folder / name, count) for name, count in facts["parts"]]
+            parts = [mapped(path, count, feature) for path, count in files]
             levels = np.load(folder / facts["level"], allow_pickle=False)
         except (OSError, ValueError, KeyError, TypeError, EOFError):
             return None
         if levels.shape != (sum(map(len, parts)),):
             return None
         values = Pictures(parts, feature.shape, feature.dtype)
-        return cls(feature, values, levels, facts["statistics"])
+        passing = Passing(files, feature.shape, feature.dtype)
+        return cls(feature, values, passing, levels, facts["statistics"])
 
     @classmethod
     def publish(cls, jobs: Jobs, findings: Findings, corpus_digest: str) -> "FeatureStore":
