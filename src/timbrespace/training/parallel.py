@@ -1,11 +1,12 @@
 """Data-parallel training: every process (a rank) takes its share of each batch, and the gradients of
 the shares are averaged before the update.
 
-All that a step says to the others travels in one vector, after the backward pass: gradients, figures,
-buffers. DistributedDataParallel would send gradients while the backward pass still runs. It is not
-used: the pass must then go through its wrapper, all shares must be equal, and figures need a second
-message; and what it hides is small here. A shipped model has some ten megabytes of gradients, 5 ms
-of gloo between two processes of one machine, where a step takes hundreds.
+All that a step says to the others travels in one vector after the backward pass: gradients, figures,
+buffers. DistributedDataParallel would send the gradients while that pass still runs. It is not used:
+all passes must then go through its wrapper, shares must be equal, figures need messages of their own,
+and what it hides is little here: the default recipe's 5.4 million gradients take 18 ms of gloo between
+two processes of one machine, in a step of some 340 ms. Between machines with GPUs and a slow network
+it would be more.
 """
 
 import os

@@ -1,0 +1,148 @@
+"""Data-parallel training beside one process on all cores: speed, and the memory of each rank.
+
+    python bench/parallel.py CORPUS --recipe instruments --steps 36 --rounds 3
+
+Every round trains the recipe anew for some steps, first in one process with all threads, then in as
+many processes of one thread as there are cores. The first four steps are not counted. Memory is read
+at the last step: what of the store's map is resident in a process, its share of that (PSS divides a
+page by the processes that have it), and what is a process's own. Linux only. Writes
+bench/results/parallel.md.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from timbrespace import verbs
+from timbrespace.machine import cores
+
+WARM = 4  # steps
+RESULT = Path(__file__).parent / "results" / "parallel.md"
+
+
+class Enough(Exception):
+    """The last step that counts is done."""
+
+
+def ranks() -> list[int]:
+    """The processes that train: the children where there are any, else this one."""
+    lists = [path.read_text() for path in Path("/proc/self/task").glob("*/children")]
+    return [int(pid) for text in lists for pid in text.split()] or [os.getpid()]
+
+
+def memory(pid: int) -> dict[str, float]:
+    """What process `pid` has of the store's map, and of its own beside it, MB."""
+    sums, own, of_store = dict.fromkeys(("Rss", "Pss", "own"), 0), 0, False
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        key, *rest = line.split()
+        if not key.endswith(":"):
+            of_store = "/features/" in line
+            continue
+        if key in ("Private_Clean:", "Private_Dirty:"):
+            own += int(rest[0])
+            sums["own"] += int(rest[0]) if of_store else 0
+        elif of_store and key[:-1] in sums:
+            sums[key[:-1]] += int(rest[0])
+    return {"private": own / 1024, **{name: size / 1024 for name, size in sums.items()}}
+
+
+def measure(corpus: Path, recipe: str, processes: int, steps: int) -> dict:
+    """Sounds per second after the first steps, and the memory of each rank at the last."""
+    from timbrespace.recipe import load
+
+    found: dict = {}
+    batch = load(recipe).train.batch
+
+    def watch(stage: str, done: int, total: int, facts: dict[str, float]) -> None:
+        if stage == "train" and done == WARM:
+            found["began"] = time.perf_counter()
+        if stage == "train" and done == steps:
+            seconds = time.perf_counter() - found.pop("began")
+            found["speed"] = (steps - WARM) * batch / seconds
+            found["memory"] = [memory(pid) for pid in ranks()]
+            raise Enough
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            verbs.train(recipe, corpus, Path(folder) / "run", processes=processes, progress=watch)
+        except Enough:
+            return found
+    sys.exit(f"an epoch of {corpus} ends before step {steps}; give fewer --steps or more sounds")
+
+
+def table(rounds: dict[int, list[dict]], given: argparse.Namespace, size: float) -> str:
+    date = datetime.datetime.now(datetime.UTC).date()
+    count = max(rounds)
+    lines = [
+        "# Data-parallel training", "",
+        f"{date}, {platform.machine()}, {count} cores, load {os.getloadavg()[1]:.1f} while measuring; "
+        f"`python bench/parallel.py CORPUS --recipe {given.recipe} --steps {given.steps} "
+        f"--rounds {given.rounds}`.", "",
+        "Where the load is above the cores, others took part of them, and speeds say little.", "",
+        "| processes | threads of each | sounds per second, median | in the rounds |",
+        "|---|---|---|---|",
+    ]  # fmt: skip
+    for processes, found in rounds.items():
+        speeds = [one["speed"] for one in found]
+        every = ", ".join(f"{speed:.0f}" for speed in speeds)
+        lines.append(
+            f"| {processes} | {count // processes} | {median(speeds):.0f} | {every} |"
+        )  # fmt: skip
+    lines += [
+        "", f"## Memory, a store of {size:.0f} MB", "",
+        "| rank | store resident, MB | share, MB | of it its own, MB | its own in all, MB |",
+        "|---|---|---|---|---|",
+    ]  # fmt: skip
+    for processes, found in rounds.items():
+        for rank, one in enumerate(found[-1]["memory"]):
+            lines.append(
+                f"| {rank + 1} of {processes} | {one['Rss']:.0f} | {one['Pss']:.0f} | "
+                f"{one['own']:.1f} | {one['private']:.0f} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--recipe", default="instruments")
+    parser.add_argument("--steps", type=int, default=36, help="of a round, the first four included")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.only:
+        print(json.dumps(measure(given.corpus, given.recipe, given.only, given.steps)))
+        return
+    rounds: dict[int, list[dict]] = {1: [], cores(): []}
+    for _ in range(given.rounds):
+        for processes, found in rounds.items():
+            command = [sys.executable, *sys.argv, "--only", str(processes)]
+            done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+            found.append(json.loads(done.stdout))
+            print(processes, found[-1], file=sys.stderr)
+    size = store_size(given.corpus, given.recipe)
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(table(rounds, given, size), encoding="utf-8")
+
+
+def store_size(corpus: Path, recipe: str) -> float:
+    """MB of the recipe's pictures on disk."""
+    from timbrespace.recipe import load
+
+    feature = load(recipe).feature
+    sounds = len((corpus / "sounds.csv").read_text(encoding="utf-8").splitlines()) - 1
+    return 2 * sounds * feature.mels * feature.frames / 2**20
+
+
+if __name__ == "__main__":
+    main()
