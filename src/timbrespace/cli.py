@@ -23,8 +23,12 @@ Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
 RunPath = Annotated[Path, typer.Argument(help="A run folder.")]
 Sounds = Annotated[list[Path], typer.Argument(help="Sound files.")]
 PitchOption = Annotated[
-    int | None,
+    float | None,
     typer.Option(min=0, max=127, help="MIDI pitch, 60 = middle C; found when not given."),
+]
+LabelOption = Annotated[
+    list[str] | None,
+    typer.Option("--label", help="What else the model is told: family=brass. Repeatable."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Settings = Annotated[
@@ -125,7 +129,18 @@ def _written(result: Any, as_json: bool) -> None:
         _print_json({"files": [str(f) for f in result.files], "pitches": list(result.pitches)})
         return
     for file, pitch in zip(result.files, result.pitches, strict=True):
-        typer.echo(f"{file}" + ("" if pitch is None else f"  (pitch {pitch})"))
+        typer.echo(f"{file}" + ("" if pitch is None else f"  (pitch {pitch:g})"))
+
+
+def _labels(given: list[str] | None) -> dict[str, str]:
+    """--label name=value, as a dict."""
+    found: dict[str, str] = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise typer.BadParameter(f"--label {text!r} should look like family=brass")
+        found[name] = value
+    return found
 
 
 @app.callback(invoke_without_command=True)
@@ -193,14 +208,15 @@ def instruments(
 @app.command()
 def prepare(
     source: Annotated[
-        Path, typer.Argument(help="A folder of sounds, one sound, or a table of paths and labels.")
+        str,
+        typer.Argument(help="A folder of sounds, one sound, or a table; a path or an address."),
     ],
-    out: Out,
+    out: Annotated[str, typer.Option("--out", help="Where the corpus goes, path or address.")],
     layout: Annotated[
         str, typer.Option(help="auto, nsynth, gtzan, vctk, folder, table or file.")
     ] = "auto",
     labels: Annotated[
-        Path | None, typer.Option(help="CSV or Parquet with a path column and labels.")
+        str | None, typer.Option(help="CSV or Parquet with a path column and labels.")
     ] = None,
     recipe: Annotated[str, typer.Option(help="Prepare this recipe's feature.")] = "instruments",
     cut: Annotated[
@@ -219,7 +235,7 @@ def prepare(
     ] = "auto",
     split: Annotated[str, typer.Option(help="Shares of train, valid, test.")] = "0.8,0.1,0.1",
     split_lists: Annotated[
-        Path | None, typer.Option(help="A folder with train.txt, valid.txt, test.txt, or a CSV.")
+        str | None, typer.Option(help="A folder with train.txt, valid.txt, test.txt, or a CSV.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the split.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="A skipped file is an error.")] = False,
@@ -243,6 +259,8 @@ def prepare(
     No speaker in two splits: timbrespace prepare voices --out corpus --split-by speaker
 
     A published split: timbrespace prepare gtzan --out corpus --split-lists lists
+
+    On object storage: timbrespace prepare s3://bucket/sounds --out s3://bucket/corpus
     """
     from timbrespace import verbs
     from timbrespace.data.splits import shares_of
@@ -257,7 +275,7 @@ def prepare(
         health = json.loads((corpus.path / "health.json").read_text(encoding="utf-8"))
         bars.say(_health_words(health, corpus.path / "health.html"))
     if as_json:
-        _print_json({"corpus": corpus.path, "sounds": len(corpus.rows), "health": health})
+        _print_json({"corpus": corpus.place, "sounds": len(corpus.rows), "health": health})
         return
     typer.echo(str(out))
 
@@ -303,7 +321,7 @@ def recipes(
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's name or YAML file.")],
-    corpus: Annotated[Path, typer.Option(help="A corpus made by prepare.")],
+    corpus: Annotated[str, typer.Option(help="A corpus made by prepare, path or address.")],
     out: Annotated[Path | None, typer.Option("--out", help="The run folder.")] = None,
     settings: Settings = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with this run.")] = False,
@@ -369,7 +387,7 @@ def space(
 def evaluate(
     run: RunPath,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "valid",
-    corpus: Annotated[Path | None, typer.Option(help="Another corpus than its own.")] = None,
+    corpus: Annotated[str | None, typer.Option(help="Another corpus than its own.")] = None,
     generation: Annotated[
         bool, typer.Option("--generation", help="Instead: how real new sounds of each prior are.")
     ] = False,
@@ -433,7 +451,12 @@ def compare(
 
 @app.command()
 def reconstruct(
-    run: RunPath, files: Sounds, out: Out, pitch: PitchOption = None, as_json: Json = False
+    run: RunPath,
+    files: Sounds,
+    out: Out,
+    pitch: PitchOption = None,
+    label: LabelOption = None,
+    as_json: Json = False,
 ) -> None:
     """Sounds through the model and back.
 
@@ -444,7 +467,9 @@ def reconstruct(
     from timbrespace import verbs
 
     with Bars() as bars:
-        result = verbs.reconstruct(run, list(files), out, pitch=pitch, progress=bars)
+        result = verbs.reconstruct(
+            run, list(files), out, pitch=pitch, labels=_labels(label), progress=bars
+        )
     _written(result, as_json)
 
 
@@ -454,6 +479,7 @@ def encode(
     files: Sounds,
     out: Annotated[Path, typer.Option("--out", help="The .npz to write.")],
     pitch: PitchOption = None,
+    label: LabelOption = None,
     as_json: Json = False,
 ) -> None:
     """The latents of sounds as an .npz.
@@ -462,7 +488,7 @@ def encode(
     """
     from timbrespace import verbs
 
-    made = verbs.encode(run, list(files), out, pitch=pitch)
+    made = verbs.encode(run, list(files), out, pitch=pitch, labels=_labels(label))
     _print_json({"latents": made}) if as_json else typer.echo(str(made))
 
 
@@ -472,6 +498,7 @@ def decode(
     latents: Annotated[Path, typer.Argument(help="An .npz made by encode.")],
     out: Out,
     pitch: PitchOption = None,
+    label: LabelOption = None,
     as_json: Json = False,
 ) -> None:
     """Sounds from latents.
@@ -480,7 +507,7 @@ def decode(
     """
     from timbrespace import verbs
 
-    _written(verbs.decode(run, latents, out, pitch=pitch), as_json)
+    _written(verbs.decode(run, latents, out, pitch=pitch, labels=_labels(label)), as_json)
 
 
 @app.command()
@@ -491,6 +518,7 @@ def morph(
     steps: Annotated[int, typer.Option(min=2, max=1000)] = 8,
     path: Annotated[Literal["lerp", "slerp"], typer.Option()] = "slerp",
     pitch: PitchOption = None,
+    label: LabelOption = None,
     as_json: Json = False,
 ) -> None:
     """Sounds along the way from one sound to another.
@@ -499,7 +527,12 @@ def morph(
     """
     from timbrespace import verbs
 
-    _written(verbs.morph(run, list(files), out, steps=steps, path=path, pitch=pitch), as_json)
+    _written(
+        verbs.morph(
+            run, list(files), out, steps=steps, path=path, pitch=pitch, labels=_labels(label)
+        ),
+        as_json,
+    )
 
 
 @app.command()
@@ -510,6 +543,7 @@ def generate(
     near: Annotated[Path | None, typer.Option(help="Around this sound.")] = None,
     prior: Annotated[str, typer.Option(help="sounds, mixture, flow or normal.")] = "sounds",
     pitch: PitchOption = None,
+    label: LabelOption = None,
     spread: Annotated[float, typer.Option(min=0.0, max=10.0)] = 1.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     as_json: Json = False,
@@ -521,8 +555,9 @@ def generate(
     from timbrespace import verbs
 
     made = verbs.generate(
-        run, out, n=n, near=near, prior=prior, pitch=pitch, spread=spread, seed=seed
-    )
+        run, out, n=n, near=near, prior=prior, pitch=pitch, labels=_labels(label), spread=spread,
+        seed=seed,
+    )  # fmt: skip
     _written(made, as_json)
 
 
@@ -532,6 +567,7 @@ def search(
     query: Annotated[Path, typer.Argument(help="A sound file.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
     pitch: PitchOption = None,
+    label: LabelOption = None,
     as_json: Json = False,
 ) -> None:
     """The nearest sounds of the corpus.
@@ -542,7 +578,7 @@ def search(
 
     from timbrespace import verbs
 
-    matches = verbs.search(run, query, k=k, pitch=pitch)
+    matches = verbs.search(run, query, k=k, pitch=pitch, labels=_labels(label))
     if as_json:
         _print_json({"matches": [asdict(m) for m in matches]})
         return

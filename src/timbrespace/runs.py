@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from timbrespace.data.atomic import write_text
 from timbrespace.data.corpus import Corpus
+from timbrespace.data.storage import is_address
 from timbrespace.errors import RunError
 from timbrespace.features.catalogue import feature_of
 from timbrespace.features.feature import Feature
@@ -46,13 +47,14 @@ class Run:
     @classmethod
     def create(cls, path: str | Path, recipe: Recipe, corpus: Corpus) -> "Run":
         """A new run folder; RunError when `path` exists and is not empty, or the recipe wants a
-        label that the corpus has not."""
+        label that the corpus has not, or more codes than it has sounds."""
         path = Path(path)
         if path.is_file() or (path.is_dir() and any(path.iterdir())):
             raise RunError(
                 f"{path} is not empty; choose another --out, or continue it with --resume"
             )
         vocabulary = vocabulary_of(recipe, corpus)
+        _check_codes(recipe, corpus)
         import torch
 
         from timbrespace import __version__
@@ -65,7 +67,7 @@ class Run:
             "format": FORMAT, "timbrespace": __version__, "torch": torch.__version__,
             "python": platform.python_version(), "machine": platform.machine(),
             "cores": os.cpu_count(), "threads": torch.get_num_threads(), "seed": recipe.seed,
-            "corpus": str(corpus.path.resolve()), "corpus_digest": corpus.digest,
+            "corpus": corpus.place, "corpus_digest": corpus.digest,
         }  # fmt: skip
         run = cls(path, recipe, provenance)
         lines = ["row,file,split"]
@@ -117,8 +119,8 @@ class Run:
     @cached_property
     def corpus(self) -> Corpus:
         """The corpus it was trained on; RunError when that is gone or has changed."""
-        path = Path(self.provenance["corpus"])
-        if not path.is_dir():
+        path = self.provenance["corpus"]
+        if not is_address(path) and not Path(path).is_dir():
             raise RunError(
                 f"the corpus of this run, {path}, is gone; pass --corpus with its new place"
             )
@@ -211,15 +213,29 @@ def vocabulary_of(recipe: Recipe, corpus: Corpus) -> Vocabulary:
             labels = corpus.labels(name)
             values[name] = [labels[int(row)] for row in rows]
         elif name == "pitch":
-            log.warning("%s has no pitches: the model takes each as unknown", corpus.path)
+            log.warning("%s has no pitches: the model takes each as unknown", corpus.place)
             values[name] = []
         else:
             known = ", ".join(corpus.label_names) or "none"
             raise RunError(
-                f"recipe {recipe.name} wants the label {name!r}, which {corpus.path} has not; it "
+                f"recipe {recipe.name} wants the label {name!r}, which {corpus.place} has not; it "
                 f"has: {known}"
             )
     return Vocabulary.of(values)
+
+
+def _check_codes(recipe: Recipe, corpus: Corpus) -> None:
+    """RunError when there are more codes to choose from than training sounds to choose them."""
+    codes, sounds = recipe.model.bottleneck.codebooks, len(corpus.split_rows("train"))
+    if codes is None:
+        return
+    vectors = sounds * (codes.positions if codes.shared else 1)
+    if codes.size > vectors:
+        raise RunError(
+            f"recipe {recipe.name} has {codes.size} codes to choose from at each position, but "
+            f"{corpus.path} has only {sounds} training sounds, {vectors} vectors for them; make the "
+            "codebook smaller or prepare more sounds"
+        )
 
 
 def _cell(text: str) -> str:

@@ -114,7 +114,7 @@ def _pictures(run: Run, ranks: Ranks) -> tuple[Pictures, Pictures]:
     train, valid = corpus.split_rows("train"), corpus.split_rows("valid")
     if not len(train) or not len(valid):
         raise RunError(
-            f"{corpus.path} has {len(train)} training and {len(valid)} validation sounds; "
+            f"{corpus.place} has {len(train)} training and {len(valid)} validation sounds; "
             "both are needed: prepare it again with more sounds"
         )
     kept = IN_MEMORY if ranks.world == 1 else 0
