@@ -10,14 +10,12 @@ from torch import Tensor
 from timbrespace.data.corpus import Corpus, FeatureStore
 from timbrespace.models.vocabulary import Vocabulary
 
-IN_MEMORY = 6 * 2**30  # bytes of float16 pictures that are kept in memory; more stays on disk
-
 
 @dataclass
 class Pictures:
     """Rows of a feature store with their labels: `rows` (N,), and a batch by positions."""
 
-    store: FeatureStore | None  # None where all is kept
+    store: FeatureStore | None  # None where the pictures are in memory, `kept`
     rows: np.ndarray
     labels: dict[str, Tensor]
     kept: Tensor | None = None
@@ -26,20 +24,12 @@ class Pictures:
 
     @classmethod
     def of(
-        cls, corpus: Corpus, store: FeatureStore, rows: np.ndarray, vocabulary: Vocabulary, *,
-        in_memory: int = IN_MEMORY,
-    ) -> "Pictures":  # fmt: skip
-        """`rows` of a corpus with the labels of a vocabulary. The pictures are copied into memory
-        where they take up to `in_memory` bytes: quicker still than the map that the store is, but no
-        other process shares the copy."""
+        cls, corpus: Corpus, store: FeatureStore, rows: np.ndarray, vocabulary: Vocabulary
+    ) -> "Pictures":
+        """`rows` of a corpus with the labels of a vocabulary. The pictures stay in the store's map,
+        which processes share: no slower than a copy (bench/results/store.md)."""
         labels = {name: label_tensor(corpus, name, rows, vocabulary) for name in vocabulary.names}
-        size = 2 * len(rows) * int(np.prod(store.values.shape[1:]))
-        kept = (
-            torch.from_numpy(np.ascontiguousarray(store.values[rows]))
-            if size <= in_memory
-            else None
-        )
-        return cls(store, rows, labels, kept, vocabulary)
+        return cls(store, rows, labels, vocabulary=vocabulary)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -50,7 +40,8 @@ class Pictures:
             x = self.kept[positions].to(device).float()
         else:
             assert self.store is not None
-            x = torch.from_numpy(self.store.read(self.rows[positions.numpy()])).to(device)
+            values = self.store.values[self.rows[positions.numpy()]]
+            x = torch.from_numpy(values).to(device).float()
         return x[:, None], {
             name: value[positions].to(device) for name, value in self.labels.items()
         }

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from timbrespace.batches import IN_MEMORY, Pictures, order
+from timbrespace.batches import Pictures, order
 from timbrespace.data.atomic import write_bytes, write_text
 from timbrespace.data.lock import locked
 from timbrespace.errors import RunError
@@ -47,7 +47,7 @@ def train_run(
     """
     ranks, recipe = ranks or Ranks(), run.recipe
     autocast = use_bfloat16(recipe.train.precision, ranks.device)
-    pictures, valid = _pictures(run, ranks)
+    pictures, valid = _pictures(run)
     batch = min(recipe.train.batch, len(pictures))
     share = ranks.share(batch)
     state = State.fresh(recipe, ranks.device, run.vocabulary)
@@ -106,9 +106,8 @@ def train_run(
     run.reload()
 
 
-def _pictures(run: Run, ranks: Ranks) -> tuple[Pictures, Pictures]:
-    """The training and the validation pictures; where there are several ranks, all read the same
-    map and nothing is copied."""
+def _pictures(run: Run) -> tuple[Pictures, Pictures]:
+    """The training and the validation pictures; all ranks read the same map, nothing is copied."""
     corpus = run.corpus
     store = corpus.features(run.feature, progress=None)
     train, valid = corpus.split_rows("train"), corpus.split_rows("valid")
@@ -117,10 +116,9 @@ def _pictures(run: Run, ranks: Ranks) -> tuple[Pictures, Pictures]:
             f"{corpus.place} has {len(train)} training and {len(valid)} validation sounds; "
             "both are needed: prepare it again with more sounds"
         )
-    kept = IN_MEMORY if ranks.world == 1 else 0
     return (
-        Pictures.of(corpus, store, train, run.vocabulary, in_memory=kept),
-        Pictures.of(corpus, store, valid, run.vocabulary, in_memory=kept),
+        Pictures.of(corpus, store, train, run.vocabulary),
+        Pictures.of(corpus, store, valid, run.vocabulary),
     )
 
 
