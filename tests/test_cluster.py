@@ -102,6 +102,32 @@ def test_a_worker_killed_in_the_middle_changes_no_byte(dask, sounds, local, tmp_
     assert everything(tmp_path / "c") == local
 
 
+def test_workers_reach_sounds_and_corpus_by_address_alone(dask, sounds, tmp_path, monkeypatch):
+    monkeypatch.setenv("TIMBRESPACE_CACHE", str(tmp_path / "cache"))
+    some = tmp_path / "there" / "s"
+    some.mkdir(parents=True)
+    for path in sorted(sounds.iterdir())[:200]:
+        (some / path.name).write_bytes(path.read_bytes())
+    near = prepare(some, tmp_path / "c", feature=SMALL, workers=1)
+    killed: list[int] = []
+
+    def progress(done: int, total: int) -> None:
+        if done > 30 and not killed:
+            killed.append(pids(dask)[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    far = prepare(
+        some.as_uri(), (tmp_path / "there" / "c").as_uri(), feature=SMALL,
+        cluster=dask.scheduler_address, progress=progress,
+    )  # fmt: skip
+    assert killed
+    for name in ("sounds.csv", "report.jsonl"):
+        assert (tmp_path / "there" / "c" / name).read_bytes() == (near.path / name).read_bytes()
+    assert np.array_equal(far.features(SMALL).values[:], near.features(SMALL).values[:])
+    assert not list((tmp_path / "there").rglob("*.tmp.*"))
+    assert not list((tmp_path / "cache").glob("outline-*"))
+
+
 def test_nothing_of_ours_stays_in_the_cluster(dask, sounds, tmp_path):
     def interrupt(done: int, total: int) -> None:
         if done > 30:
