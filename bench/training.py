@@ -136,7 +136,7 @@ def main() -> None:
     base = median(speeds["plain"])
     for name, state, peak in (("plain", plain, peaks[0]), ("ours", ours, peaks[autocast])):
         result = validate(
-            state.model, valid, seed=0, floor_db=recipe.feature.floor_db, device=CPU,
+            state.model, valid, seed=0, feature=feature, device=CPU,
             autocast=name == "ours" and autocast,
         )  # fmt: skip
         speed = median(speeds[name])

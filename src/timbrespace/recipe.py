@@ -5,10 +5,11 @@ fault is reported at once, with the line's key and the nearest name that exists.
 """
 
 import difflib
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 import yaml
 from pydantic import (
@@ -44,16 +45,55 @@ def _kind(default: str) -> Callable[[Any], str]:
     return kind_of
 
 
-class FeatureSection(Section):
+SampleRate = Annotated[int, Field(ge=8000, le=48000)]
+
+
+class LogMelSection(Section):
     """The picture: see features.LogMel."""
 
+    decibels: ClassVar[bool] = True
+
     kind: Literal["log_mel"] = "log_mel"
-    sample_rate: Annotated[int, Field(ge=8000, le=48000)] = 16000  # Hz
+    sample_rate: SampleRate = 16000  # Hz
     n_fft: Annotated[int, Field(ge=64, le=16384)] = 1024  # samples
     hop: Annotated[int, Field(ge=16, le=8192)] = 256  # samples
     mels: Annotated[int, Field(ge=8, le=1024)] = 80
     frames: Annotated[int, Field(ge=8, le=8192)] = 128
     floor_db: Annotated[float, Field(ge=-160.0, le=-20.0)] = -80.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of a picture."""
+        return self.mels, self.frames
+
+    @property
+    def sides(self) -> str:
+        """The settings that decide them, in words."""
+        return f"feature.mels {self.mels} and feature.frames {self.frames}"
+
+
+class WaveformSection(Section):
+    """The samples themselves: see features.Waveform."""
+
+    decibels: ClassVar[bool] = False
+
+    kind: Literal["waveform"] = "waveform"
+    sample_rate: SampleRate = 16000  # Hz
+    samples: Annotated[int, Field(ge=64, le=480_000)] = 16000
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return 1, self.samples
+
+    @property
+    def sides(self) -> str:
+        return f"the one line of feature.kind waveform and feature.samples {self.samples}"
+
+
+FeatureSection = Annotated[
+    Annotated[LogMelSection, Tag("log_mel")] | Annotated[WaveformSection, Tag("waveform")],
+    Discriminator(_kind("log_mel")),
+]
 
 
 Channels = Annotated[
@@ -71,15 +111,94 @@ class EncoderSection(Section):
     norm: Literal["none", "batch", "group"] = "none"
     attention: bool = False  # between the places of the innermost map
 
+    def misfit(self, part: str, feature: LogMelSection | WaveformSection) -> str | None:
+        """Why it cannot take the feature's pictures, in words; None when it can."""
+        if not feature.decibels:
+            return (
+                f"model.{part}.kind {self.kind} wants pictures with two sides, but feature.kind "
+                f"{feature.kind} has one line; use kind: conv1d"
+            )
+        step = 2 ** len(self.channels)
+        if feature.shape[0] % step or feature.shape[1] % step:
+            return (
+                f"model.{part}.channels halves the picture {len(self.channels)} times, but "
+                f"{feature.sides} are not both divisible by {step}; change them or the number of "
+                "channels"
+            )
+        return None
+
 
 class DecoderSection(EncoderSection):
     film: bool = False  # tell the condition to every level, per frequency
     skip: bool = False  # tell the latent to every level
 
 
+class Conv1dSection(Section):
+    """Convolutions along time for raw waveforms, from the sound inwards."""
+
+    kind: Literal["conv1d"] = "conv1d"
+    channels: Channels = (32, 64, 128, 256)
+    strides: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=64)], ...], Field(min_length=1, max_length=10)
+    ] = (5, 5, 4, 4)  # their product divides feature.samples
+    residual: Annotated[int, Field(ge=0, le=8)] = 0  # dilated blocks per level: 1, 3, 9, ...
+    hidden: Annotated[int, Field(ge=0, le=8192)] = 0  # width of the mixing layer; 0 = none
+    activation: Activation = "relu"
+
+    def misfit(self, part: str, feature: LogMelSection | WaveformSection) -> str | None:
+        if feature.decibels:
+            return (
+                f"model.{part}.kind conv1d wants samples, but feature.kind {feature.kind} is a "
+                "picture with two sides; use feature.kind: waveform, or kind: conv2d"
+            )
+        if len(self.strides) != len(self.channels):
+            return (
+                f"model.{part} has {len(self.channels)} channels and {len(self.strides)} strides; "
+                "give one stride for each"
+            )
+        samples, step = feature.shape[1], math.prod(self.strides)
+        if samples % step:
+            factors = " x ".join(map(str, prime_factors(samples)))
+            return (
+                f"model.{part}.strides divide the sound by {step}, which does not divide "
+                f"feature.samples {samples} = {factors}; make strides of these factors"
+            )
+        return None
+
+
+class Conv1dDecoderSection(Conv1dSection):
+    film: bool = False  # tell the condition to every level
+
+
+def prime_factors(number: int) -> list[int]:
+    """The prime factors of a positive whole number, the smallest first."""
+    factors, divisor = [], 2
+    while number > 1:
+        while number % divisor == 0:
+            factors.append(divisor)
+            number //= divisor
+        divisor += 1
+    return factors
+
+
+AnyEncoder = Annotated[
+    Annotated[EncoderSection, Tag("conv2d")]
+    | Annotated[EncoderSection, Tag("frames")]
+    | Annotated[Conv1dSection, Tag("conv1d")],
+    Discriminator(_kind("conv2d")),
+]
+AnyDecoder = Annotated[
+    Annotated[DecoderSection, Tag("conv2d")]
+    | Annotated[DecoderSection, Tag("frames")]
+    | Annotated[Conv1dDecoderSection, Tag("conv1d")],
+    Discriminator(_kind("conv2d")),
+]
+
+
 class GaussianSection(Section):
     kind: Literal["gaussian"] = "gaussian"
     latent: Annotated[int, Field(ge=1, le=1024)] = 32
+    spread: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0  # of the means, by batch norm; 0 = free
 
     @property
     def size(self) -> int:
@@ -143,9 +262,9 @@ class ConditionSection(Section):
 
 
 class ModelSection(Section):
-    encoder: EncoderSection = EncoderSection()
+    encoder: AnyEncoder = EncoderSection()
     bottleneck: BottleneckSection = GaussianSection()
-    decoder: DecoderSection = DecoderSection()
+    decoder: AnyDecoder = DecoderSection()
     condition: ConditionSection = ConditionSection()
 
 
@@ -197,7 +316,7 @@ class Recipe(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
     about: str = ""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    feature: FeatureSection = FeatureSection()
+    feature: FeatureSection = LogMelSection()
     model: ModelSection = ModelSection()
     objective: ObjectiveSection
     train: TrainSection = TrainSection()
@@ -357,15 +476,21 @@ def parse(text: str, *, where: str = "recipe", settings: tuple[str, ...] = ()) -
 
 def check(recipe: Recipe) -> None:
     """RecipeError when the parts cannot fit; costs nothing, so it runs before any data is read."""
-    shape = (recipe.feature.mels, recipe.feature.frames)
     for part, section in (("encoder", recipe.model.encoder), ("decoder", recipe.model.decoder)):
-        step = 2 ** len(section.channels)
-        if shape[0] % step or shape[1] % step:
-            raise RecipeError(
-                f"model.{part}.channels halves the picture {len(section.channels)} times, but "
-                f"feature.mels {shape[0]} and feature.frames {shape[1]} are not both divisible by "
-                f"{step}; change mels, frames or the number of channels"
-            )
+        wrong = section.misfit(part, recipe.feature)
+        if wrong:
+            raise RecipeError(wrong)
+    if not recipe.feature.decibels:
+        for setting, value in (
+            ("objective.loud", recipe.objective.loud),
+            ("train.augment.layer", recipe.train.augment.layer),
+            ("train.augment.tilt_db", recipe.train.augment.tilt_db),
+        ):
+            if value:
+                raise RecipeError(
+                    f"{setting} works on decibels, which feature.kind {recipe.feature.kind} has not; "
+                    "set it to 0"
+                )
     condition = recipe.model.condition
     if recipe.model.decoder.film and not condition.told("decoder"):
         raise RecipeError(
@@ -395,10 +520,11 @@ def check(recipe: Recipe) -> None:
             "train.augment.layer lays sounds of one pitch over each other, but model.condition.labels "
             "has no pitch; add labels: [pitch] or set layer to 0"
         )
-    if recipe.feature.hop * 2 > recipe.feature.n_fft:
+    feature = recipe.feature
+    if isinstance(feature, LogMelSection) and feature.hop * 2 > feature.n_fft:
         raise RecipeError(
-            f"feature.hop {recipe.feature.hop} leaves gaps between windows of {recipe.feature.n_fft} "
-            f"samples that cannot be inverted; use at most {recipe.feature.n_fft // 2}"
+            f"feature.hop {feature.hop} leaves gaps between windows of {feature.n_fft} samples that "
+            f"cannot be inverted; use at most {feature.n_fft // 2}"
         )
 
 
@@ -443,7 +569,7 @@ def build(recipe: Recipe, vocabulary: Vocabulary | None = None) -> Any:
     model = recipe.model
     try:
         return build_model(
-            (recipe.feature.mels, recipe.feature.frames),
+            recipe.feature.shape,
             encoder=model.encoder.model_dump(), bottleneck=model.bottleneck.model_dump(),
             decoder=model.decoder.model_dump(), condition=model.condition.model_dump(),
             vocabulary=vocabulary or Vocabulary(),

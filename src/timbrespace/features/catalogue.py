@@ -5,8 +5,9 @@ from typing import Any
 from timbrespace.errors import RecipeError
 from timbrespace.features.feature import Feature
 from timbrespace.features.log_mel import LogMel
+from timbrespace.features.waveform import Waveform
 
-FEATURES: dict[str, type[Feature]] = {"log_mel": LogMel}
+FEATURES: dict[str, type[Feature]] = {"log_mel": LogMel, "waveform": Waveform}
 
 
 def feature_of(settings: dict[str, Any]) -> Feature:

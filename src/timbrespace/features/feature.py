@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor
 
 from timbrespace.errors import RecipeError
@@ -39,6 +40,7 @@ class Feature(ABC):
     dtype: str = field(default="float16", kw_only=True)
 
     kind: ClassVar[str]
+    keeps_phase: ClassVar[bool] = False  # whether a picture says where each wave begins
     ranges: ClassVar[dict[str, tuple[float, float]]]  # of the settings that are numbers
 
     def __post_init__(self) -> None:
@@ -78,6 +80,16 @@ class Feature(ABC):
     def seconds(self) -> float:
         """Length of the window that `analyse` shows."""
         return self.span / self.sample_rate
+
+    @property
+    def yardstick(self) -> "Feature":
+        """The feature of decibels (it has floor_db) in whose pictures errors are told."""
+        return self
+
+    @property
+    def db_per_unit(self) -> float:
+        """Decibels of one unit of a picture; for features of decibels alone."""
+        raise NotImplementedError(f"{self.kind} is no picture of decibels")
 
     def settings(self) -> dict[str, Any]:
         """Everything `from_settings` needs, as plain values; float16 goes without saying."""
@@ -122,6 +134,24 @@ class Feature(ABC):
         length in samples defaults to what the picture shows. A feature that keeps no phase looks
         for one in `iterations` rounds, from `seed` where it starts at random.
         """
+
+    def view(self, values: Tensor, level_db: Tensor | float = 0.0) -> Picture:
+        """Pictures (*, height, width) of level_db (*,) as the yardstick shows them."""
+        level = torch.as_tensor(level_db, dtype=torch.float32, device=values.device)
+        return Picture(values, level.expand(values.shape[:-2]))
+
+    def compared(self, original: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+        """Two sets of pictures (N, height, width) as the yardstick shows them, both against the
+        level of the original; what is made may lie outside of [-1, 1]."""
+        return original, made
+
+    def distortion(self, mse: float) -> dict[str, float]:
+        """What a mean squared error of pictures means, by name."""
+        return {"rmse_db": mse**0.5 * self.db_per_unit}
+
+    def figures(self, original: Tensor, made: Tensor) -> dict[str, Tensor]:
+        """What is measured of pictures (N, height, width) besides their squared error: (N,) each."""
+        return {}
 
     @abstractmethod
     def rms_db(self, values: Tensor, level_db: Tensor | float = 0.0) -> Tensor:

@@ -83,9 +83,13 @@ class LogMel(Feature):
     def step(self) -> int:
         return max(1, self.frames // 2) * self.hop
 
+    @property
+    def db_per_unit(self) -> float:
+        return -self.floor_db / 2.0
+
     def to_db(self, values: Tensor) -> Tensor:
         """Decibels below the loudest cell, floor_db .. 0, of picture values -1 .. 1."""
-        return (values - 1.0) * (-0.5 * self.floor_db)
+        return (values - 1.0) * self.db_per_unit
 
     def from_db(self, db: Tensor) -> Tensor:
         """Picture values of decibels below the loudest cell; clipped to the picture's range."""

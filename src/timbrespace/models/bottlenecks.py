@@ -49,13 +49,26 @@ class Bottleneck(nn.Module):
 
 
 class Gaussian(Bottleneck):
-    """Two linear heads; logvar is kept within [-12, 6] so that exp never overflows in bfloat16."""
+    """Two linear heads; logvar is kept within [-12, 6] so that exp never overflows in bfloat16.
 
-    def __init__(self, width: int, *, latent: int = 32) -> None:
+    With `spread`, batch normalisation gives each mean that standard deviation over the sounds, about
+    a learned centre (BN-VAE: Zhu et al. 2020, arXiv 2004.12585). It acts on the means before anything
+    is sampled, so the KL is that of what is sampled: per dimension at least spread^2 / 2 nats on
+    average over a batch, which cannot collapse. Normalising z after the KL would hide its rate.
+    """
+
+    def __init__(self, width: int, *, latent: int = 32, spread: float = 0.0) -> None:
         super().__init__()
         self.mean = nn.Linear(width, latent)
         self.logvar = nn.Linear(width, latent)
         self.latent, self.levels = latent, (latent,)
+        self.spread = spread
+        if spread:
+            self.norm = nn.BatchNorm1d(latent, affine=False)
+            self.centre = nn.Parameter(torch.zeros(latent))
 
     def forward(self, h: Tensor) -> Latent:
-        return Latent(self.mean(h).float(), self.logvar(h).float().clamp(-12.0, 6.0))
+        mean = self.mean(h).float()
+        if self.spread:
+            mean = self.spread * self.norm(mean) + self.centre
+        return Latent(mean, self.logvar(h).float().clamp(-12.0, 6.0))

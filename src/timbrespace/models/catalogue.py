@@ -13,9 +13,14 @@ from timbrespace.models.framewise import FrameDecoder, FrameEncoder
 from timbrespace.models.hierarchical import Hierarchical
 from timbrespace.models.removal import Removal
 from timbrespace.models.vocabulary import Vocabulary
+from timbrespace.models.waveform import Conv1dDecoder, Conv1dEncoder
 
-ENCODERS: dict[str, type[nn.Module]] = {"conv2d": Conv2dEncoder, "frames": FrameEncoder}
-DECODERS: dict[str, type[nn.Module]] = {"conv2d": Conv2dDecoder, "frames": FrameDecoder}
+ENCODERS: dict[str, type[nn.Module]] = {
+    "conv2d": Conv2dEncoder, "frames": FrameEncoder, "conv1d": Conv1dEncoder
+}  # fmt: skip
+DECODERS: dict[str, type[nn.Module]] = {
+    "conv2d": Conv2dDecoder, "frames": FrameDecoder, "conv1d": Conv1dDecoder
+}  # fmt: skip
 BOTTLENECKS: dict[str, type[Bottleneck]] = {"gaussian": Gaussian, "hierarchical": Hierarchical}
 
 

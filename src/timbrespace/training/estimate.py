@@ -22,7 +22,7 @@ def estimate_training(recipe: Recipe, sounds: int, *, steps: int = 4) -> dict[st
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     state = State.fresh(recipe, device)
     batch = min(recipe.train.batch, max(1, sounds))
-    shape = (batch, 1, recipe.feature.mels, recipe.feature.frames)
+    shape = (batch, 1, *recipe.feature.shape)
     noise = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     labels = {name: torch.zeros(batch, dtype=torch.long) for name in recipe.model.condition.names}
     everything = torch.arange(batch)

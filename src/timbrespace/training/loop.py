@@ -83,7 +83,7 @@ def train_run(
                 speed = (state.position - begun_at) * batch / (time.monotonic() - began)
                 if progress and book:
                     progress("train", state.step, steps, {
-                        "rmse_db": figures["mse"] ** 0.5 * -recipe.feature.floor_db / 2.0,
+                        **run.feature.distortion(figures["mse"]),
                         "bits": figures["kl_raw"] / math.log(2.0),
                         "sounds_per_second": speed, "epoch": state.epoch + 1,
                     })  # fmt: skip
@@ -149,7 +149,7 @@ class _Book:
         recipe, run = self.run.recipe, self.run
         result = validate(
             _with_weights(run, state, self.device), self.valid, seed=recipe.seed,
-            floor_db=recipe.feature.floor_db, device=self.device,
+            feature=run.feature, device=self.device,
             autocast=use_bfloat16(recipe.train.precision, self.device),
         )  # fmt: skip
         better = result.mse < state.best
@@ -189,6 +189,7 @@ def _history_line(
         "valid_mse": result.mse, "valid_rmse_db": result.rmse_db,
         "valid_rmse_db_at_mean": result.rmse_db_at_mean, "valid_nats": result.nats,
         "valid_bits": result.bits, "valid_active_units": float(result.active_units),
+        **{f"valid_{name}": value for name, value in result.figures.items()},
     }  # fmt: skip
 
 

@@ -1,11 +1,13 @@
 """What is measured after every epoch: distortion, rate, use of the latent."""
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from timbrespace.batches import Pictures
+from timbrespace.features.feature import Feature
 from timbrespace.models.autoencoder import Autoencoder
 
 ACTIVE = 0.01  # variance of mu over the sounds (Burda et al. 2016, section 5.2)
@@ -13,13 +15,15 @@ ACTIVE = 0.01  # variance of mu over the sounds (Burda et al. 2016, section 5.2)
 
 @dataclass(frozen=True)
 class Validation:
-    """Figures of one pass over a split; `mse` in normalised units, z sampled unless said."""
+    """Figures of one pass over a split; z sampled unless said. `mse` is of the pictures in which the
+    feature tells errors, in normalised units; `figures` are what it measures besides."""
 
     mse: float
     mse_at_mean: float
     kl: Tensor  # nats per dimension, (Z,)
     active_units: int
     db_per_unit: float
+    figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def nats(self) -> float:
@@ -40,13 +44,14 @@ class Validation:
 
 @torch.no_grad()
 def validate(
-    model: Autoencoder, pictures: Pictures, *, seed: int, floor_db: float,
+    model: Autoencoder, pictures: Pictures, *, seed: int, feature: Feature,
     device: torch.device, autocast: bool, batch: int = 128,
 ) -> Validation:  # fmt: skip
     """One pass in order; the noise is the same at every epoch, so figures compare."""
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     squared = squared_mean = 0.0
+    cells, figures = 0, defaultdict[str, float](float)
     means, kls = [], []
     for x, labels in pictures.in_order(batch, device):
         x = x.contiguous(memory_format=torch.channels_last)
@@ -56,13 +61,19 @@ def validate(
             z = latent.sample(noise)
             sampled = model.decode(z, labels)
             at_mean = model.decode(latent.mean, labels)
-        squared += float((sampled.float() - x).square().sum(dtype=torch.float64))
-        squared_mean += float((at_mean.float() - x).square().sum(dtype=torch.float64))
+        x, sampled, at_mean = x[:, 0], sampled[:, 0].float(), at_mean[:, 0].float()
+        original, seen = feature.compared(x, sampled)
+        squared += float((seen - original).square().sum(dtype=torch.float64))
+        seen = feature.compared(x, at_mean)[1]
+        squared_mean += float((seen - original).square().sum(dtype=torch.float64))
+        cells += original.numel()
+        for name, values in feature.figures(x, sampled).items():
+            figures[name] += float(values.sum()) / len(pictures)
         means.append(latent.mean.cpu())
         kls.append(latent.nats(z).cpu())
     cells = len(pictures) * x[0].numel()
     variance = torch.cat(means).var(0, unbiased=False)
     return Validation(
         squared / cells, squared_mean / cells, torch.cat(kls).mean(0),
-        int((variance > ACTIVE).sum()), -floor_db / 2.0,
+        int((variance > ACTIVE).sum()), feature.yardstick.db_per_unit, dict(figures),
     )  # fmt: skip

@@ -1,0 +1,181 @@
+"""Raw waveforms: an exact picture, networks that keep every sample, errors that do not flatter."""
+
+import numpy as np
+import pytest
+import torch
+
+from timbrespace.errors import AudioError, RecipeError
+from timbrespace.features.catalogue import feature_of
+from timbrespace.features.waveform import Waveform, si_sdr_db
+from timbrespace.models.bottlenecks import Gaussian
+from timbrespace.models.waveform import Conv1dDecoder, Conv1dEncoder
+from timbrespace.recipe import build, parse
+
+RATE = 16000
+
+
+def tone(hertz: float, amplitude: float = 0.5, n: int = RATE, phase: float = 0.0) -> torch.Tensor:
+    return amplitude * torch.sin(2 * torch.pi * hertz * torch.arange(n) / RATE + phase)
+
+
+@pytest.mark.parametrize("length", [1, 5000, 16000, 20000])
+def test_the_picture_is_the_sound(length: int) -> None:
+    feature = Waveform()
+    samples = torch.from_numpy(np.random.default_rng(0).uniform(-0.3, 0.3, (2, length))).float()
+    picture = feature.analyse(samples)
+    assert picture.values.shape == (2, 1, 16000) and float(picture.values.abs().max()) == 1.0
+    kept = min(length, 16000)
+    back = feature.invert(picture.values, picture.level_db, length=kept)
+    torch.testing.assert_close(back, samples[:, :kept], atol=1e-6, rtol=1e-5)
+
+
+def test_level_is_the_peak_and_silence_stays_silence() -> None:
+    feature = Waveform()
+    assert float(feature.analyse(tone(440.0)).level_db) == pytest.approx(-6.02, abs=0.01)
+    silent = feature.analyse(torch.zeros(500))
+    assert not silent.values.any() and float(silent.level_db) == -120.0
+    assert not feature.invert(silent.values, silent.level_db).any()
+    one = feature.analyse(tone(440.0))
+    # the RMS of a sine lies 3.01 dB below its peak
+    assert float(feature.rms_db(one.values, one.level_db)) == pytest.approx(-9.03, abs=0.01)
+
+
+def test_what_cannot_be_a_wave_is_refused() -> None:
+    with pytest.raises(AudioError, match="NaN or infinite"):
+        Waveform().analyse(torch.tensor([0.0, float("nan")]))
+    with pytest.raises(AudioError, match="at least one sample"):
+        Waveform().analyse(torch.zeros(0))
+    with pytest.raises(RecipeError, match="did you mean samples"):
+        feature_of({"kind": "waveform", "sample": 16000})
+    with pytest.raises(RecipeError, match="one of log_mel"):
+        feature_of({"kind": "wave"})
+
+
+def test_windows_join_to_the_whole_sound() -> None:
+    feature = Waveform(samples=1000)
+    samples = tone(200.0, n=3777)
+    windows = samples.unfold(0, 1000, 500)
+    windows = torch.cat([windows, torch.nn.functional.pad(samples[3000:], (0, 223))[None]])
+    picture = feature.analyse(windows)
+    joined = feature.join(picture.values, picture.level_db, length=3777)
+    torch.testing.assert_close(joined, samples, atol=1e-5, rtol=0)
+
+
+def test_error_in_decibels_hears_level_and_not_phase() -> None:
+    feature = Waveform()
+    notes = [tone(220.0 * k, 1.0 / k, phase=float(k * k)) for k in range(1, 30)]
+    original = feature.analyse(torch.stack([sum(notes)] * 4)).values
+
+    def error_db(made: torch.Tensor) -> torch.Tensor:
+        one, other = feature.compared(original, made)
+        return (other - one).square().mean((1, 2)).sqrt() * feature.yardstick.db_per_unit
+
+    one = original[0, 0]
+    later = one.roll(50)
+    made = torch.stack([one, later, 0.5 * one, torch.zeros_like(one)])[:, None]
+    exact, phase, soft, silent = error_db(made).tolist()
+    assert exact == 0.0 and phase < 1.5
+    # half the amplitude is 6 dB less, in every cell that is not at the floor
+    assert phase < soft < 6.03 and silent > 20.0
+    assert feature.compared(original, 4.0 * original)[1].max() > 1.0  # too loud is not clipped
+
+
+def test_si_sdr_knows_its_three_cases() -> None:
+    original = torch.randn(8, RATE, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(8, RATE, generator=torch.Generator().manual_seed(1))
+    assert (si_sdr_db(original, 0.3 * original) > 60.0).all()  # the level does not matter
+    assert si_sdr_db(original, torch.zeros(8, RATE)).tolist() == [-100.0] * 8
+    # as much orthogonal noise as sound is 0 dB
+    square = original.square().sum(-1, keepdim=True)
+    rest = noise - (noise * original).sum(-1, keepdim=True) / square * original
+    rest = rest * (square / rest.square().sum(-1, keepdim=True)).sqrt()
+    torch.testing.assert_close(
+        si_sdr_db(original, original + rest), torch.zeros(8), atol=0.01, rtol=0
+    )
+    # noise lies near -10 log10 n, far below anything learnt: -42 dB for a second
+    assert -55.0 < float(si_sdr_db(original, noise).mean()) < -35.0
+
+
+@pytest.mark.parametrize(
+    ("samples", "strides"),
+    [(16000, (5, 5, 4, 4)), (22050, (7, 7, 5, 5)), (44100, (7, 7, 6, 6)), (96, (3, 2, 2, 1))],
+)
+def test_networks_give_exactly_the_samples_they_took(samples: int, strides: tuple) -> None:
+    settings = {"channels": (4, 4, 8, 8), "strides": strides, "residual": 1}
+    encoder = Conv1dEncoder((1, samples), 3, **settings)
+    decoder = Conv1dDecoder((1, samples), 5, 3, film=True, **settings)
+    condition = torch.randn(2, 3)
+    assert encoder(torch.randn(2, 1, 1, samples), condition).shape == (2, encoder.width)
+    made = decoder(torch.randn(2, 5), condition)
+    assert made.shape == (2, 1, 1, samples) and made.abs().max() <= 1.0
+    # every sample is reached: none is padding that nobody learns
+    assert made.std(0).min() > 0.0
+
+
+def test_every_level_hears_the_condition() -> None:
+    decoder = Conv1dDecoder((1, 64), 2, 3, channels=(4, 4), strides=(2, 2), film=True)
+    entrance = decoder.entrance[0]
+    with torch.no_grad():
+        entrance.weight[:, 2:] = 0.0  # deaf at the entrance
+    z = torch.zeros(1, 2)
+    assert not torch.equal(decoder(z, torch.zeros(1, 3)), decoder(z, torch.ones(1, 3)))
+
+
+def test_the_kl_of_normalised_means_is_that_of_what_is_sampled() -> None:
+    """E_q[log q(z) - log p(z)] over drawn z equals what the latent says that it costs."""
+    torch.manual_seed(0)
+    bottleneck = Gaussian(6, latent=3, spread=0.7).train()
+    with torch.no_grad():
+        bottleneck.centre += torch.tensor([0.0, 0.5, -1.0])
+        bottleneck.logvar.weight *= 0.1
+        latent = bottleneck(5.0 * torch.randn(64, 6) + 3.0)
+        total, draws = torch.zeros(64, 3), 4000
+        q = torch.distributions.Normal(latent.mean, torch.exp(0.5 * latent.logvar))
+        p = torch.distributions.Normal(0.0, 1.0)
+        for _ in range(draws):
+            z = latent.sample(torch.randn(64, 3))
+            total += q.log_prob(z) - p.log_prob(z)
+    said = latent.nats(z).mean(0)
+    torch.testing.assert_close((total / draws).mean(0), said, atol=0.01, rtol=0.01)
+    # the floor of BN-VAE: (spread^2 + centre^2) / 2 nats on average over the batch
+    assert (said >= 0.5 * (0.7**2 + bottleneck.centre.detach() ** 2) - 1e-4).all()
+    torch.testing.assert_close(
+        latent.mean.std(0, unbiased=False), torch.full((3,), 0.7), atol=1e-3, rtol=0
+    )
+
+
+WAVE = """
+name: w
+feature: {kind: waveform, samples: 1600}
+model:
+  encoder: {kind: conv1d, channels: [4, 8], strides: [5, 4]}
+  decoder: {kind: conv1d, channels: [4, 8], strides: [5, 4]}
+  bottleneck: {latent: 4}
+objective: {beta: 1.0}
+"""
+
+
+def test_a_recipe_for_waveforms_builds() -> None:
+    recipe = parse(WAVE)
+    x = torch.zeros(2, 1, *recipe.feature.shape)
+    model = build(recipe)
+    assert model(x, {}, torch.zeros(2, 4)).x.shape == x.shape
+    assert parse(recipe.to_yaml()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("feature.samples=1601", "does not divide feature.samples 1601 = 1601"),
+        ("model.encoder.strides=[5, 4, 2]", "2 channels and 3 strides"),
+        ("model.encoder={kind: conv2d}", "one line; use kind: conv1d"),
+        ("feature={kind: log_mel}", "conv1d wants samples"),
+        ("objective.loud=2.0", "objective.loud works on decibels"),
+        ("train.augment.tilt_db=3.0", "train.augment.tilt_db works on decibels"),
+        ("feature.mels=80", "feature.mels is no setting"),
+        ("feature.kind=wave", "feature.kind should be one of"),
+    ],
+)
+def test_recipes_that_cannot_fit_are_refused(setting: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        parse(WAVE, settings=(setting,))
