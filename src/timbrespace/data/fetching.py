@@ -115,7 +115,7 @@ class _Fetched:
             if isinstance(error, (FileNotFoundError, NotADirectoryError)):
                 raise Unusable("not_found", "there is no such file")
             if isinstance(error, PermissionError):
-                raise Unusable("permission", "it may not be read; change its permissions")
+                raise Unusable(UNREACHED, "the credentials in the environment may not read it")
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EMFILE):
                 raise error
             if pause is None:
@@ -138,9 +138,8 @@ class _Fetched:
 
     def _awaited(self, fetch: "_Fetch") -> BaseException | None:
         while fetch.is_alive():
-            count = fetch.count
             fetch.join(_POLL)
-            if fetch.count != count:
+            if fetch.look():
                 self.moved()
             elif time.monotonic() - fetch.since > STILL:
                 return TimeoutError(f"nothing came for {STILL:g} s")
@@ -148,19 +147,31 @@ class _Fetched:
 
 
 class _Fetch(threading.Thread):
-    """One try to fetch a file to `target`. `since` is when its last bytes came."""
+    """One try to fetch a file to `target`. `since` is when it was last seen to move."""
 
     def __init__(self, storage: Storage, name: str, target: Path) -> None:
         super().__init__(daemon=True)  # one that hangs in a library cannot be ended
         self.storage, self.file, self.target = storage, name, target
         self.error: BaseException | None = None
-        self.count, self.since = 0, time.monotonic()
+        self.since = time.monotonic()
+        self._steps, self._seen = 0, (0, 0)
+
+    def look(self) -> bool:
+        """Whether anything came since the last look; some file systems tell, some only write."""
+        try:
+            size = self.target.stat().st_size
+        except OSError:
+            size = 0
+        moved = (self._steps, size) != self._seen
+        if moved:
+            self._seen, self.since = (self._steps, size), time.monotonic()
+        return moved
 
     def run(self) -> None:
         from fsspec import Callback
 
         def came(*_: Any, **__: Any) -> None:
-            self.count, self.since = self.count + 1, time.monotonic()
+            self._steps += 1
 
         try:
             self.storage.fs.get_file(

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -37,6 +38,8 @@ TABLE = "corpus.json"
 UNREAD = ("report.jsonl", LOCK)  # what readers do without
 BEAT = 5.0  # seconds between the signs of life of who holds the lock
 DEAD = 15.0  # seconds without one after which the holder is taken as dead
+KEPT = 30 * 86_400.0  # seconds that the copy of an earlier state is kept after its last opening
+MAKING = "making"  # the copy that a prepare works in
 _AT_ONCE = 8  # objects on their way
 _WAIT = 3600.0  # seconds that another process of this machine may take to copy what we want too
 
@@ -114,7 +117,7 @@ class Mirror(Home):
     @classmethod
     def to_make(cls, address: str) -> "Mirror":
         """The folder where a corpus for an address is made."""
-        mirror = cls(*_place(address, "making"))
+        mirror = cls(*_place(address, MAKING))
         mirror.path.mkdir(parents=True, exist_ok=True)
         return mirror
 
@@ -137,7 +140,17 @@ class Mirror(Home):
             if not (mirror.path / TABLE).is_file():
                 mirror._get(n for n in mirror._top() if n not in (*UNREAD, TABLE))
                 write_bytes(mirror.path / TABLE, facts)
+        os.utime(mirror.path)
+        mirror._forget_old()
         return mirror
+
+    def _forget_old(self) -> None:
+        """Remove the copies of earlier states that nobody has opened for long."""
+        for copy in self.path.parent.iterdir():
+            with contextlib.suppress(OSError):
+                old = time.time() - copy.stat().st_mtime > KEPT
+                if old and copy.is_dir() and copy.name != MAKING:
+                    shutil.rmtree(copy)
 
     @property
     def place(self) -> str:
@@ -174,9 +187,11 @@ class Mirror(Home):
 
     def copy_store(self, folder: Path) -> None:
         """Copy all parts of a store, and check them; CorpusError for one that is damaged."""
+        if (folder / "feature.json").is_file():
+            return
         with self._alone():
             there = [n for n in self.storage.list(self.name(folder)) if TEMPORARY not in n]
-            if not there or (folder / "feature.json").is_file():
+            if not there:
                 return
             last = f"{self.name(folder)}/feature.json"
             self._get(n for n in there if n != last)

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -28,6 +29,7 @@ from timbrespace.data.storage import (
 from timbrespace.errors import CorpusError
 
 _LONGEST = 255  # bytes of a name that file systems hold
+_ABANDONED = 86_400.0  # seconds after which nobody reads an outline any more
 
 
 class Outline:
@@ -76,6 +78,10 @@ def outlined(source: str | Path) -> Iterator[Outline]:
         yield Outline(Path(source))
         return
     storage = Storage(str(source))
+    for left in cache_folder().glob("outline-*"):  # by a process that was killed
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(left)
     with tempfile.TemporaryDirectory(prefix="outline-", dir=cache_folder()) as folder:
         yield _drawn(storage, Path(folder))
 
@@ -170,6 +176,6 @@ def _stand_in(path: Path, found: Object) -> None:
     """An empty file whose time, of 60 bits in nanoseconds, is a digest of what the listing says."""
     path.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(repr((found.size, found.mark)).encode()).digest()
-    time = int.from_bytes(digest[:8], "big") >> 4
+    mark = int.from_bytes(digest[:8], "big") >> 4
     path.touch(exist_ok=False)
-    os.utime(path, ns=(time, time))
+    os.utime(path, ns=(mark, mark))
