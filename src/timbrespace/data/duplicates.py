@@ -94,18 +94,17 @@ def heard(values: Any, rows: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
     return np.square(loud, out=loud)
 
 
-def alike(values: Any, seconds: np.ndarray, skip: np.ndarray, passing: Any = None) -> Alike:
+def alike(values: Any, seconds: np.ndarray, skip: np.ndarray) -> Alike:
     """Near copies among pictures (N, mels, frames) of sounds that last `seconds` (N,).
 
-    skip (N,): not looked at: silence, and all but one of exact copies. passing: the same pictures for
-    one pass in order, where there is a better way than by values. Of each sound at most NEIGHBOURS
-    are compared, so that time and memory stay linear.
+    skip (N,): not looked at: silence, and all but one of exact copies. Of each sound at most
+    NEIGHBOURS are compared, so that time and memory stay linear.
     """
     asked = np.flatnonzero(~skip)
     none = Alike(np.zeros((0, 2), np.int64), np.zeros(0))
     if len(asked) < 2:
         return none
-    asked, small = _coarse_heard(values if passing is None else passing, asked)
+    asked, small = _coarse_heard(values, asked)
     if len(asked) < 2:
         return none
     pairs = _near(small)
@@ -126,15 +125,17 @@ def _coarse_heard(values: Any, asked: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """Coarse pictures (n, bands * times) float16 of length 1 of the rows asked for, and these rows
     without those of which nothing is heard."""
     cells = (GRID[0] * DEPTH, GRID[1] * DEPTH)
-    rows, pictures = [], []
+    found = np.zeros((len(asked), 0), np.float16)
     for start in range(0, len(asked), _BLOCK):
-        block = asked[start : start + _BLOCK]
-        small = _pool(heard(values, block, cells), GRID).reshape(len(block), -1)
-        length = np.linalg.norm(small, axis=1)
-        keep = length > 0
-        rows.append(block[keep])
-        pictures.append((small[keep] / length[keep, None]).astype(np.float16))
-    return np.concatenate(rows), np.concatenate(pictures)
+        block = slice(start, start + _BLOCK)
+        small = _pool(heard(values, asked[block], cells), GRID)
+        small = small.reshape(len(small), -1)
+        if not found.size:  # small pictures have fewer cells than GRID
+            found = np.zeros((len(asked), small.shape[1]), np.float16)
+        length = np.linalg.norm(small, axis=1, keepdims=True)
+        found[block] = small / np.where(length > 0, length, 1.0)
+    loud = found.any(1)
+    return (asked, found) if loud.all() else (asked[loud], found[loud])
 
 
 def _near(small: np.ndarray) -> np.ndarray:

@@ -16,8 +16,9 @@ from timbrespace.data.findings import Findings
 from timbrespace.data.part import SILENT_DB
 from timbrespace.data.sources import Source
 from timbrespace.data.splits import Division, Splitting
-from timbrespace.data.store import FeatureStore
+from timbrespace.data.store import FeatureStore, Seen
 from timbrespace.data.table import SPLITS, Row, Table
+from timbrespace.features.log_mel import LogMel
 
 FORMAT = 2  # raise it when the same corpus would give another report
 FEW = 200  # usable sounds; below this a map says little
@@ -162,11 +163,11 @@ def _pitches(table: Table) -> dict[str, Any] | None:
 def _pictures(store: FeatureStore) -> dict[str, Any]:
     """What the model will see, of at most SAMPLED sounds: cells above the floor in dB of full scale,
     and as they are trained on, up to 1."""
-    cells = int(np.prod(store.feature.shape))
+    cells = int(np.prod(store.feature.yardstick.shape))
     count = min(len(store), SAMPLED, max(8, 6_000_000 // cells))
     chosen = np.sort(np.random.default_rng(0).choice(len(store), count, replace=False))
-    values = store.read(chosen)
-    db = (values - 1.0) * (-0.5 * store.feature.floor_db) + store.level_db[chosen][:, None, None]
+    values, level_db = Seen(store).view(chosen)
+    db = (values - 1.0) * store.feature.yardstick.db_per_unit + level_db[:, None, None]
     heard = values > -1.0
     above = db[heard]
     span = (-120.0, max(60.0, float(np.ceil(above.max(initial=0.0)))))
@@ -193,7 +194,7 @@ def _near(
         skip[copies[1:]] = True
     if len(table) > COMPARED:
         skip[np.random.default_rng(0).permutation(len(table))[COMPARED:]] = True
-    found = duplicates.alike(store.values, table.seconds, skip, store.passing)
+    found = duplicates.alike(store.seen, table.seconds, skip)
     inside, layers, real = _kinds(table, found.pairs, group)
     pairs, cosines = found.pairs[real], found.cosines[real]
     sizes = np.bincount(duplicates.groups(pairs, len(table)))
@@ -259,7 +260,7 @@ def _split(
     found = None
     if both and groups is not None and stratum != group and stratum in table.labels:
         strata = table.label(stratum)
-        found = leak.measure(store.passing, strata, groups, table.splits, how.shares)
+        found = leak.measure(store.seen, strata, groups, table.splits, how.shares)
         if found is not None:
             found = {"label": stratum, "group": group, **found}
     return {
@@ -342,10 +343,12 @@ def _content_words(
         words.append(f"no sounds for {' and '.join(missing)}; {_to_split(table, division)}")
     median = float(np.median(table.seconds))
     if median < 0.25 * feature.seconds:
-        frames = max(8, round(2 * median * feature.sample_rate / feature.hop))
+        width = feature.shape[1] * 2 * median / feature.seconds
+        setting = "frames" if isinstance(feature, LogMel) else "samples"
         words.append(
             f"half of the sounds are shorter than {median:.2g} s and a picture shows "
-            f"{feature.seconds:.2f} s, mostly silence; a recipe with feature.frames={frames} fits"
+            f"{feature.seconds:.2f} s, mostly silence; a recipe with "
+            f"feature.{setting}={max(8, round(width))} fits"
         )
     if not table.start.any() and median > 2.0 * feature.seconds:
         words.append(

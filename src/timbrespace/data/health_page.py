@@ -67,10 +67,11 @@ audio { width: 100%; height: 2.2rem; display: block; margin-top: .3rem; }
 def page(found: dict[str, Any], rows: Sequence[Row], store: FeatureStore, root: str) -> str:
     """The HTML of a corpus' health `found` (see `health.check`), with sounds below `root`."""
     name = printable(PurePosixPath(root).name) or "sounds"
+    mels, frames = store.feature.yardstick.shape
     body = [
         f"<h1>{_e(name)}: the health of this corpus</h1>",
-        f"<p class='quiet'>Read as layout {_e(found['layout'])}; pictures of {store.feature.mels} "
-        f"mels by {store.feature.frames} frames ({store.feature.seconds:.2f} s at "
+        f"<p class='quiet'>Read as layout {_e(found['layout'])}; pictures of {mels} "
+        f"mels by {frames} frames ({store.feature.seconds:.2f} s at "
         f"{store.feature.sample_rate} Hz). The numbers are in health.json, every file is in "
         "report.jsonl.</p>",
         _warnings(found["warnings"]),
@@ -82,7 +83,7 @@ def page(found: dict[str, Any], rows: Sequence[Row], store: FeatureStore, root: 
         _levels(found),
         _copies(found),
         _broken(found),
-        _pictures(found["pictures"], store.feature.floor_db),
+        _pictures(found["pictures"], -2.0 * store.feature.yardstick.db_per_unit),
         _sounds(rows, store, root),
     ]
     policy = (
@@ -368,7 +369,7 @@ def _sounds(rows: Sequence[Row], store: FeatureStore, root: str) -> str:
     rng = np.random.default_rng(0)
     chosen = np.sort(rng.choice(len(rows), min(SHOWN, len(rows)), replace=False))
     seconds = max(AUDIO_BYTES / (2 * SHOWN * store.feature.sample_rate), 0.5)
-    pictures = coarse(store.values, MOST_CELLS, chosen)
+    pictures = coarse(store.seen, MOST_CELLS, chosen)
     figures = []
     for row, picture in zip((rows[int(i)] for i in chosen), pictures, strict=True):
         title = _title(row)

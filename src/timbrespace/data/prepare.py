@@ -109,8 +109,7 @@ def prepare(
             write_changed(out / "health.json", json.dumps(report, indent=1) + "\n")
             write_changed(out / "health.md", health.words(report))
             write_changed_blocks(out / "sounds.csv", digest, table.to_csv)
-            columns = table.to_columns()
-            write_changed(out / COLUMNS, columns)
+            columns = _write_columns(out / COLUMNS, table)
             facts = {
                 "format": FORMAT,
                 "source": root,
@@ -126,7 +125,7 @@ def prepare(
                 "cut": cut.settings(),
                 "max_seconds": max_seconds,
                 "sounds_sha256": digest,
-                "columns_sha256": hashlib.sha256(columns).hexdigest(),
+                "columns_sha256": columns,
             }
             # Last: it names the sounds.csv it belongs to, so a kill before it is noticed.
             write_changed(out / TABLE, json.dumps(facts, indent=1) + "\n")
@@ -172,6 +171,14 @@ def _refuse_place(source: Outline, home: Home) -> None:
         raise CorpusError(
             f"{home.told} is the corpus of {shown(before)}; choose another --out, or delete it first"
         )
+
+
+def _write_columns(path: Path, table: Table) -> str:
+    """Write the table as columns; their SHA-256."""
+    columns = table.to_columns()
+    digest = hashlib.sha256(columns).hexdigest()
+    write_changed_blocks(path, digest, lambda: [columns])
+    return digest
 
 
 def _table(

@@ -60,9 +60,8 @@ class Pictures:
         return whole if dtype is None else whole.astype(dtype)
 
 
-class Passing:
-    """The same pictures for one pass in order: read from their files, so that a pass over all of them
-    leaves none mapped. Indexing takes ascending rows, few at a time."""
+class Unmapped:
+    """The same pictures, read from their files: a pass over all of them leaves none mapped."""
 
     def __init__(self, files: list[tuple[Path, int]], shape: tuple[int, int], dtype: str) -> None:
         self._paths = [path for path, _ in files]
@@ -75,17 +74,13 @@ class Passing:
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        cells = int(np.prod(self.shape[1:]))
+        size = self.dtype.itemsize * int(np.prod(self.shape[1:]))
         parts = np.searchsorted(self._starts, rows, side="right") - 1
         for part in np.unique(parts):
-            here = np.flatnonzero(parts == part)
-            inside = rows[here] - self._starts[part]
-            first, count = int(inside[0]), int(inside[-1] - inside[0]) + 1
-            block = np.fromfile(
-                self._paths[part], self.dtype, count * cells,
-                offset=HEAD + first * cells * self.dtype.itemsize,
-            )  # fmt: skip
-            found[here] = block.reshape(count, *self.shape[1:])[inside - first]
+            with open(self._paths[part], "rb", buffering=0) as file:
+                for place in np.flatnonzero(parts == part):
+                    file.seek(HEAD + int(rows[place] - self._starts[part]) * size)
+                    file.readinto(found[place])
         return found
 
 
@@ -98,15 +93,16 @@ def widened(values: np.ndarray) -> np.ndarray:
 
 class FeatureStore:
     """Pictures of all rows of a corpus: `values` (rows, mels, frames) in the feature's dtype, mapped,
-    and `level_db` (rows,); `passing` is for one pass over many rows in order."""
+    and `level_db` (rows,); `unmapped` is for
+    one pass over many rows."""
 
     def __init__(
-        self, feature: Feature, values: Pictures, passing: Passing, level_db: np.ndarray,
+        self, feature: Feature, values: Pictures, unmapped: Unmapped, level_db: np.ndarray,
         statistics: dict[str, float],
     ) -> None:  # fmt: skip
         self.feature = feature
         self.values = values
-        self.passing = passing
+        self.unmapped = unmapped
         self.level_db = level_db
         self.statistics = statistics
 
@@ -117,6 +113,11 @@ class FeatureStore:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def seen(self) -> "Unmapped | Seen":
+        """The pictures as log-mels whatever the feature, for a pass over many rows."""
+        return self.unmapped if self.feature.yardstick is self.feature else Seen(self)
 
     def read(self, rows: np.ndarray | list[int]) -> np.ndarray:
         """Pictures (n, mels, frames) float32 of the given row ids, in their order."""
@@ -137,8 +138,8 @@ class FeatureStore:
         if levels.shape != (sum(map(len, parts)),):
             return None
         values = Pictures(parts, feature.shape, feature.dtype)
-        passing = Passing(files, feature.shape, feature.dtype)
-        return cls(feature, values, passing, levels, facts["statistics"])
+        unmapped = Unmapped(files, feature.shape, feature.dtype)
+        return cls(feature, values, unmapped, levels, facts["statistics"])
 
     @classmethod
     def publish(cls, jobs: Jobs, findings: Findings, corpus_digest: str) -> "FeatureStore":
@@ -170,6 +171,28 @@ class FeatureStore:
         store = cls.find(folder, feature, corpus_digest)
         assert store is not None
         return store
+
+
+class Seen:
+    """The pictures of a store as the feature's yardstick shows them, in float32."""
+
+    def __init__(self, store: FeatureStore) -> None:
+        self._store = store
+        self.shape = (len(store), *store.feature.yardstick.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return self.view(rows)[0]
+
+    def view(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pictures (n, mels, frames) of some rows and what 1 means in each, dB (n,)."""
+        import torch
+
+        values = torch.from_numpy(self._store.unmapped[rows]).float()
+        seen = self._store.feature.view(values, torch.from_numpy(self._store.level_db[rows]))
+        return seen.values.numpy(), seen.level_db.numpy()
 
 
 def mapped(path: Path, count: int, feature: Feature) -> np.ndarray:
