@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from timbrespace.errors import RecipeError
+from timbrespace.models.codes import Codebooks
 from timbrespace.models.vocabulary import NUMBERS, Vocabulary
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -195,7 +196,21 @@ AnyDecoder = Annotated[
 ]
 
 
-class GaussianSection(Section):
+class AnyBottleneck(Section):
+    """What other parts ask of every kind of bottleneck; most have neither codes nor terms."""
+
+    @property
+    def codebooks(self) -> Codebooks | None:
+        """The codes of a sound, where the latent is quantised."""
+        return None
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """The raw terms that it makes, and the weights that they have unless the recipe says."""
+        return {}
+
+
+class GaussianSection(AnyBottleneck):
     kind: Literal["gaussian"] = "gaussian"
     latent: Annotated[int, Field(ge=1, le=1024)] = 32
     spread: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0  # of the means, by batch norm; 0 = free
@@ -206,7 +221,7 @@ class GaussianSection(Section):
         return self.latent
 
 
-class HierarchicalSection(Section):
+class HierarchicalSection(AnyBottleneck):
     """Levels from the top down: each has a prior that the ones above it shape."""
 
     kind: Literal["hierarchical"] = "hierarchical"
@@ -220,9 +235,64 @@ class HierarchicalSection(Section):
         return sum(self.levels)
 
 
+class VqSection(AnyBottleneck):
+    """Codes out of learnt codebooks: see models.quantised.VectorQuantised."""
+
+    kind: Literal["vq"] = "vq"
+    positions: Annotated[int, Field(ge=1, le=1024)] = 8  # codes of a sound, on each level
+    dim: Annotated[int, Field(ge=1, le=1024)] = 16  # numbers of a code
+    codebook: Annotated[int, Field(ge=2, le=65536)] = 128  # codes to choose from
+    levels: Annotated[int, Field(ge=1, le=32)] = 1  # each quantises what the one before it missed
+    shared: bool = False  # one codebook for all positions of a level, or one for each
+    learn: Literal["ema", "gradient"] = "ema"
+    decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99  # of the running means
+    kmeans: bool = True  # codes start as the cluster centres of the first batch
+    revive: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1  # of the even use; 0 = leave them dead
+    commitment: Literal["fixed", "scaled"] = "fixed"  # scaled by the variance of the encodings
+
+    @property
+    def size(self) -> int:
+        return self.positions * self.dim
+
+    @property
+    def codebooks(self) -> Codebooks:
+        return Codebooks(self.codebook, self.positions, self.levels, self.shared)
+
+    @property
+    def terms(self) -> dict[str, float]:
+        own = {"codebook": 1.0} if self.learn == "gradient" else {}
+        return {"commitment": 0.25, "diversity": 0.0, **own}
+
+
+class FsqSection(AnyBottleneck):
+    """Codes by rounding: see models.quantised.FiniteScalarQuantised."""
+
+    kind: Literal["fsq"] = "fsq"
+    positions: Annotated[int, Field(ge=1, le=1024)] = 8
+    steps: Annotated[
+        tuple[Annotated[int, Field(ge=3, le=1024)], ...], Field(min_length=1, max_length=16)
+    ] = (5, 5, 5)  # values of each number of a position
+
+    @model_validator(mode="after")
+    def not_too_many(self) -> "FsqSection":
+        if math.prod(self.steps) > 65536:
+            raise ValueError(f"steps make {math.prod(self.steps)} codes, give at most 65536")
+        return self
+
+    @property
+    def size(self) -> int:
+        return self.positions * len(self.steps)
+
+    @property
+    def codebooks(self) -> Codebooks:
+        return Codebooks(math.prod(self.steps), self.positions, shared=True)
+
+
 BottleneckSection = Annotated[
     Annotated[GaussianSection, Tag("gaussian")]
-    | Annotated[HierarchicalSection, Tag("hierarchical")],
+    | Annotated[HierarchicalSection, Tag("hierarchical")]
+    | Annotated[VqSection, Tag("vq")]
+    | Annotated[FsqSection, Tag("fsq")],
     Discriminator(_kind("gaussian")),
 ]
 
@@ -270,7 +340,7 @@ class ModelSection(Section):
 
 class ObjectiveSection(Section):
     """reconstruction + beta * kl + the terms that `weights` names. Ask for a beta, or for a rate and
-    the trainer finds beta."""
+    the trainer finds beta; for neither where codes have a rate of their own."""
 
     reconstruction: Literal["gaussian_nll", "mean_squared"] = "gaussian_nll"
     loud: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0  # extra weight of cells at 0 dB
@@ -284,8 +354,8 @@ class ObjectiveSection(Section):
     ] = {}  # of further raw terms, by name
 
     @model_validator(mode="after")
-    def one_of_two(self) -> "ObjectiveSection":
-        if (self.beta is None) == (self.bits_per_sound is None):
+    def not_both(self) -> "ObjectiveSection":
+        if self.beta is not None and self.bits_per_sound is not None:
             raise ValueError("give either beta or bits_per_sound, one of the two")
         return self
 
@@ -471,7 +541,16 @@ def parse(text: str, *, where: str = "recipe", settings: tuple[str, ...] = ()) -
     except ValidationError as error:
         raise RecipeError(_faults(error, where)) from None
     check(recipe)
-    return recipe
+    return _with_own_weights(recipe)
+
+
+def _with_own_weights(recipe: Recipe) -> Recipe:
+    """The recipe with the weights of its bottleneck's terms where it names none."""
+    usual = {name: weight for name, weight in recipe.model.bottleneck.terms.items() if weight}
+    weights = {**usual, **recipe.objective.weights}
+    return recipe.model_copy(
+        update={"objective": recipe.objective.model_copy(update={"weights": weights})}
+    )
 
 
 def check(recipe: Recipe) -> None:
@@ -515,6 +594,7 @@ def check(recipe: Recipe) -> None:
                 f"objective.weights.{way} weighs a term that nothing makes; name the label: "
                 f"model.condition.remove: {{pitch: {way}}}"
             )
+    _check_rate(recipe)
     if recipe.train.augment.layer and "pitch" not in condition.labels:
         raise RecipeError(
             "train.augment.layer lays sounds of one pitch over each other, but model.condition.labels "
@@ -526,6 +606,37 @@ def check(recipe: Recipe) -> None:
             f"feature.hop {feature.hop} leaves gaps between windows of {feature.n_fft} samples that "
             f"cannot be inverted; use at most {feature.n_fft // 2}"
         )
+
+
+def _check_rate(recipe: Recipe) -> None:
+    """What a bottleneck's kind makes of rates and terms."""
+    objective, bottleneck = recipe.objective, recipe.model.bottleneck
+    codes = bottleneck.codebooks
+    if codes is None:
+        if objective.beta is None and objective.bits_per_sound is None:
+            raise RecipeError("objective: give either beta or bits_per_sound, one of the two")
+    else:
+        for name in ("beta", "bits_per_sound", "free_bits", "warmup_steps"):
+            if getattr(objective, name):
+                raise RecipeError(
+                    f"model.bottleneck.kind {bottleneck.kind} has a fixed rate, here "
+                    f"{codes.nats / math.log(2.0):.4g} bits per sound, which objective.{name} cannot "
+                    f"change: set it to {'null' if name in ('beta', 'bits_per_sound') else 0}; "
+                    "another number or size of codes makes another rate"
+                )
+    for name in VqSection(learn="gradient").terms:
+        if objective.weights.get(name) and name not in bottleneck.terms:
+            raise RecipeError(
+                f"objective.weights.{name} weighs a term that a bottleneck of kind "
+                f"{bottleneck.kind} does not make; take it out, or choose kind: vq"
+            )
+    if isinstance(bottleneck, VqSection) and bottleneck.kmeans:
+        vectors = recipe.train.batch * (bottleneck.positions if bottleneck.shared else 1)
+        if vectors < bottleneck.codebook:
+            raise RecipeError(
+                f"model.bottleneck.kmeans starts {bottleneck.codebook} codes from the first batch, "
+                f"which has {vectors} vectors for them; raise train.batch, or set kmeans to false"
+            )
 
 
 def shipped(*, ablations: bool = False) -> list[str]:

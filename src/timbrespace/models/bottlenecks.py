@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from timbrespace.models.codes import Codebooks
+
 
 def kl_per_dimension(mean: Tensor, logvar: Tensor) -> Tensor:
     """KL(N(mean, exp(logvar)) || N(0, 1)) of each number, nats, shape (B, Z).
@@ -20,12 +22,14 @@ class Latent:
 
     This one is a diagonal Gaussian per sound with the prior N(0, 1). mean (B, Z) is the sound's place
     in the space, logvar (B, Z) the log of the variance around it. `terms` are raw loss terms of the
-    bottleneck itself, by name; the recipe holds their weights.
+    bottleneck itself, by name; the recipe holds their weights. `codes` are whole numbers
+    (B, positions, levels) where the latent is quantised.
     """
 
     mean: Tensor
     logvar: Tensor
     terms: dict[str, Tensor] = field(default_factory=dict)
+    codes: Tensor | None = None
 
     def sample(self, noise: Tensor) -> Tensor:
         """z (B, Z) of noise N(0, 1) (B, Z): mean + noise * standard deviation, the
@@ -38,10 +42,12 @@ class Latent:
 
 
 class Bottleneck(nn.Module):
-    """What all bottlenecks have: the size of their flat latent, and how it falls into levels."""
+    """What all bottlenecks have: the size of their flat latent, how it falls into levels, and its
+    codes where it is quantised."""
 
     latent: int
     levels: tuple[int, ...]
+    codebooks: Codebooks | None = None
 
     def entrance(self) -> nn.Module:
         """What the decoder does first with flat latents (B, Z), which keeps their shape."""

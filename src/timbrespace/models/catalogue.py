@@ -11,6 +11,7 @@ from timbrespace.models.decoders import Conv2dDecoder
 from timbrespace.models.encoders import Conv2dEncoder
 from timbrespace.models.framewise import FrameDecoder, FrameEncoder
 from timbrespace.models.hierarchical import Hierarchical
+from timbrespace.models.quantised import FiniteScalarQuantised, VectorQuantised
 from timbrespace.models.removal import Removal
 from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.models.waveform import Conv1dDecoder, Conv1dEncoder
@@ -21,7 +22,10 @@ ENCODERS: dict[str, type[nn.Module]] = {
 DECODERS: dict[str, type[nn.Module]] = {
     "conv2d": Conv2dDecoder, "frames": FrameDecoder, "conv1d": Conv1dDecoder
 }  # fmt: skip
-BOTTLENECKS: dict[str, type[Bottleneck]] = {"gaussian": Gaussian, "hierarchical": Hierarchical}
+BOTTLENECKS: dict[str, type[Bottleneck]] = {
+    "gaussian": Gaussian, "hierarchical": Hierarchical, "vq": VectorQuantised,
+    "fsq": FiniteScalarQuantised,
+}  # fmt: skip
 
 
 def build_model(

@@ -35,7 +35,7 @@ def train_step(
     """One update of `state` from pictures (B, 1, F, T), a batch or this rank's share of one; returns
     the raw terms, weights and total of the batch.
 
-    Noise is drawn from (seed, step), so that a repeated step is the same step.
+    All that is random is drawn from (seed, step), so that a repeated step is the same step.
     """
     train, share = recipe.train, share or Share.whole(len(x))
     generator = torch.Generator().manual_seed(recipe.seed * 7_919 + 2 * state.step + 1)
@@ -48,7 +48,13 @@ def train_step(
     for group in state.optimizer.param_groups:
         group["lr"] = train.learning_rate * factor
 
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast):
+    # what a part draws by itself (codes that start or are revived) is a function of the step as well
+    devices = [x.device] if x.device.type == "cuda" else []
+    with (
+        torch.random.fork_rng(devices),
+        torch.autocast(x.device.type, torch.bfloat16, enabled=autocast),
+    ):
+        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
         out = state.model(x, labels, noise)
     terms = objective.terms(out.x, x, out.latent.nats(out.z)) | out.latent.terms | out.terms
     beta = beta_at(recipe, state)
