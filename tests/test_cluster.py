@@ -128,6 +128,15 @@ def test_workers_reach_sounds_and_corpus_by_address_alone(dask, sounds, tmp_path
     assert not list((tmp_path / "cache").glob("outline-*"))
 
 
+def test_a_further_feature_is_made_there_too(dask, sounds, tmp_path):
+    other = LogMel(mels=12, frames=16, n_fft=512, dtype="float32")
+    made = prepare(sounds, tmp_path / "c", feature=SMALL, workers=1)
+    store = made.features(other, cluster=dask.scheduler_address)
+    here = prepare(sounds, tmp_path / "d", feature=SMALL, workers=1).features(other)
+    assert store.values.dtype == "float32" and (store.values[:] == here.values[:]).all()
+    assert everything(tmp_path / "c") == everything(tmp_path / "d")
+
+
 def test_nothing_of_ours_stays_in_the_cluster(dask, sounds, tmp_path):
     def interrupt(done: int, total: int) -> None:
         if done > 30:
@@ -156,7 +165,7 @@ def test_nothing_of_ours_stays_in_the_cluster(dask, sounds, tmp_path):
 
 def test_a_file_that_kills_its_decoder_is_named_and_skipped(dask, sounds, tmp_path):
     def poison() -> None:
-        real = workers._Pool._ask
+        real = workers.Child.ask
 
         def ask(child, job):
             if 3 not in job.avoid and "s003.wav" in job.files:
@@ -164,11 +173,11 @@ def test_a_file_that_kills_its_decoder_is_named_and_skipped(dask, sounds, tmp_pa
                 child.process.kill()
             return real(child, job)
 
-        workers._Pool._real = real  # type: ignore[attr-defined]
-        workers._Pool._ask = staticmethod(ask)  # type: ignore[method-assign]
+        workers.Child._real = real  # type: ignore[attr-defined]
+        workers.Child.ask = ask  # type: ignore[method-assign]
 
     def heal() -> None:
-        workers._Pool._ask = staticmethod(workers._Pool._real)  # type: ignore[attr-defined]
+        workers.Child.ask = workers.Child._real  # type: ignore[attr-defined]
 
     # Its digest is of files that have changed since, for this machine as well: that is no quarrel.
     job = replace(jobs_in(sounds, tmp_path / "f")[0], digest="0" * 16)

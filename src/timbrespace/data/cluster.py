@@ -340,7 +340,7 @@ class _Maker:
 
     def __init__(self) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="timbrespace-")
-        self.child: workers._Child | None = None
+        self.child: workers.Child | None = None
         self.busy = True
         self.ended = False
         self.expiry = threading.Timer(IDLE, self.end)
@@ -380,7 +380,7 @@ class _Maker:
             with contextlib.suppress(OSError):
                 self.child.process.kill()
             if not self.busy:
-                workers._stop(self.child)
+                workers.stop(self.child)
 
     def make(self, job: Job) -> dict[str, Any]:
         """{} when the part is written, else what the system said; a file that the child does not
@@ -393,27 +393,27 @@ class _Maker:
                     self._start()
                 child = self.child
                 assert child is not None
-                answer = workers._Pool._ask(child, job)
+                answer = child.ask(job)
                 if answer:
                     return json.loads(answer)
                 self.child = None
                 child.process.wait()
                 if not self.ended:
                     child.look()
-                    job = workers._without(job, child)
+                    job = workers.without(job, child)
             raise CorpusError("the work was cancelled")
         finally:
             over.set()
 
     def _start(self) -> None:
-        child = self.child = workers._start(Path(self.folder.name) / "progress")
+        child = self.child = workers.start(Path(self.folder.name) / "progress")
         assert child.process.stdout is not None
         child.ready = child.process.stdout.readline().strip() == b"ready"
         if not child.ready:
             self.child = None
-            raise CorpusError(f"a child process could not start ({workers._last_words(child)})")
+            raise CorpusError(f"a child process could not start ({workers.last_words(child)})")
 
     def _watch(self, over: threading.Event) -> None:
-        while not over.wait(workers._POLL):
+        while not over.wait(workers.POLL):
             if self.child is not None:
                 workers.kill_if_stuck(self.child)

@@ -23,7 +23,7 @@ from timbrespace.errors import CorpusError
 
 PATIENCE = 60.0  # seconds that one file may take without moving on
 START = 120.0  # seconds that a worker may take to start, on a machine that does much else
-_POLL = 0.5
+POLL = 0.5
 _ONE_THREAD = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -37,9 +37,10 @@ Done = Callable[[Job], None]
 def make_parts(jobs: Sequence[Job], workers: int, done: Done) -> None:
     """Make every job's part; `done` is told, in the caller's thread, as each is finished.
 
-    One worker works in this process with one torch thread, which is given back afterwards. OSError
-    when parts cannot be written, CorpusError when workers cannot start, KeyboardInterrupt passes
-    through; parts finished before any of these stay.
+    One worker works in this process with one torch thread; it gives up files that take too long as
+    the others do, but does not survive a crash of the decoder. OSError when parts cannot be written,
+    CorpusError when workers cannot start, KeyboardInterrupt passes through; parts finished before
+    any of these stay.
     """
     if workers <= 1 or not sys.executable:
         _here(jobs, done)
@@ -48,20 +49,65 @@ def make_parts(jobs: Sequence[Job], workers: int, done: Done) -> None:
 
 
 def _here(jobs: Iterable[Job], done: Done) -> None:
-    import torch
+    for job in jobs:
+        while (position := _Thread(job).stuck_at()) is not None:
+            job = replace(job, avoid={**job.avoid, position: _timeout()})
+        done(job)
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for job in jobs:
-            make(job)
-            done(job)
-    finally:
-        torch.set_num_threads(threads)
+
+class _Thread(threading.Thread):
+    """A job made in this process, beside the thread that waits for it: a decoder that spins for
+    ever in C cannot be ended here, but it can be left behind."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(daemon=True)
+        self.job, self.over, self.unwanted = job, threading.Event(), False
+        self.position, self.since = -1, time.monotonic()
+        self.error: BaseException | None = None
+
+    def stuck_at(self) -> int | None:
+        """None when the part is made, else the position of the file that took too long. Raises what
+        the making raised."""
+        import torch
+
+        threads = torch.get_num_threads()
+        self.start()
+        try:
+            while not self.over.wait(POLL):
+                # Not before the first file: other threads may be slow to get a turn.
+                if self.position >= 0 and time.monotonic() - self.since > PATIENCE:
+                    return self.position
+        finally:
+            self.unwanted = True
+            self.over.wait(POLL)
+            torch.set_num_threads(threads)
+        if self.error is not None:
+            raise self.error
+        return None
+
+    def run(self) -> None:
+        import torch
+
+        torch.set_num_threads(1)
+        try:
+            make(self.job, self._beat)
+        except BaseException as error:  # noqa: BLE001  raised where it is waited for
+            self.error = error
+        finally:
+            self.over.set()
+
+    def _beat(self, position: int) -> None:
+        if self.unwanted:
+            raise _Unwanted
+        self.position, self.since = position, time.monotonic()
+
+
+class _Unwanted(BaseException):
+    """Ends a job that nobody waits for any more."""
 
 
 @dataclass
-class _Child:
+class Child:
     """One worker process; `since` is when it was last seen to move."""
 
     process: subprocess.Popen[bytes]
@@ -74,11 +120,26 @@ class _Child:
     killed: bool = False
 
     def look(self) -> None:
+        """Take note of where the worker is."""
         with contextlib.suppress(OSError, struct.error):
             seen = self.progress.read_bytes()
             if seen != self.progress_seen:
                 self.progress_seen, self.since = seen, time.monotonic()
                 self.position = struct.unpack("<q", seen[:8])[0]
+
+    def ask(self, job: Job) -> bytes:
+        """The worker's answer to a job, a line; nothing when it died of it."""
+        stdin, stdout = self.process.stdin, self.process.stdout
+        assert stdin is not None and stdout is not None
+        self.since, self.busy = time.monotonic(), True
+        try:
+            stdin.write(job.to_json().encode() + b"\n")
+            stdin.flush()
+            return stdout.readline()
+        except OSError:
+            return b""
+        finally:
+            self.busy = False
 
 
 class _Pool:
@@ -89,7 +150,7 @@ class _Pool:
         self.workers = min(workers, self.count)
         self.done = done
         self.news: queue.SimpleQueue[Job | BaseException] = queue.SimpleQueue()
-        self.children: dict[int, _Child] = {}
+        self.children: dict[int, Child] = {}
         self.stopping = False
 
     def run(self) -> None:
@@ -103,7 +164,7 @@ class _Pool:
             try:
                 while self.count:
                     try:
-                        news = self.news.get(timeout=_POLL)
+                        news = self.news.get(timeout=POLL)
                     except queue.Empty:
                         self._kill_the_stuck()
                         continue
@@ -134,16 +195,16 @@ class _Pool:
                     break
                 while not self.stopping:
                     if child is None:
-                        child = self.children[number] = _start(folder / str(number))
+                        child = self.children[number] = start(folder / str(number))
                         child.ready = child.process.stdout.readline().strip() == b"ready"  # type: ignore[union-attr]
                         if not child.ready:
                             if self.stopping:
                                 return
                             raise CorpusError(
                                 "a worker process could not start "
-                                f"({_last_words(child)}); try again with one worker"
+                                f"({last_words(child)}); try again with one worker"
                             )
-                    answer = self._ask(child, job)
+                    answer = child.ask(job)
                     if answer:
                         self._report(answer, job)
                         break
@@ -151,27 +212,13 @@ class _Pool:
                         return
                     child.process.wait()
                     child.look()
-                    job = _without(job, child)
+                    job = without(job, child)
                     child = None
         except BaseException as error:  # noqa: BLE001  handed to the caller's thread, raised there
             self.news.put(error)
         finally:
             if child is not None:
-                _stop(child)
-
-    @staticmethod
-    def _ask(child: _Child, job: Job) -> bytes:
-        stdin, stdout = child.process.stdin, child.process.stdout
-        assert stdin is not None and stdout is not None
-        child.since, child.busy = time.monotonic(), True
-        try:
-            stdin.write(job.to_json().encode() + b"\n")
-            stdin.flush()
-            return stdout.readline()
-        except OSError:
-            return b""
-        finally:
-            child.busy = False
+                stop(child)
 
     def _report(self, answer: bytes, job: Job) -> None:
         import json
@@ -182,7 +229,7 @@ class _Pool:
         self.news.put(job)
 
 
-def kill_if_stuck(child: _Child) -> None:
+def kill_if_stuck(child: Child) -> None:
     """Kill a worker that has not moved on for too long."""
     child.look()
     limit = PATIENCE if child.ready else START
@@ -193,21 +240,26 @@ def kill_if_stuck(child: _Child) -> None:
             child.process.kill()
 
 
-def _without(job: Job, child: _Child) -> Job:
+def without(job: Job, child: Child) -> Job:
     """The job without the file that the worker did not survive."""
     position = child.position
     if position < 0:
         raise CorpusError(
-            f"a worker process died ({_last_words(child)}); try again with fewer workers"
+            f"a worker process died ({last_words(child)}); try again with fewer workers"
         )
     if child.killed:
-        reason = ("timeout", f"decoding it took longer than {PATIENCE:g} s; it is damaged")
+        reason = _timeout()
     else:
         reason = ("crash", "the decoder crashed on it; it is damaged, or memory ran out")
     return replace(job, avoid={**job.avoid, position: reason})
 
 
-def _start(progress: Path) -> _Child:
+def _timeout() -> tuple[str, str]:
+    return "timeout", f"decoding it took longer than {PATIENCE:g} s; it is damaged"
+
+
+def start(progress: Path) -> Child:
+    """A new worker, which keeps its position in the file `progress`."""
     progress.write_bytes(struct.pack("<qq", -1, 0))
     path = os.pathsep.join(os.path.abspath(p) for p in sys.path)
     environment = {**os.environ, "PYTHONPATH": path, **dict.fromkeys(_ONE_THREAD, "1")}
@@ -219,10 +271,11 @@ def _start(progress: Path) -> _Child:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
             env=environment, start_new_session=True,
         )  # fmt: skip
-    return _Child(process, progress, since=time.monotonic())
+    return Child(process, progress, since=time.monotonic())
 
 
-def _stop(child: _Child) -> None:
+def stop(child: Child) -> None:
+    """End a worker, whatever it does."""
     for pipe in (child.process.stdin, child.process.stdout):
         with contextlib.suppress(OSError):
             if pipe is not None:
@@ -231,7 +284,8 @@ def _stop(child: _Child) -> None:
     child.process.wait()
 
 
-def _last_words(child: _Child) -> str:
+def last_words(child: Child) -> str:
+    """The last line that a worker said as it failed; it is ended."""
     child.process.kill()
     child.process.wait()
     try:
