@@ -160,6 +160,7 @@ class Sound:
         self._max, self._block = max_seconds, block_seconds
         self._facts: Facts | None = None
         self._file: soundfile.SoundFile | None = None
+        self._state = _state(self._descriptor)
         try:
             self._open()
         except BaseException:
@@ -246,6 +247,8 @@ class Sound:
                 "too_short", f"only {n} samples of sound; at least {FEWEST_SAMPLES} are needed"
             )
         announced = 0 if self._file is None else self._file.frames
+        if _state(self._descriptor) != self._state:
+            raise _changed()
         # A FLAC may leave its length open, which reads as a huge one.
         short = bool(self._missing) or n < announced < 2**40
         count = n * self.channels
@@ -338,9 +341,19 @@ def _open_regular(path: str | Path) -> int:
     return descriptor
 
 
+def _state(descriptor: int) -> tuple[int, int]:
+    """What tells that a file was written to: its size and the time of the last change."""
+    status = os.fstat(descriptor)
+    return status.st_size, status.st_mtime_ns
+
+
+def _changed() -> Unusable:
+    return Unusable("changed", "it changed while it was read; run again when nothing writes to it")
+
+
 def _survey(descriptor: int, find_lists: bool) -> tuple[str, list[int], bytes]:
     """SHA-256 of all bytes of a file, read once, in blocks; and either the bytes, when they are
-    few, or where "LIST" stands among them.
+    few, or where "LIST" stands among them (the first places, when there are too many).
     """
     digest, lists, at, tail = hashlib.sha256(), [], 0, b""
     os.lseek(descriptor, 0, os.SEEK_SET)
@@ -354,11 +367,13 @@ def _survey(descriptor: int, find_lists: bool) -> tuple[str, list[int], bytes]:
             digest.update(block)
             if len(block) == total:
                 whole = block
-            elif find_lists:
+            elif find_lists and len(lists) <= riff.MOST_LISTS:
                 text = tail + block
                 lists += [at - len(tail) + place for place in _places(text)]
                 tail = text[-3:]
             at += len(block)
+            if at > total:  # a recording that goes on would never end
+                raise _changed()
     except OSError as error:
         raise Unusable("malformed", f"the disk does not give it back: {error.strerror}") from None
     return digest.hexdigest(), lists, whole

@@ -15,6 +15,7 @@ _MAGIC = {b"fLaC": "flac", b"OggS": "ogg", b"caff": "caf", b".snd": "au", b"NIST
 _W64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 _UNKNOWN_LENGTHS = (0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)  # what writers to a pipe put down
 _BACKWARDS = 0x80000000  # sizes from here on are negative in libsndfile's jump
+MOST_LISTS = 256  # a file has a few; each is walked, so thousands would take hours
 
 
 class Unusable(AudioError):
@@ -68,8 +69,10 @@ def check_lists(descriptor: int, places: list[int]) -> None:
     """Refuse WAV lists that lead a decoder backwards. `places` are the offsets of every "LIST".
 
     The caller finds them in all bytes, wherever they lie: libsndfile realigns itself on damage, so
-    a walk along the chunks would not see all that it sees.
+    a walk along the chunks would not see all that it sees. More than MOST_LISTS are refused.
     """
+    if len(places) > MOST_LISTS:
+        raise Unusable("malformed", "it has more lists of remarks than a sound file has")
     start = _after_tags(descriptor)
     order = _LISTED.get(os.pread(descriptor, 4, start), "little")
     size = os.fstat(descriptor).st_size
