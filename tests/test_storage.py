@@ -256,7 +256,7 @@ def test_nothing_that_was_fetched_stays(sounds, tmp_path, monkeypatch):
         here = list((tmp_path / "temporary").rglob("*.tmp.*"))
         most[0] = max(most[0], len(here))
 
-    monkeypatch.setattr("timbrespace.data.workers.make", lambda job: make(job, beat))
+    monkeypatch.setattr("timbrespace.data.workers.make", lambda job, *_: make(job, beat))
     made()
     assert 1 < most[0] <= fetching.AHEAD + 1, "some are fetched ahead, not all"
     assert list((tmp_path / "temporary").iterdir()) == []

@@ -14,13 +14,14 @@ import threading
 import time
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from timbrespace.audio.files import Unusable
 from timbrespace.data.atomic import temporary_name
 from timbrespace.data.storage import PAUSES, Storage, cache_folder, is_address, reason, shown
 
 AHEAD = 16  # files that are on their way at a time
+FIRST = 4  # and as long as the size of none is known
 ROOM = 512 * 2**20  # bytes that files fetched ahead should take at most
 STILL = 15.0  # seconds without a byte after which a fetch is given up
 LOST = 8  # files in a row that cannot be fetched, after which the storage is taken as gone
@@ -73,7 +74,7 @@ class _Fetched:
         self.storage, self.files, self.folder, self.moved = storage, files, folder, moved
         self._waiting = iter(wanted)
         self._flying: dict[int, _Fetch] = {}
-        self._largest = ROOM  # the first file says how many more may be on their way
+        self._largest = 0  # bytes of a file so far; it says how many more may be on their way
         self._lost = 0
 
     @contextlib.contextmanager
@@ -83,8 +84,7 @@ class _Fetched:
         self._send()
         try:
             path = self._arrived(position)
-            size = path.stat().st_size
-            self._largest = size if self._largest == ROOM else max(size, self._largest)
+            self._largest = max(path.stat().st_size, self._largest, 1)
             self._send()
             yield path
         finally:
@@ -92,7 +92,7 @@ class _Fetched:
                 self._flying.pop(position).target.unlink()
 
     def _send(self) -> None:
-        most = max(1, min(AHEAD, ROOM // max(1, self._largest)))
+        most = max(1, min(AHEAD, ROOM // self._largest)) if self._largest else FIRST
         while len(self._flying) < most and (position := next(self._waiting, None)) is not None:
             self._start(position)
 
@@ -168,15 +168,11 @@ class _Fetch(threading.Thread):
         return moved
 
     def run(self) -> None:
-        from fsspec import Callback
-
-        def came(*_: Any, **__: Any) -> None:
+        def came() -> None:
             self._steps += 1
 
         try:
-            self.storage.fs.get_file(
-                self.storage.path(self.file), str(self.target), callback=Callback(hooks={"": came})
-            )
+            self.storage.try_once(self.file, self.target, came)
         except BaseException as error:  # noqa: BLE001  raised where it is waited for
             self.error = error
 

@@ -136,6 +136,14 @@ class Storage:
             with contextlib.suppress(OSError):
                 temporary.unlink()
 
+    def try_once(self, name: str, target: Path, came: Callable[[], None]) -> None:
+        """Write a file into a local one; `came` is called as bytes arrive, where the file system
+        tells. The errors are its own, and what was written stays."""
+        from fsspec import Callback
+
+        callback = Callback(hooks={"came": lambda *_, **__: came()})
+        self.fs.get_file(self.path(name), str(target), callback=callback)
+
     def put(self, source: Path, name: str) -> None:
         """Make a local file the file `name`, so that no reader sees half of it."""
         self._whole(name, lambda path: self.fs.put_file(str(source), path))
