@@ -1,6 +1,8 @@
 """The corpus: rows and labels as prepared, pictures that any index finds, features on demand."""
 
 import io
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from timbrespace.data.corpus import Corpus
 from timbrespace.data.prepare import prepare
 from timbrespace.data.store import Pictures
 from timbrespace.data.table import Table
-from timbrespace.errors import CorpusError
+from timbrespace.errors import CorpusError, RecipeError
 from timbrespace.features.log_mel import LogMel
 
 RATE = 16000
@@ -85,6 +87,41 @@ def test_another_feature_is_made_once_when_asked_for(corpus: Corpus) -> None:
     again = Corpus.open(corpus.path).features(OTHER, progress=lambda d, n: calls.append(d))
     assert not calls and (np.asarray(again.values) == np.asarray(store.values)).all()
     assert (np.asarray(corpus.features(SMALL).values).shape) == (37, 16, 20)
+
+
+def test_single_precision_lies_beside_half(corpus: Corpus) -> None:
+    assert "dtype" not in SMALL.settings()  # stores made before there was a choice keep their name
+    single = replace(SMALL, dtype="float32")
+    half, store = corpus.features(SMALL), corpus.features(single)
+    truth = SMALL.analyse(torch.from_numpy(corpus.audio(20).mono())).values.numpy()
+    assert store.values.dtype == np.float32 and single.fingerprint != SMALL.fingerprint
+    assert (
+        np.abs(store.read([20])[0] - truth).max() < 1e-6 < np.abs(half.read([20])[0] - truth).max()
+    )
+    with pytest.raises(RecipeError, match="float16 or float32, got 'float64'"):
+        replace(SMALL, dtype="float64")
+
+
+def test_a_corpus_opens_without_its_columns_and_with_damaged_ones(corpus: Corpus) -> None:
+    columns = corpus.path / "sounds.safetensors"
+    data = bytearray(columns.read_bytes())
+    data[-3] ^= 1
+    columns.write_bytes(data)
+    assert Corpus.open(corpus.path).rows == corpus.rows
+    columns.unlink()
+    facts = json.loads((corpus.path / "corpus.json").read_text())
+    del facts["columns_sha256"]  # as corpora were before there were columns
+    (corpus.path / "corpus.json").write_text(json.dumps(facts))
+    again = Corpus.open(corpus.path)
+    assert again.rows == corpus.rows and again.digest == corpus.digest
+    assert len(again.features(SMALL)) == 37
+
+
+def test_rows_are_made_when_they_are_asked_for(corpus: Corpus) -> None:
+    assert corpus.rows[-1].row == 36 and [r.row for r in corpus.rows[3:20:8]] == [3, 11, 19]
+    assert corpus.rows[4].name == "s12" == corpus.rows.name(4)
+    with pytest.raises(IndexError):
+        corpus.rows[37]
 
 
 def test_a_changed_or_missing_sound_is_named(corpus: Corpus, sounds: Path) -> None:

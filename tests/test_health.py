@@ -228,6 +228,30 @@ def test_warnings_say_what_to_do(tmp_path: Path, seconds: float, rate: int, word
     assert [w for w in health["warnings"] if word in w]
 
 
+@pytest.mark.parametrize(
+    ("count", "seconds", "cut", "words"),
+    [(1, 0.6, None, "--cut chunks or --cut onsets"),
+     (1, 4.0, Cut("chunks", 0.5, 0.5), "--split-by random spreads the pieces")],
+)  # fmt: skip
+def test_too_little_to_split_says_what_helps(
+    tmp_path: Path, count: int, seconds: float, cut: Cut | None, words: str
+) -> None:
+    for k in range(count):
+        put(tmp_path / f"s/{k}.wav", note(60 + k, k, seconds))
+    _, health = made(tmp_path / "s", tmp_path / "c", cut=cut)
+    assert health["splits"]["valid"] == 0
+    assert [w for w in health["warnings"] if w.startswith("no sounds for valid") and words in w]
+
+
+def test_two_values_of_a_label_leave_a_split_empty_and_by_file_is_told(tmp_path: Path) -> None:
+    for k in range(12):
+        put(tmp_path / f"s/bell/i{k % 2}/bell_acoustic_{k % 2:03d}-{60 + k:03d}-100.wav",
+            note(60 + k, k))  # fmt: skip
+    _, health = made(tmp_path / "s", tmp_path / "c")
+    assert health["splits"]["test"] == 0 and health["split"]["by"] == "instrument"
+    assert [w for w in health["warnings"] if "--split-by file" in w]
+
+
 # The page
 
 

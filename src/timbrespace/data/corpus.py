@@ -129,11 +129,13 @@ class Corpus:
             ) from None
 
     def features(
-        self, feature: Feature, *, workers: int | None = None, progress: Progress | None = None
-    ) -> "FeatureStore":
-        """The pictures of every row; made now where this corpus has none of this feature yet.
+        self, feature: Feature, *, workers: int | None = None, cluster: str | None = None,
+        progress: Progress | None = None,
+    ) -> FeatureStore:  # fmt: skip
+        """The pictures of every row; made now where this corpus has none of this feature yet, by
+        processes of this machine or by the Dask `cluster` of that address.
 
-        `progress` is told (sounds done, sounds in all). CorpusError when a sound has changed since
+        `progress` is told (files done, files in all). CorpusError when a sound has changed since
         prepare, or the disk is full.
         """
         folder = self.path / "features" / feature.fingerprint
@@ -144,20 +146,23 @@ class Corpus:
         try:
             with self.home.locked():
                 self.home.check_current()
-                return self._make(folder, feature, workers, progress)
+                return self._make(folder, feature, workers, cluster, progress)
         except OSError as error:
             raise disk_error(self.path, error) from None
 
     def _make(
-        self, folder: Path, feature: Feature, processes: int | None, progress: Progress | None
-    ) -> "FeatureStore":
+        self, folder: Path, feature: Feature, processes: int | None, cluster: str | None,
+        progress: Progress | None,
+    ) -> FeatureStore:  # fmt: skip
         rows = self.rows
         with outlined(self.root) as outline:
             jobs = Jobs(
                 outline.path, rows.files, feature, self.cut, folder, self.facts["max_seconds"],
                 self.root,
             )  # fmt: skip
-        found = finish(jobs, processes, progress, corpus=self.digest, home=self.home)
+        found = finish(
+            jobs, processes, progress, cluster=cluster, corpus=self.digest, home=self.home
+        )
         changed = np.flatnonzero((found.sha256 != rows.sha256).any(1) | found.skipped)
         if len(changed):
             raise CorpusError(

@@ -151,7 +151,7 @@ def _near(small: np.ndarray) -> np.ndarray:
     tree, found = KDTree(places), []
     count = min(NEIGHBOURS + 1, len(small))
     for block in blocks:
-        near = tree.query(places[block], k=count, distance_upper_bound=NEAR)[1]
+        near = np.asarray(tree.query(places[block], k=count, distance_upper_bound=NEAR)[1])
         one = np.repeat(np.arange(block.start, block.start + len(near)), count)
         other = near.reshape(-1)
         real = (other < len(small)) & (one != other)
