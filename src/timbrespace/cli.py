@@ -391,6 +391,10 @@ def evaluate(
     generation: Annotated[
         bool, typer.Option("--generation", help="Instead: how real new sounds of each prior are.")
     ] = False,
+    probe: Annotated[
+        list[str] | None,
+        typer.Option(help="Another label whose trace in the latent is measured. Repeatable."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a run beside floors and ceilings.
@@ -415,7 +419,9 @@ def evaluate(
             )
         return
     with Bars() as bars:
-        metrics = verbs.evaluate(run, split=split, corpus=corpus, progress=bars)
+        metrics = verbs.evaluate(
+            run, split=split, corpus=corpus, labels=tuple(probe or ()), progress=bars
+        )
     if as_json:
         _print_json(metrics)
         return
@@ -527,12 +533,10 @@ def morph(
     """
     from timbrespace import verbs
 
-    _written(
-        verbs.morph(
-            run, list(files), out, steps=steps, path=path, pitch=pitch, labels=_labels(label)
-        ),
-        as_json,
+    made = verbs.morph(
+        run, list(files), out, steps=steps, path=path, pitch=pitch, labels=_labels(label)
     )
+    _written(made, as_json)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 Each takes paths, returns something with names, and reports to `progress(stage, done, total, facts)`.
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from timbrespace.errors import AudioError, RunError
+from timbrespace.models.vocabulary import NUMBERS
 
 if TYPE_CHECKING:
     from timbrespace.data.corpus import Corpus
@@ -21,8 +23,12 @@ if TYPE_CHECKING:
     from timbrespace.runs import Run
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
+Told = dict[str, Any]  # values of labels by name: words, or numbers for pitch and velocity
 Ready = Callable[[str], None]
 StrPath = str | Path
+
+log = logging.getLogger(__name__)
+KNOWN_WORDS = 12  # that are named when another word is asked for
 
 
 def instruments(
@@ -183,9 +189,10 @@ def space(run: StrPath, *, umap: bool = True, progress: Progress | None = None) 
 
 def evaluate(
     run: StrPath, *, split: str = "valid", corpus: StrPath | None = None,
-    progress: Progress | None = None,
+    labels: tuple[str, ...] = (), progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Measure a run and write evaluation/metrics.json and report.html."""
+    """Measure a run and write evaluation/metrics.json and report.html; `labels`: others than the
+    usual whose trace in the latent is to be measured."""
     from timbrespace.data.corpus import Corpus
     from timbrespace.evaluation.evaluate import evaluate as evaluate_run
     from timbrespace.mapping import Space
@@ -195,7 +202,9 @@ def evaluate(
     other = None if corpus is None else Corpus.open(corpus)
     with suppress(RunError):  # without a space the report draws a PCA of its own
         maps = Space.open(opened)
-    return evaluate_run(opened, split=split, corpus=other, progress=progress, space=maps)
+    return evaluate_run(
+        opened, split=split, corpus=other, labels=labels, progress=progress, space=maps
+    )
 
 
 def generation(run: StrPath, *, split: str = "valid", seed: int = 0) -> dict[str, Any]:
@@ -227,7 +236,45 @@ def _synth(run: "Run", space: "Space | None" = None) -> Any:
     """The run's newest model, or the one that drew the given space."""
     from timbrespace.render.synth import Synth
 
-    return Synth(run.load_model(space.weights) if space else run.model, run.feature)
+    model = run.load_model(space.weights) if space else run.model
+    return Synth(model, run.feature, run.vocabulary)
+
+
+def _told(run: "Run", pitch: float | None, labels: Told | None) -> tuple[float | None, Told]:
+    """The pitch and the other labels that the run is to be told, checked.
+
+    RunError for a label that it does not hear or a number that it cannot take; a word that no
+    training sound had is unknown, and that is said.
+    """
+    known = run.recipe.model.condition.labels
+    asked = {**(labels or {})} | ({} if pitch is None else {"pitch": pitch})
+    told: Told = {}
+    for name, value in asked.items():
+        if name not in known:
+            if name == "pitch" and name not in (labels or {}):
+                continue  # the general option, which all runs take
+            heard = ", ".join(known) or "no label"
+            raise RunError(f"{run.path} is told {heard}, not {name!r}")
+        number = run.vocabulary.number(name, value)
+        unknown = number == run.vocabulary.count(name)
+        if name in NUMBERS and unknown:
+            raise RunError(f"{name} should be a number from 0 to 127, got {value!r}")
+        if name in NUMBERS:
+            if number % 1 and known[name].kind != "continuous":
+                raise RunError(
+                    f"{run.path} knows {name} in whole numbers, got {number:g}; a recipe with kind: "
+                    "continuous takes fractions"
+                )
+            told[name] = number if number % 1 else int(number)
+        else:
+            if unknown:
+                log.warning(
+                    "no training sound had %s %s: the model takes it as unknown; it knows %s",
+                    name, value, ", ".join(run.vocabulary.words[name][:KNOWN_WORDS]),
+                )  # fmt: skip
+            told[name] = str(value)
+    found = told.pop("pitch", None)
+    return None if found is None else float(found) if found % 1 else int(found), told
 
 
 def _read(run: "Run", path: StrPath) -> np.ndarray:
@@ -241,7 +288,7 @@ class Written:
     """What a verb wrote: the sound files, and the pitches (MIDI) it used where there are any."""
 
     files: list[Path]
-    pitches: list[int | None]
+    pitches: list[float | None]
 
 
 def _write(out: StrPath, name: str, samples: np.ndarray, run: "Run") -> Path:
@@ -269,23 +316,25 @@ def _free_names(files: list[StrPath], suffix: str) -> list[str]:
 
 
 def reconstruct(
-    run: StrPath, files: list[StrPath], out: StrPath, *, pitch: int | None = None,
-    progress: Progress | None = None,
+    run: StrPath, files: list[StrPath], out: StrPath, *, pitch: float | None = None,
+    labels: Told | None = None, progress: Progress | None = None,
 ) -> Written:  # fmt: skip
     """Each sound through the model and back, at its own length and level.
 
-    A pitched model that is not told the pitch finds the one that explains the sound best.
+    A pitched model that is not told the pitch finds the one that explains the sound best; `labels`
+    are others that it is told, by name, and what is not said is unknown.
     """
     from timbrespace.runs import Run
 
     opened = Run.open(run)
     synth = _synth(opened)
+    pitch, told = _told(opened, pitch, labels)
     written, pitches = [], []
     for done, (file, name) in enumerate(
         zip(files, _free_names(files, ".reconstructed"), strict=True)
     ):
         samples = _read(opened, file)
-        encoded = synth.encode(samples, pitch=pitch)
+        encoded = synth.encode(samples, pitch=pitch, labels=told)
         sound = synth.decode_windows(encoded) if np.any(samples) else samples
         written.append(_write(out, name, sound, opened))
         pitches.append(encoded.pitch)
@@ -294,8 +343,12 @@ def reconstruct(
     return Written(written, pitches)
 
 
-def encode(run: StrPath, files: list[StrPath], out: StrPath, *, pitch: int | None = None) -> Path:
-    """The latents of sounds as an .npz: sound, window, mean, logvar, rms_db, pitch, length."""
+def encode(
+    run: StrPath, files: list[StrPath], out: StrPath, *, pitch: float | None = None,
+    labels: Told | None = None,
+) -> Path:  # fmt: skip
+    """The latents of sounds as an .npz: sound, window, mean, logvar, rms_db, pitch, length, and
+    label_NAME for each other label that the model was told."""
     import io
 
     from timbrespace.data.atomic import write_bytes
@@ -303,8 +356,12 @@ def encode(run: StrPath, files: list[StrPath], out: StrPath, *, pitch: int | Non
 
     opened = Run.open(run)
     synth = _synth(opened)
-    parts = [synth.encode(_read(opened, file), pitch=pitch) for file in files]
+    pitch, told = _told(opened, pitch, labels)
+    parts = [synth.encode(_read(opened, file), pitch=pitch, labels=told) for file in files]
     windows = [len(p.mean) for p in parts]
+    own: dict[str, Any] = {
+        f"label_{name}": np.repeat(str(value), sum(windows)) for name, value in told.items()
+    }
     packed = io.BytesIO()
     np.savez(
         packed, sound=np.repeat([str(f) for f in files], windows),
@@ -314,14 +371,19 @@ def encode(run: StrPath, files: list[StrPath], out: StrPath, *, pitch: int | Non
         rms_db=np.concatenate([p.rms_db for p in parts]),
         pitch=np.repeat([-1 if p.pitch is None else p.pitch for p in parts], windows),
         length=np.repeat([p.length for p in parts], windows),
+        **own,
     )  # fmt: skip
     path = Path(out)
     write_bytes(path, packed.getvalue())
     return path
 
 
-def decode(run: StrPath, latents: StrPath, out: StrPath, *, pitch: int | None = None) -> Written:
-    """Sounds from an .npz of `encode` (edited or not), one file per sound."""
+def decode(
+    run: StrPath, latents: StrPath, out: StrPath, *, pitch: float | None = None,
+    labels: Told | None = None,
+) -> Written:  # fmt: skip
+    """Sounds from an .npz of `encode` (edited or not), one file per sound, with the pitch and the
+    labels of the file where no others are asked for."""
     from timbrespace.render.synth import Encoded
     from timbrespace.runs import Run
 
@@ -338,15 +400,22 @@ def decode(run: StrPath, latents: StrPath, out: StrPath, *, pitch: int | None = 
             f"{latents} holds latents of shape {mean.shape}; this run wants finite (windows, "
             f"{opened.model.latent})"
         )
+    pitch, asked = _told(opened, pitch, labels)
+    heard = opened.recipe.model.condition.labels
+    kept = {
+        name: values for key, values in table.items()
+        if key.startswith("label_") and (name := key.removeprefix("label_")) in heard
+    }  # fmt: skip
     written, pitches = [], []
     groups = [np.flatnonzero(names == file) for file in dict.fromkeys(names.tolist())]
     for at, name in zip(
         groups, _free_names([names[g[0]] for g in groups], ".decoded"), strict=True
     ):
-        told = int(table["pitch"][at[0]]) if pitch is None else pitch
+        told = table["pitch"][at[0]].item() if pitch is None else pitch
+        own = {name: str(values[at[0]]) for name, values in kept.items()}
         encoded = Encoded(
             mean[at], table["logvar"][at], np.asarray(table["rms_db"][at], np.float32),
-            None if told < 0 else told, int(table["length"][at[0]]),
+            None if told < 0 else told, int(table["length"][at[0]]), own | asked,
         )  # fmt: skip
         written.append(_write(out, name, synth.decode_windows(encoded), opened))
         pitches.append(encoded.pitch)
@@ -355,7 +424,8 @@ def decode(run: StrPath, latents: StrPath, out: StrPath, *, pitch: int | None = 
 
 def morph(
     run: StrPath, files: list[StrPath], out: StrPath, *, steps: int = 8,
-    path: Literal["lerp", "slerp"] = "slerp", pitch: int | None = None,
+    path: Literal["lerp", "slerp"] = "slerp", pitch: float | None = None,
+    labels: Told | None = None,
 ) -> Written:  # fmt: skip
     """Sounds along the way from one sound to the next; with four files, a grid between the corners.
 
@@ -372,7 +442,8 @@ def morph(
         raise RunError(f"morph wants 2 to 1000 steps, got {steps}")
     opened = Run.open(run)
     synth = _synth(opened)
-    ends = [synth.encode(_read(opened, file), pitch=pitch) for file in files]
+    pitch, others = _told(opened, pitch, labels)
+    ends = [synth.encode(_read(opened, file), pitch=pitch, labels=others) for file in files]
     told = pitch if pitch is not None else ends[0].pitch
     if len(ends) == 2:
         latents = latent_path(ends[0].mean[0], ends[1].mean[0], steps, path)
@@ -387,20 +458,21 @@ def morph(
         levels = np.full(len(latents), np.mean([e.rms_db[0] for e in ends]))
         names = [f"morph-{i:03d}-{j:03d}" for i in range(steps) for j in range(steps)]
     seconds = max(e.length for e in ends) / opened.feature.sample_rate
-    sounds = synth.decode(latents, pitch=told, rms_db=levels, seconds=seconds)
+    sounds = synth.decode(latents, pitch=told, labels=others, rms_db=levels, seconds=seconds)
     written = [_write(out, n, s, opened) for n, s in zip(names, sounds, strict=True)]
     return Written(written, [told] * len(written))
 
 
 def generate(
     run: StrPath, out: StrPath, *, n: int = 8, near: StrPath | None = None, prior: str = "sounds",
-    pitch: int | None = None, spread: float = 1.0, seed: int = 0,
+    pitch: float | None = None, labels: Told | None = None, spread: float = 1.0, seed: int = 0,
 ) -> Written:  # fmt: skip
     """New sounds: around real sounds of the space, from a prior, or around one given sound.
 
     `prior` is one of priors.KINDS. "sounds" takes a real sound's latent, its posterior noise times
     `spread`, and goes up to half way to one of its nearest neighbours; "mixture" and "flow" are fitted
-    to the space; "normal" is N(0, I), which two of the reports found incoherent.
+    to the space; "normal" is N(0, I), which two of the reports found incoherent. `labels` that are
+    not asked for are those of the nearest sound.
     """
     from timbrespace.mapping import Space
     from timbrespace.priors import Prior, towards_neighbours
@@ -412,20 +484,32 @@ def generate(
     known = Space.open(opened)
     synth = _synth(opened, known)
     rng = np.random.default_rng(seed)
+    pitch, asked = _told(opened, pitch, labels)
     if near is not None:
-        encoded = synth.encode(_read(opened, near), pitch=pitch)
+        encoded = synth.encode(_read(opened, near), pitch=pitch, labels=asked)
         start = np.repeat(encoded.mean[:1], n, 0)
         noise = np.exp(0.5 * encoded.logvar[:1]) * rng.standard_normal(start.shape)
         latents = start + towards_neighbours(known, start, rng) + spread * noise
         level, pitches = np.full(n, encoded.rms_db[0]), encoded.pitch
     else:
-        drawn = Prior.of(opened, known, prior, seed=seed).draw(n, rng, pitch=pitch, spread=spread)
+        whole = None if pitch is None else round(pitch)
+        drawn = Prior.of(opened, known, prior, seed=seed).draw(n, rng, pitch=whole, spread=spread)
         latents, level = drawn.z, drawn.rms_db
-        pitches = pitch if drawn.pitch is None else drawn.pitch
-    sounds = synth.decode(latents.astype(np.float32), pitch=pitches, rms_db=level)
+        pitches = drawn.pitch if pitch is None else pitch
+    told = _nearest_labels(known, latents, synth.told) | asked
+    sounds = synth.decode(latents.astype(np.float32), pitch=pitches, labels=told, rms_db=level)
     names = [f"generated-{i:03d}" for i in range(n)]
     written = [_write(out, name, s, opened) for name, s in zip(names, sounds, strict=True)]
     return Written(written, list(np.broadcast_to(np.asarray(pitches, object), (n,))))
+
+
+def _nearest_labels(space: "Space", points: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
+    """For each latent point the labels (N,) of the sound nearest to it, but for the pitch."""
+    from timbrespace.geometry.neighbours import nearest
+
+    near = nearest(space.mean, points, 1)[1][:, 0]
+    found = {name: space.labels[name] for name in names if name in space.labels and name != "pitch"}
+    return {name: np.array([values[i] for i in near], object) for name, values in found.items()}
 
 
 @dataclass(frozen=True)
@@ -440,7 +524,10 @@ class Match:
     labels: dict[str, Any]
 
 
-def search(run: StrPath, query: StrPath, *, k: int = 10, pitch: int | None = None) -> list[Match]:
+def search(
+    run: StrPath, query: StrPath, *, k: int = 10, pitch: float | None = None,
+    labels: Told | None = None,
+) -> list[Match]:  # fmt: skip
     """The sounds of the corpus nearest to `query` in the latent space, nearest first."""
     from timbrespace.geometry.neighbours import nearest
     from timbrespace.mapping import Space
@@ -450,7 +537,8 @@ def search(run: StrPath, query: StrPath, *, k: int = 10, pitch: int | None = Non
     known = Space.open(opened)
     if k < 1:
         raise RunError(f"search wants k of at least 1, got {k}")
-    encoded = _synth(opened, known).encode(_read(opened, query), pitch=pitch)
+    pitch, told = _told(opened, pitch, labels)
+    encoded = _synth(opened, known).encode(_read(opened, query), pitch=pitch, labels=told)
     distances, indices = nearest(known.mean, encoded.mean[:1], min(k, len(known.mean)))
     rows = opened.corpus.rows
     return [

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int, dict[str, float]], None]
 
 SPLITS = ("train", "valid", "test")
+PROBED = ("family", "pitch", "velocity")  # what z says of these is asked of every run
 PROBE_ROWS = 3_000  # training sounds that the probes learn from
 TRAIN_ROWS = 512  # training sounds whose distortion stands beside
 INVERTED = 16  # sounds whose way through the feature's inversion is measured, the ceiling
@@ -82,6 +83,7 @@ def evaluate(
     split: str = "valid",
     corpus: "Corpus | None" = None,
     seed: int = 0,
+    labels: tuple[str, ...] = (),
     progress: Progress | None = None,
     space: SpaceLike | None = None,
 ) -> dict[str, Any]:
@@ -90,7 +92,9 @@ def evaluate(
     Parameters and errors as in `measure`, and RunError when the run's folder cannot be written.
     Returns what metrics.json holds.
     """
-    found = measure(run, split=split, corpus=corpus, seed=seed, progress=progress, space=space)
+    found = measure(
+        run, split=split, corpus=corpus, seed=seed, labels=labels, progress=progress, space=space
+    )
     folder = run.path / "evaluation"
     text = json.dumps(found.metrics, indent=1, allow_nan=False, ensure_ascii=False)
     try:
@@ -109,14 +113,16 @@ def measure(
     split: str = "valid",
     corpus: "Corpus | None" = None,
     seed: int = 0,
+    labels: tuple[str, ...] = (),
     progress: Progress | None = None,
     space: SpaceLike | None = None,
 ) -> Measured:
     """Measure `run` on the rows of `split`; writes nothing.
 
     corpus: another corpus to measure on; floors and probes still learn from the run's own training
-    rows where that corpus is there. space: the run's space, for the maps; without it they show a
-    PCA of the latents measured here. RunError for an unknown or empty split.
+    rows where that corpus is there. labels: others than family, pitch, velocity and what the model is
+    told, whose trace in the latent is to be measured. space: the run's space, for the maps; without
+    it they show a PCA of the latents measured here. RunError for an unknown or empty split.
     """
     import torch
 
@@ -163,16 +169,8 @@ def measure(
     families = _labels(measured, "family", rows)
     train_families = _labels(learnt, "family", some)
     train_pitches = _labels(learnt, "pitch", some)
-    probes = {
-        name: None if asked is None or taught is None else {
-            "on_z": rate.probe(there.z, taught, here.z, asked),
-            "on_mu": rate.probe(there.mean, taught, here.mean, asked),
-        }
-        for name, taught, asked in (
-            ("family", train_families, families), ("pitch", train_pitches, pitches),
-        )
-    }  # fmt: skip
-    probes = {k: None if v is None or v["on_z"] is None else v for k, v in probes.items()}
+    names = dict.fromkeys((*PROBED, *run.recipe.model.condition.names, *labels))
+    probes = {name: _probe(name, (measured, here), (learnt, there)) for name in names}
     tell(5, steps)
 
     floor_db = run.feature.floor_db
@@ -390,6 +388,19 @@ def _one(value: Any) -> Any:
         value = value.item()
     missing = value is None or value == "" or (isinstance(value, float) and math.isnan(value))
     return None if missing else value
+
+
+def _probe(
+    name: str, asked: tuple["Corpus", Encoded], taught: tuple["Corpus", Encoded]
+) -> dict[str, Any] | None:
+    """What z and mu say of a label; None where there are no two values to tell apart."""
+    (corpus, here), (learnt, there) = asked, taught
+    truth, known = _labels(corpus, name, here.rows), _labels(learnt, name, there.rows)
+    if truth is None or known is None:
+        return None
+    on_z = rate.probe(there.z, known, here.z, truth)
+    on_mu = rate.probe(there.mean, known, here.mean, truth)
+    return None if on_z is None else {"on_z": on_z, "on_mu": on_mu}
 
 
 def _count(labels: list[Any] | None) -> int:

@@ -118,7 +118,7 @@ def measure(
         return pca.transform(pictures.reshape(len(pictures), -1)).astype(np.float64) / unit
 
     known, real = described(pictures), described(store.read(space.rows[asked]))
-    synth = Synth(run.load_model(space.weights), run.feature)
+    synth = Synth(run.load_model(space.weights), run.feature, run.vocabulary)
     count = len(asked)
 
     def decoded(z: np.ndarray, pitch: np.ndarray | None) -> np.ndarray:

@@ -362,14 +362,13 @@ def _key(metrics: dict[str, Any]) -> str:
 def _probes(metrics: dict[str, Any]) -> str:
     probes = metrics.get("probes") or {}
     lines = []
-    for label in ("family", "pitch"):
-        found = probes.get(label)
-        if not found:
+    for label, found in probes.items():
+        if not isinstance(found, dict):
             continue
         for where, name in (("on_z", "z sampled"), ("on_mu", "mu")):
             p = found[where]
             lines.append(
-                f"<tr><td>{label}</td><td>{name}</td><td class='n'>{p['knn']:.0%}</td>"
+                f"<tr><td>{html.escape(label)}</td><td>{name}</td><td class='n'>{p['knn']:.0%}</td>"
                 f"<td class='n'>{p['linear']:.0%}</td><td class='n'>{p['majority']:.0%}</td>"
                 f"<td class='n'>{p['labels']}</td></tr>"
             )
@@ -379,7 +378,7 @@ def _probes(metrics: dict[str, Any]) -> str:
         "<h2>What the latent knows</h2><p>Share of right answers of two simple readers, trained on "
         f"{probes['train_rows']} training sounds and asked about the sounds measured here. mu is "
         "free of noise and flatters; z sampled is what the space really keeps. A model that is "
-        "told the pitch does not need to keep it.</p><div class='scroll'><table><tr><th>label</th>"
+        "told a label does not need to keep it.</p><div class='scroll'><table><tr><th>label</th>"
         "<th>read from</th><th class='n'>5 nearest</th><th class='n'>linear</th>"
         "<th class='n'>always the commonest</th><th class='n'>labels</th></tr>"
         + "".join(lines)

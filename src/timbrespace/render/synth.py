@@ -4,7 +4,9 @@ Longer sounds than the model's window are encoded as windows that overlap by hal
 knows how decoded ones fade into each other; shorter sounds come back at their length.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,50 +15,75 @@ from torch import Tensor
 from timbrespace.audio import chunks
 from timbrespace.features.feature import Feature, Picture
 from timbrespace.models.autoencoder import Autoencoder
-from timbrespace.models.conditions import PITCHES
+from timbrespace.models.vocabulary import Vocabulary
 
-Pitch = int | np.ndarray | None
+Pitch = float | np.ndarray | None
+Labels = Mapping[str, Any]  # a value for all, or one each; what is missing or None is unknown
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Windows of one sound: mean and logvar (W, Z), rms_db (W,), pitch, length in samples."""
+    """Windows of one sound: mean and logvar (W, Z), rms_db (W,), pitch, length in samples, and the
+    other labels that the model was told."""
 
     mean: np.ndarray
     logvar: np.ndarray
     rms_db: np.ndarray
-    pitch: int | None
+    pitch: float | None
     length: int
+    labels: dict[str, Any] = field(default_factory=dict)
 
 
 class Synth:
-    """Encode and decode with one model and its feature. Sound is float32 mono at feature.sample_rate."""
+    """Encode and decode with one model, its feature and the values of its labels. Sound is float32
+    mono at feature.sample_rate."""
 
-    def __init__(self, model: Autoencoder, feature: Feature) -> None:
+    def __init__(
+        self, model: Autoencoder, feature: Feature, vocabulary: Vocabulary | None = None
+    ) -> None:
         self.model, self.feature = model.eval(), feature
+        self.vocabulary = vocabulary or Vocabulary()
         self.pitched = "pitch" in model.decoder.conditions.counts
 
-    def _labels(self, pitch: Pitch, count: int) -> dict[str, Tensor]:
-        if not self.pitched:
-            return {}
-        values = np.broadcast_to(PITCHES if pitch is None else pitch, (count,))
-        return {"pitch": torch.tensor(np.array(values), dtype=torch.long)}
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The labels that the decoder hears."""
+        return tuple(self.model.decoder.conditions.counts)
+
+    @property
+    def continuous(self) -> frozenset[str]:
+        """Those of them that may have a fraction."""
+        return self.model.decoder.conditions.continuous
+
+    def _labels(self, pitch: Pitch, labels: Labels | None, count: int) -> dict[str, Tensor]:
+        """The numbers (count,) of all labels that are said, for the networks."""
+        said = {**(labels or {}), "pitch": pitch}
+        numbers: dict[str, Tensor] = {}
+        for name, value in said.items():
+            if value is not None:
+                values = np.broadcast_to(np.asarray(value, object), (count,))
+                numbers[name] = torch.tensor([self.vocabulary.number(name, v) for v in values])
+        return numbers
 
     @torch.no_grad()
-    def _encode_windows(self, values: Tensor, pitch: Pitch) -> tuple[np.ndarray, np.ndarray]:
-        latent = self.model.encode(values[:, None], self._labels(pitch, len(values)))
+    def _encode_windows(
+        self, values: Tensor, pitch: Pitch, labels: Labels | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        latent = self.model.encode(values[:, None], self._labels(pitch, labels, len(values)))
         return latent.mean.numpy(), latent.logvar.numpy()
 
-    def encode(self, samples: np.ndarray, *, pitch: int | None = None) -> Encoded:
+    def encode(
+        self, samples: np.ndarray, *, pitch: float | None = None, labels: Labels | None = None
+    ) -> Encoded:
         """One sound (n,) as the latents of its windows; an unknown pitch of a pitched model is
-        found by `guess_pitch`."""
+        found by `guess_pitch`. Other labels stay unknown where they are not given."""
         picture = self._windows(samples)
         windows, level = picture.values, picture.level_db
         if self.pitched and pitch is None and float(level.max()) > -119.0:
-            pitch = self.guess_pitch(windows[int(level.argmax())])
-        mean, logvar = self._encode_windows(windows, pitch)
+            pitch = self.guess_pitch(windows[int(level.argmax())], labels)
+        mean, logvar = self._encode_windows(windows, pitch, labels)
         loudness = self.feature.rms_db(windows, level)
-        return Encoded(mean, logvar, loudness.numpy(), pitch, len(samples))
+        return Encoded(mean, logvar, loudness.numpy(), pitch, len(samples), dict(labels or {}))
 
     def _windows(self, samples: np.ndarray) -> Picture:
         """Half overlapping windows (W, height, width), each against its own level (W,)."""
@@ -64,7 +91,7 @@ class Synth:
         return self.feature.analyse(torch.from_numpy(cut))
 
     @torch.no_grad()
-    def guess_pitch(self, window: Tensor) -> int:
+    def guess_pitch(self, window: Tensor, labels: Labels | None = None) -> int:
         """The MIDI pitch with which the model explains a window (height, width) best.
 
         Analysis by synthesis over all pitches 21..108: the decoder draws the harmonics of the pitch it
@@ -72,26 +99,28 @@ class Synth:
         """
         pitches = np.arange(21, 109)
         x = window[None].expand(len(pitches), -1, -1)
-        mean, _ = self._encode_windows(x, pitches)
-        error = (torch.from_numpy(self.picture(mean, pitches)) - x).square().mean((1, 2))
+        mean, _ = self._encode_windows(x, pitches, labels)
+        error = (torch.from_numpy(self.picture(mean, pitches, labels)) - x).square().mean((1, 2))
         return int(pitches[int(error.argmin())])
 
     @torch.no_grad()
-    def picture(self, latents: np.ndarray, pitch: Pitch = None) -> np.ndarray:
+    def picture(
+        self, latents: np.ndarray, pitch: Pitch = None, labels: Labels | None = None
+    ) -> np.ndarray:
         """Pictures (N, height, width) in [-1, 1] of latent points (N, Z)."""
         z = torch.as_tensor(np.asarray(latents, np.float32))
-        x = self.model.decode(z, self._labels(pitch, len(z)))
+        x = self.model.decode(z, self._labels(pitch, labels, len(z)))
         return x[:, 0].clamp(-1.0, 1.0).numpy()
 
     def decode(
-        self, latents: np.ndarray, *, pitch: Pitch = None, rms_db: float | np.ndarray = -20.0,
-        seconds: float | None = None, iterations: int = 12,
+        self, latents: np.ndarray, *, pitch: Pitch = None, labels: Labels | None = None,
+        rms_db: float | np.ndarray = -20.0, seconds: float | None = None, iterations: int = 12,
     ) -> np.ndarray:  # fmt: skip
         """Latent points (N, Z) as sound (N, samples), one window each, at most `seconds` long.
 
         rms_db: how loud each is to be, in dBFS over the window.
         """
-        values = torch.from_numpy(self.picture(latents, pitch))
+        values = torch.from_numpy(self.picture(latents, pitch, labels))
         loudness = torch.as_tensor(np.broadcast_to(np.float32(rms_db), (len(values),)).copy())
         level = loudness - self.feature.rms_db(values)
         sound = self.feature.invert(values, level, iterations=iterations).numpy()
@@ -101,14 +130,16 @@ class Synth:
 
     def decode_windows(self, encoded: Encoded, *, iterations: int = 12) -> np.ndarray:
         """One sound (length,) of the windows of `encode`, each as loud as it was."""
-        pictures = torch.from_numpy(self.picture(encoded.mean, encoded.pitch))
+        pictures = torch.from_numpy(self.picture(encoded.mean, encoded.pitch, encoded.labels))
         level = torch.from_numpy(encoded.rms_db) - self.feature.rms_db(pictures)
         return self.feature.join(
             pictures, level, iterations=iterations, length=encoded.length
         ).numpy()
 
-    def reconstruct(self, samples: np.ndarray, *, pitch: int | None = None) -> np.ndarray:
+    def reconstruct(
+        self, samples: np.ndarray, *, pitch: float | None = None, labels: Labels | None = None
+    ) -> np.ndarray:
         """A sound through the model and back, at its own length and level; silence stays silence."""
         if not np.any(samples):
             return np.zeros_like(samples, dtype=np.float32)
-        return self.decode_windows(self.encode(samples, pitch=pitch))
+        return self.decode_windows(self.encode(samples, pitch=pitch, labels=labels))
