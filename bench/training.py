@@ -30,7 +30,7 @@ from timbrespace.recipe import Recipe, load
 from timbrespace.runs import vocabulary_of
 from timbrespace.training.augment import training_batch
 from timbrespace.training.state import State
-from timbrespace.training.step import beta_at, objective_of, train_step
+from timbrespace.training.step import beta_at, train_step
 from timbrespace.training.validation import validate
 
 CPU = torch.device("cpu")
@@ -57,8 +57,8 @@ def plain_step(state: State, recipe: Recipe, x: torch.Tensor, labels: dict, step
     for group in state.optimizer.param_groups:
         group["lr"] = train.learning_rate * factor
     out = state.model(x, labels, noise)
-    terms = objective_of(recipe).terms(out.x, x, out.latent.mean, out.latent.logvar)
-    loss = weighted(terms, {"reconstruction": 1.0, "kl": beta_at(recipe, state)})
+    terms = state.objective.terms(out.x, x, out.latent.nats(out.z))
+    loss = weighted(terms, {"reconstruction": 1.0, "kl": beta_at(recipe, state, steps)})
     state.optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(state.model.parameters(), recipe.train.clip or 1e9)
@@ -98,7 +98,7 @@ def main() -> None:
     valid = Pictures.of(corpus, store, corpus.split_rows("valid"), vocabulary)
     autocast = use_bfloat16(recipe.train.precision, CPU)
     ours, plain = State.fresh(recipe, CPU), plain_state(recipe)
-    objective, batch = objective_of(recipe), recipe.train.batch
+    batch = recipe.train.batch
     positions = torch.cat([order(0, epoch, len(pictures)) for epoch in range(40)])
 
     x, labels = pictures.batch(positions[:batch], CPU)
@@ -117,7 +117,7 @@ def main() -> None:
                 here = positions[state.step * batch : (state.step + 1) * batch]
                 x, labels = training_batch(pictures, here, recipe, state.step, CPU)
                 if name == "ours":
-                    train_step(state, recipe, objective, x, labels, steps=total, autocast=autocast)
+                    train_step(state, recipe, x, labels, steps=total, autocast=autocast)
                 else:
                     plain_step(state, recipe, x, labels, total)
             speeds[name].append(given.steps * batch / (time.perf_counter() - began))

@@ -7,7 +7,7 @@ from timbrespace import recipe
 from timbrespace.losses.objective import total
 from timbrespace.models.conditions import PITCHES, Conditions
 from timbrespace.training.state import State
-from timbrespace.training.step import objective_of, train_step
+from timbrespace.training.step import train_step
 
 RECIPES = recipe.shipped()
 
@@ -24,9 +24,7 @@ def test_every_shipped_recipe_builds_and_takes_one_step(name):
     state = State.fresh(wanted, torch.device("cpu"))
     before = {k: v.clone() for k, v in state.model.state_dict().items()}
     labels = {"pitch": torch.tensor([40, 60, 80, PITCHES])}
-    figures = train_step(
-        state, wanted, objective_of(wanted), pictures(name), labels, steps=10, autocast=False
-    )
+    figures = train_step(state, wanted, pictures(name), labels, steps=10, autocast=False)
     assert figures["total"] == pytest.approx(
         figures["reconstruction"] + figures["beta"] * figures["kl"], rel=1e-4
     )
@@ -96,7 +94,7 @@ def test_options_of_the_networks_train_and_come_back_from_disk(part, option):
     labels = {"pitch": torch.tensor([40, 60, 80, PITCHES])}
     before = {k: v.clone() for k, v in state.model.named_parameters()}
     for _ in range(3):  # what starts behind a gain of zero moves one step after the gain
-        train_step(state, wanted, objective_of(wanted), x, labels, steps=10, autocast=False)
+        train_step(state, wanted, x, labels, steps=10, autocast=False)
     idle = [k for k, v in state.model.named_parameters() if torch.equal(v, before[k])]
     # a normalisation undoes a constant before it, and a key's constant moves no attention
     assert not [k for k in idle if not k.endswith("bias")]

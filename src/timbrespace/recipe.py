@@ -338,20 +338,91 @@ class ModelSection(Section):
     condition: ConditionSection = ConditionSection()
 
 
+TermName = Literal[
+    "gaussian_nll", "mean_squared", "summed_squared", "l1", "bernoulli_nll", "cosine",
+    "output_range", "spectral", "multi_resolution_stft",
+]  # fmt: skip
+Band = tuple[  # from this frequency up (Hz), this weight
+    Annotated[float, Field(ge=0.0, le=24000.0)], Annotated[float, Field(ge=0.0, le=1e6)]
+]
+
+
+class SigmaSection(Section):
+    """Standard deviation of gaussian_nll, in picture units: see losses.reconstruction.GaussianNll."""
+
+    kind: Literal["fixed", "learned", "optimal"] = "fixed"
+    value: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0  # a learned one starts there
+
+
+class CycleSection(Section):
+    """Beta rises from 0 again and again: see losses.schedule.cyclic."""
+
+    shape: Literal["linear", "cosine"] = "linear"
+    cycles: Annotated[int, Field(ge=1, le=10_000)] = 4
+    rise: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5  # share of a cycle
+
+
+class SpectralSection(Section):
+    """What losses.spectral.Spectral transforms."""
+
+    along: Annotated[tuple[Literal["frequency", "time"], ...], Field(min_length=1, max_length=2)] = (
+        "frequency",
+    )
+
+    @field_validator("along")
+    @classmethod
+    def each_once(cls, along: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(along)) < len(along):
+            raise ValueError("along should name each axis once")
+        return along
+
+
+class StftSection(Section):
+    """Of multi_resolution_stft."""
+
+    sizes: Annotated[
+        tuple[Annotated[int, Field(ge=16, le=65536)], ...], Field(min_length=1, max_length=16)
+    ] = (256, 512, 1024, 2048)  # windows in samples
+    floor_db: Annotated[float, Field(ge=-200.0, le=0.0)] = -60.0  # RMS below which a target is silent
+
+
+class PerceptualSection(Section):
+    """Distances of chosen sounds follow given ones: see training.perceptual."""
+
+    file: Annotated[str, Field(min_length=1, max_length=4096)]  # CSV: names, and a square matrix
+    sounds: Annotated[int, Field(ge=3, le=4096)] = 32  # of them in each step
+
+
 class ObjectiveSection(Section):
     """reconstruction + beta * kl + the terms that `weights` names. Ask for a beta, or for a rate and
     the trainer finds beta; for neither where codes have a rate of their own."""
 
-    reconstruction: Literal["gaussian_nll", "mean_squared"] = "gaussian_nll"
+    reconstruction: TermName = "gaussian_nll"
+    sigma: SigmaSection = SigmaSection()
     loud: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0  # extra weight of cells at 0 dB
+    bands: tuple[Band, ...] = ()  # weights of the cells by frequency, made of mean one
     beta: Annotated[float, Field(ge=0.0, le=1e6)] | None = None
     bits_per_sound: Annotated[float, Field(gt=0.0, le=1e5)] | None = None
     warmup_steps: Annotated[int, Field(ge=0, le=10_000_000)] = 0  # beta rises linearly from 0
+    cycle: CycleSection | None = None  # or again and again
     free_bits: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0  # nats
     free_bits_over: Literal["total", "sound", "dimension"] = "dimension"
     weights: dict[
         str, Annotated[float, Field(ge=0.0, le=1e6)]
     ] = {}  # of further raw terms, by name
+    spectral: SpectralSection = SpectralSection()
+    stft: StftSection = StftSection()
+    perceptual: PerceptualSection | None = None
+
+    @field_validator("bands")
+    @classmethod
+    def rising_from_zero(cls, bands: tuple[Band, ...]) -> tuple[Band, ...]:
+        edges = [low for low, _ in bands]
+        if edges and (edges[0] != 0.0 or edges != sorted(set(edges))):
+            raise ValueError("bands should rise from 0 Hz: [[0, 1], [300, 2], [4000, 0.5]]")
+        if edges and not any(weight for _, weight in bands):
+            raise ValueError("bands should give a weight to at least one band")
+        return bands
 
     @model_validator(mode="after")
     def not_both(self) -> "ObjectiveSection":
@@ -570,6 +641,7 @@ def check(recipe: Recipe) -> None:
                     f"{setting} works on decibels, which feature.kind {recipe.feature.kind} has not; "
                     "set it to 0"
                 )
+    _check_terms(recipe)
     condition = recipe.model.condition
     if recipe.model.decoder.film and not condition.told("decoder"):
         raise RecipeError(
@@ -637,6 +709,55 @@ def _check_rate(recipe: Recipe) -> None:
                 f"model.bottleneck.kmeans starts {bottleneck.codebook} codes from the first batch, "
                 f"which has {vectors} vectors for them; raise train.batch, or set kmeans to false"
             )
+
+
+def _check_terms(recipe: Recipe) -> None:
+    """What the objective asks of the picture, and whether someone makes the terms that it weighs."""
+    objective, feature = recipe.objective, recipe.feature
+    further = {name for name, weight in objective.weights.items() if weight}
+    used = {objective.reconstruction, *further}
+    if objective.reconstruction in objective.weights:
+        raise RecipeError(
+            f"objective.weights.{objective.reconstruction} weighs the reconstruction term, which has "
+            "weight 1, once more; take it out"
+        )
+    made = {
+        *get_args(TermName), *VqSection(learn="gradient").terms, "adversary", "independence",
+        "perceptual",
+    }  # fmt: skip
+    for name in objective.weights.keys() - made:
+        near = difflib.get_close_matches(name, sorted(made), n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(made))}"
+        raise RecipeError(f"objective.weights.{name} is no term; {hint}")
+    if ("perceptual" in further) != (objective.perceptual is not None):
+        raise RecipeError(
+            "objective.perceptual names the dissimilarities and objective.weights.perceptual their "
+            "weight: give both or neither"
+        )
+    if objective.cycle and (objective.warmup_steps or objective.bits_per_sound):
+        rival = "bits_per_sound" if objective.bits_per_sound else "warmup_steps"
+        raise RecipeError(
+            f"objective.cycle and objective.{rival} both move beta; keep one of them"
+        )
+    wants_decibels = [name for name in ("bernoulli_nll", "spectral") if name in used]
+    wants_decibels += ["bands"] if objective.bands else []
+    if wants_decibels and not feature.decibels:
+        raise RecipeError(
+            f"objective: {wants_decibels[0]} reads a picture in decibels, but feature.kind is "
+            f"{feature.kind}; take it out"
+        )
+    least = max(objective.stft.sizes) // 2 + 1  # what an STFT with mirrored ends can take
+    if "multi_resolution_stft" in used and (feature.decibels or feature.shape[1] < least):
+        raise RecipeError(
+            f"objective: multi_resolution_stft compares waveforms of at least {least} samples (half "
+            f"the largest of objective.stft.sizes), but {feature.sides} make none; use feature.kind: "
+            "waveform with enough samples, or another term"
+        )
+    if objective.sigma != SigmaSection() and "gaussian_nll" not in used:
+        raise RecipeError(
+            f"objective.sigma belongs to gaussian_nll, but objective.reconstruction is "
+            f"{objective.reconstruction}; take it out, or use gaussian_nll"
+        )
 
 
 def shipped(*, ablations: bool = False) -> list[str]:

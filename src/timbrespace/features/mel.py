@@ -33,6 +33,12 @@ def mel_to_hz(mel: np.ndarray) -> np.ndarray:
     return np.where(mel < _CORNER_MEL, mel * _LINEAR_STEP, logarithmic)
 
 
+def mel_centres(sample_rate: int, mels: int) -> Tensor:
+    """Frequencies (mels,) in hertz at which the triangles of the filterbank have their peaks."""
+    corners = mel_to_hz(np.linspace(0.0, hz_to_mel(sample_rate / 2.0), mels + 2))
+    return torch.from_numpy(corners[1:-1])
+
+
 @lru_cache(maxsize=16)
 def _filterbank(sample_rate: int, n_fft: int, mels: int) -> np.ndarray:
     top = sample_rate / 2.0

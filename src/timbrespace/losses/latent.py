@@ -1,4 +1,5 @@
-"""What the latent costs in training: the KL divergence to the prior, and its free bits."""
+"""What the latent costs in training: the KL divergence to the prior, its free bits, and the distances
+that it should keep."""
 
 from typing import Literal
 
@@ -14,12 +15,28 @@ def free_bits(kl: Tensor, floor: float, over: FreeBitsOver) -> Tensor:
 
     total: max(batch mean of the sum, floor), as in the reports: below the floor the gradient is zero
         for every sound, so the floor does not hold the rate there: it drifts down to collapse.
-    sound: each sound's own sum is floored, then averaged.
+    sound: each sound's own sum is floored, then averaged: a sound below the floor has no gradient,
+        whatever the others cost.
     dimension: each dimension's batch mean is floored, then summed (Kingma et al. 2016, eq. 15);
-        the floor is per dimension.
+        the floor is per dimension: one below it has no gradient in any sound, one above it in all.
     """
     if over == "total":
         return kl.sum(1).mean().clamp(min=floor)
     if over == "sound":
         return kl.sum(1).clamp(min=floor).mean()
     return torch.clamp(kl.mean(0), min=floor).sum()
+
+
+def stress(places: Tensor, dissimilarities: Tensor) -> Tensor:
+    """How badly the distances between places (K, Z) follow the dissimilarities (K, K): Kruskal's
+    stress squared with the best common scale a, a scalar from 0 (proportional) to 1.
+
+    sum (d - a D)^2 / sum d^2 over all pairs, a = sum d D / sum D^2 (Kruskal 1964): only the shape of
+    the space counts, its size is the KL's business.
+    """
+    upper = torch.triu_indices(len(places), len(places), 1, device=places.device)
+    wanted = dissimilarities[upper[0], upper[1]]
+    distances = torch.nn.functional.pdist(places.float())
+    both = (distances * wanted).sum().square()
+    alone = distances.square().sum() * wanted.square().sum()
+    return 1.0 - both / alone.clamp_min(1e-12)

@@ -9,6 +9,17 @@ def warm_up(step: int, steps: int) -> float:
     return min(1.0, step / steps) if steps else 1.0
 
 
+def cyclic(step: int, total: int, *, cycles: int, rise: float, shape: str) -> float:
+    """Factor in [0, 1] on beta: `cycles` equal parts of `total` steps, in each of which it rises from
+    0 to 1 during the share `rise` and then stays there (Fu et al. 2019, equation 6). shape: how it
+    rises, `linear` or `cosine` (slow at both ends). After the last cycle: 1."""
+    if step >= total:
+        return 1.0
+    place = (step * cycles / total) % 1.0
+    risen = min(1.0, place / rise)
+    return risen if shape == "linear" else 0.5 - 0.5 * math.cos(math.pi * risen)
+
+
 def learning_rate_factor(step: int, total: int, *, kind: str, warm_up_steps: int) -> float:
     """Factor in [0, 1] on the learning rate: `constant`, or `cosine` down to 1 % at the last step."""
     rise = warm_up(step + 1, warm_up_steps)

@@ -1,9 +1,9 @@
-"""How far the spectra of waveforms (B, N) are from those of their originals."""
+"""How far spectra are from those of their originals: of waveforms, and of the pictures themselves."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Resolution(NamedTuple):
@@ -45,6 +45,53 @@ def multi_resolution_stft(
         )
     losses = [_one_resolution(x.float(), target.float(), r, floor_db) for r in resolutions]
     return torch.stack(losses).mean()
+
+
+class MultiResolutionStft(nn.Module):
+    """`multi_resolution_stft` of a feature's waveforms (B, 1, 1, N), with windows of `sizes` samples,
+    a quarter apart. Takes no weights."""
+
+    def __init__(self, *, sizes: tuple[int, ...], floor_db: float) -> None:
+        super().__init__()
+        self.resolutions = tuple(Resolution(size, size // 4, size) for size in sizes)
+        self.floor_db = floor_db
+
+    def forward(self, x: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+        return multi_resolution_stft(
+            x.flatten(1), target.flatten(1), resolutions=self.resolutions, floor_db=self.floor_db
+        )
+
+
+class Spectral(nn.Module):
+    """Half the squared difference of the magnitudes of the Fourier transforms of two pictures
+    (B, 1, F, T), summed over bins, averaged over sounds. Takes no weights.
+
+    The transform runs `along` the frequency axis (evenly spaced partials become a line), along time
+    (so do vibrato and pulses), or both. It is orthonormal and phase is dropped: by Parseval's theorem
+    and the triangle inequality the term is at most `gaussian_nll`, and a pattern that is moved along
+    the axis (round its end) costs nothing. It is no spectrum of the sound: that is the picture.
+    """
+
+    AXES = {"frequency": -2, "time": -1}
+
+    def __init__(self, *, along: tuple[Literal["frequency", "time"], ...]) -> None:
+        super().__init__()
+        self.axes = tuple(self.AXES[name] for name in along)
+
+    def forward(self, x: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+        ours, theirs = (
+            torch.fft.rfftn(picture.float(), dim=self.axes, norm="ortho").abs()
+            for picture in (x, target)
+        )
+        squared = (ours - theirs).square()
+        last = self.axes[-1]
+        # rfftn leaves out the mirror image of all bins along the last axis but the first and middle
+        mirrored = torch.full((squared.shape[last],), 2.0, device=x.device)
+        mirrored[0] = 1.0
+        if x.shape[last] % 2 == 0:
+            mirrored[-1] = 1.0
+        summed = (squared.movedim(last, -1) * mirrored).flatten(1).sum(1)
+        return 0.5 * summed.mean()
 
 
 def _one_resolution(x: Tensor, target: Tensor, resolution: Resolution, floor_db: float) -> Tensor:

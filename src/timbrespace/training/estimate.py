@@ -9,7 +9,7 @@ from timbrespace.machine import use_bfloat16
 from timbrespace.recipe import Recipe
 from timbrespace.training.augment import training_batch
 from timbrespace.training.state import State
-from timbrespace.training.step import objective_of, train_step
+from timbrespace.training.step import train_step
 
 
 def estimate_training(recipe: Recipe, sounds: int, *, steps: int = 4) -> dict[str, float]:
@@ -28,11 +28,10 @@ def estimate_training(recipe: Recipe, sounds: int, *, steps: int = 4) -> dict[st
     everything = torch.arange(batch)
     pictures = Pictures(None, everything.numpy(), labels, (noise[:, 0] * 2.0 - 1.0).half())
     autocast = use_bfloat16(recipe.train.precision, device)
-    objective = objective_of(recipe)
 
     def step() -> None:
         x, told = training_batch(pictures, everything, recipe, state.step, device)
-        train_step(state, recipe, objective, x, told, steps=1000, autocast=autocast)
+        train_step(state, recipe, x, told, steps=1000, autocast=autocast)
 
     step()
     began = time.perf_counter()

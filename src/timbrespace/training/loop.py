@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save
 
@@ -26,7 +27,7 @@ from timbrespace.training.augment import training_batch
 from timbrespace.training.loggers import Logger, csv_logger
 from timbrespace.training.parallel import Ranks
 from timbrespace.training.state import State
-from timbrespace.training.step import objective_of, train_step
+from timbrespace.training.step import NotFinite, train_step
 from timbrespace.training.validation import Validation, validate
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
@@ -43,7 +44,8 @@ def train_run(
     With several `ranks` every one calls this; the first alone validates, writes and reports.
     Ctrl-C (or SIGTERM) writes a checkpoint before KeyboardInterrupt goes on, so nothing is lost.
     On a CPU with the same number of threads and ranks, a resumed training gives the same bits as one
-    that was never interrupted. RunError when the loss is no longer finite, or another process trains.
+    that was never interrupted. RunError when another process trains, or something becomes NaN or
+    infinite: the last checkpoint stays.
     """
     ranks, recipe = ranks or Ranks(), run.recipe
     autocast = use_bfloat16(recipe.train.precision, ranks.device)
@@ -55,7 +57,6 @@ def train_run(
         state.unpack(*ranks.from_first(lambda: checkpoint.load_newest(run.path / "checkpoints")))
     per_epoch = len(pictures) // batch
     steps = per_epoch * recipe.train.epochs
-    objective = objective_of(recipe)
     book = _Book(run, valid, ranks.device, state.epoch, loggers) if ranks.leads else None
     stopped_early = book is not None and book.is_stuck(state)
 
@@ -68,16 +69,13 @@ def train_run(
             while state.position < per_epoch:
                 here = positions[state.position * batch : (state.position + 1) * batch]
                 x, labels = training_batch(pictures, here, recipe, state.step, ranks.device, share)
-                figures = train_step(
-                    state, recipe, objective, x, labels, steps=steps, autocast=autocast, share=share
-                )
-                state.position += 1
-                if not math.isfinite(figures["total"]):
-                    raise RunError(
-                        f"the loss became {figures['total']} at step {state.step} (epoch "
-                        f"{state.epoch + 1}); the last checkpoint is kept: lower train.learning_rate "
-                        "or set train.clip, and start again or --resume"
+                try:
+                    figures = train_step(
+                        state, recipe, x, labels, steps=steps, autocast=autocast, share=share
                     )
+                except NotFinite as fault:
+                    raise _no_number(run, state, pictures.rows[here.numpy()], fault) from None
+                state.position += 1
                 for name, value in figures.items():
                     state.sums[name] = state.sums.get(name, 0.0) + value
                 speed = (state.position - begun_at) * batch / (time.monotonic() - began)
@@ -119,6 +117,27 @@ def _pictures(run: Run) -> tuple[Pictures, Pictures]:
     return (
         Pictures.of(corpus, store, train, run.vocabulary),
         Pictures.of(corpus, store, valid, run.vocabulary),
+    )
+
+
+def _no_number(run: Run, state: State, rows: np.ndarray, fault: NotFinite) -> RunError:
+    """What a person needs to know of a step in which something was no number."""
+    bad = rows[fault.sounds.numpy()]
+    if 0 < len(bad) < len(rows):
+        named = ", ".join(f"{row} ({run.corpus.rows[int(row)].file})" for row in bad[:3])
+        which = f"in {len(bad)} of the batch's {len(rows)} sounds: row {named}"
+        which += " and more" if len(bad) > 3 else ""
+    else:
+        which = "in all sounds of the batch" if len(bad) else "in the sum over the batch alone"
+    advice = "lower train.learning_rate, or set train.clip, and start again"
+    if fault.where[0] == "the picture":
+        advice = "prepare the corpus again, without these sounds if they stay as they are"
+    last = run.path / "checkpoints" / "last"
+    kept = f"{last} is kept as it was before" if last.is_dir() else "there was no checkpoint yet"
+    return RunError(
+        f"step {state.step + 1} (epoch {state.epoch + 1}) came to NaN or infinity, first in "
+        f"{fault.where[0]}, {which}; not finite were: {', '.join(fault.where)}. Nothing was learnt of "
+        f"it and {kept}: {advice}"
     )
 
 

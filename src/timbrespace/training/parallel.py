@@ -163,6 +163,16 @@ class Share:
                 if parameter.grad is None and gradient.any():  # another rank's share used it
                     parameter.grad = gradient
             numbers = pieces[-1]
+
+
+    def gather(self, flags: Tensor) -> Tensor:
+        """Flags (share,) of this rank's sounds, as those of the whole batch (B,) on every rank."""
+        whole = torch.zeros(self.batch)
+        whole[self.start : self.stop] = flags.float().cpu()
+        if self.ranks.world > 1:
+            with _others_answer():
+                dist.all_reduce(whole, group=self.ranks.words)
+        return whole > 0
         return dict(zip(figures, numbers.tolist(), strict=True))
 
 

@@ -5,22 +5,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from timbrespace.losses.objective import Objective
 from timbrespace.losses.schedule import RateController
 from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recipe import Recipe, build
+from timbrespace.training.objective import objective_of
 
 
 @dataclass
 class State:
-    """Model, optimiser, weight average, controller and counters: a checkpoint is this, whole.
+    """Model, objective, optimiser, weight average, controller and counters: a checkpoint is this,
+    whole.
 
     `epoch` counts finished epochs, `position` the finished steps of the one in work.
     """
 
     model: Autoencoder
+    objective: Objective
     optimizer: torch.optim.Optimizer
     average: dict[str, Tensor] | None
     controller: RateController | None
@@ -41,8 +45,12 @@ class State:
             torch.manual_seed(recipe.seed)
             model = build(recipe, vocabulary)
         model = model.to(device).to(memory_format=torch.channels_last)
+        objective = objective_of(recipe).to(device)
+        groups: list[dict[str, Any]] = [{"params": list(model.parameters())}]
+        if own := list(objective.parameters()):
+            groups.append({"params": own, "weight_decay": 0.0})  # a sigma need not be small
         optimizer = torch.optim.AdamW(
-            model.parameters(), lr=recipe.train.learning_rate,
+            groups, lr=recipe.train.learning_rate,
             weight_decay=recipe.train.weight_decay, fused=True,
         )  # fmt: skip
         average = None
@@ -51,7 +59,12 @@ class State:
         controller = None
         if recipe.objective.bits_per_sound:
             controller = RateController(recipe.objective.bits_per_sound * math.log(2.0))
-        return cls(model, optimizer, average, controller)
+        return cls(model, objective, optimizer, average, controller)
+
+    @property
+    def trained(self) -> nn.Module:
+        """All that has parameters, in the optimiser's order."""
+        return nn.ModuleList([self.model, self.objective])
 
     def weights(self) -> dict[str, Tensor]:
         """The weights to use: the average where there is one."""
@@ -60,6 +73,7 @@ class State:
     def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and plain facts from which `unpack` restores this state bit by bit."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
         if self.average is not None:
             tensors |= {f"average.{k}": v for k, v in self.average.items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
@@ -76,17 +90,20 @@ class State:
 
     def unpack(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Become the packed state."""
-        groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+        groups: dict[str, dict[str, Tensor]] = {
+            "model": {}, "objective": {}, "average": {}, "optimizer": {}
+        }  # fmt: skip
         for name, value in tensors.items():
             group, _, key = name.partition(".")
             groups[group][key] = value
         self.model.load_state_dict(groups["model"])
+        self.objective.load_state_dict(groups["objective"])
         if self.average is not None:
             for name, value in self.average.items():
                 value.copy_(groups["average"][name])
         # The fused optimiser walks memory, not indices: moments must lie as their weights lie,
         # and files hold them in row order.
-        parameters = list(self.model.parameters())
+        parameters = list(self.trained.parameters())
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in groups["optimizer"].items():
             index, _, moment = key.partition(".")

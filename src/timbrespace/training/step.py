@@ -1,39 +1,45 @@
 """One step: batch, terms, total, backward, clip, update."""
 
+import math
+
 import torch
 from torch import Tensor
 
-from timbrespace.losses.objective import Objective, total
-from timbrespace.losses.reconstruction import RECONSTRUCTIONS
-from timbrespace.losses.schedule import learning_rate_factor, warm_up
+from timbrespace.losses.objective import total
+from timbrespace.losses.schedule import learning_rate_factor
+from timbrespace.models.autoencoder import Reconstruction
 from timbrespace.recipe import Recipe
+from timbrespace.training.objective import beta_factor
 from timbrespace.training.parallel import Share
 from timbrespace.training.state import State
 
 
-def objective_of(recipe: Recipe) -> Objective:
-    section = recipe.objective
-    return Objective(
-        RECONSTRUCTIONS[section.reconstruction],
-        section.free_bits,
-        section.free_bits_over,
-        section.loud,
-    )
+class NotFinite(ArithmeticError):
+    """A step in which something was NaN or infinite: nothing was updated.
+
+    `where`: the names of what was not finite, first the pictures, then what came of them. sounds
+    (B,): for each of the batch whether it was one of those; none where only their sum was.
+    """
+
+    def __init__(self, where: list[str], sounds: Tensor) -> None:
+        super().__init__(", ".join(where))
+        self.where, self.sounds = where, sounds
 
 
-def beta_at(recipe: Recipe, state: State) -> float:
-    """The KL's weight at the state's step: warmed up, and the controller's where a rate is asked."""
+def beta_at(recipe: Recipe, state: State, steps: int) -> float:
+    """The KL's weight at the state's step of `steps`: as scheduled, and the controller's where a rate
+    is asked."""
     section = recipe.objective
     beta = state.controller.beta if state.controller is not None else float(section.beta or 0.0)
-    return beta * warm_up(state.step, section.warmup_steps)
+    return beta * beta_factor(recipe, state.step, steps)
 
 
 def train_step(
-    state: State, recipe: Recipe, objective: Objective, x: Tensor, labels: dict[str, Tensor], *,
+    state: State, recipe: Recipe, x: Tensor, labels: dict[str, Tensor], *,
     steps: int, autocast: bool, share: Share | None = None,
 ) -> dict[str, float]:  # fmt: skip
     """One update of `state` from pictures (B, 1, F, T), a batch or this rank's share of one; returns
-    the raw terms, weights and total of the batch.
+    the raw terms, weights and total of the batch. NotFinite instead of an update by what is no number.
 
     All that is random is drawn from (seed, step), so that a repeated step is the same step.
     """
@@ -56,13 +62,14 @@ def train_step(
     ):
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
         out = state.model(x, labels, noise)
-    terms = objective.terms(out.x, x, out.latent.nats(out.z)) | out.latent.terms | out.terms
-    beta = beta_at(recipe, state)
+    terms = state.objective.terms(out.x, x, out.latent.nats(out.z)) | out.latent.terms | out.terms
+    beta = beta_at(recipe, state, steps)
     loss = total(terms, {"reconstruction": 1.0, "kl": beta, **recipe.objective.weights})
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     mse = (out.x.detach().float() - x).square().mean()
-    figures = share.average(state.model, {**terms, "total": loss, "mse": mse})
+    figures = share.average(state.trained, {**terms, "total": loss, "mse": mse})
+    _check_finite(state, share, x, out, figures)
     if train.clip is not None:
         torch.nn.utils.clip_grad_norm_(state.model.parameters(), train.clip)
     state.optimizer.step()
@@ -79,3 +86,19 @@ def train_step(
         state.controller.update(figures["kl_raw"])
     state.step += 1
     return {**figures, "beta": beta}
+
+
+def _check_finite(
+    state: State, share: Share, x: Tensor, out: Reconstruction, figures: dict[str, float]
+) -> None:
+    """NotFinite for figures or gradients that are no numbers; all ranks see the same ones."""
+    names = [name for name, value in figures.items() if not math.isfinite(value)]
+    gradients = [p.grad for p in state.trained.parameters() if p.grad is not None]
+    if not names and math.isfinite(torch.nn.utils.get_total_norm(gradients)):
+        return
+    tensors = {"the picture": x, "the latent": out.z, "the reconstruction": out.x}
+    for name, values in tensors.items():
+        sounds = share.gather(~values.detach().flatten(1).isfinite().all(1))
+        if sounds.any():
+            raise NotFinite([name, *names], sounds)
+    raise NotFinite(names or ["a gradient"], sounds)
