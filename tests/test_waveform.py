@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from timbrespace.audio import chunks
 from timbrespace.errors import AudioError, RecipeError
 from timbrespace.features.catalogue import feature_of
+from timbrespace.features.spectrogram import Spectrogram
 from timbrespace.features.waveform import Waveform, si_sdr_db
 from timbrespace.models.bottlenecks import Gaussian
 from timbrespace.models.waveform import Conv1dDecoder, Conv1dEncoder
@@ -64,7 +66,7 @@ def test_windows_join_to_the_whole_sound() -> None:
 def test_error_in_decibels_hears_level_and_not_phase() -> None:
     feature = Waveform()
     notes = [tone(220.0 * k, 1.0 / k, phase=float(k * k)) for k in range(1, 30)]
-    original = feature.analyse(torch.stack([sum(notes)] * 4)).values
+    original = feature.analyse(torch.stack(notes).sum(0).repeat(4, 1)).values
 
     def error_db(made: torch.Tensor) -> torch.Tensor:
         one, other = feature.compared(original, made)
@@ -114,7 +116,8 @@ def test_networks_give_exactly_the_samples_they_took(samples: int, strides: tupl
 
 def test_every_level_hears_the_condition() -> None:
     decoder = Conv1dDecoder((1, 64), 2, 3, channels=(4, 4), strides=(2, 2), film=True)
-    entrance = decoder.entrance[0]
+    entrance = next(decoder.entrance.children())
+    assert isinstance(entrance, torch.nn.Linear)
     with torch.no_grad():
         entrance.weight[:, 2:] = 0.0  # deaf at the entrance
     z = torch.zeros(1, 2)
@@ -126,7 +129,7 @@ def test_the_kl_of_normalised_means_is_that_of_what_is_sampled() -> None:
     torch.manual_seed(0)
     bottleneck = Gaussian(6, latent=3, spread=0.7).train()
     with torch.no_grad():
-        bottleneck.centre += torch.tensor([0.0, 0.5, -1.0])
+        bottleneck.centre.data += torch.tensor([0.0, 0.5, -1.0])
         bottleneck.logvar.weight *= 0.1
         latent = bottleneck(5.0 * torch.randn(64, 6) + 3.0)
         total, draws = torch.zeros(64, 3), 4000
@@ -179,3 +182,33 @@ def test_a_recipe_for_waveforms_builds() -> None:
 def test_recipes_that_cannot_fit_are_refused(setting: str, words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         parse(WAVE, settings=(setting,))
+
+
+def test_a_spectrogram_keeps_every_frequency_and_comes_back() -> None:
+    feature = feature_of({"kind": "spectrogram", "n_fft": 512, "hop": 128, "frames": 100})
+    assert isinstance(feature, Spectrogram) and feature.shape == (256, 100)
+    samples = torch.stack([tone(1000.0, 0.4, 12800), tone(3125.0, 0.1, 12800)])
+    picture = feature.analyse(samples)
+    # 1000 Hz is row 32 of 31.25 Hz each, whatever the level
+    assert picture.values[0, :, 50].argmax() == 32
+    assert float(picture.level_db[0] - picture.level_db[1]) == pytest.approx(12.04, abs=0.2)
+    torch.testing.assert_close(
+        feature.rms_db(picture.values, picture.level_db),
+        20 * samples.square().mean(1).sqrt().log10(), atol=0.2, rtol=0,
+    )  # fmt: skip
+    again = feature.analyse(feature.invert(picture.values, picture.level_db)).values
+    error = (again - picture.values).square().mean().sqrt() * feature.db_per_unit
+    assert float(error) < 6.0
+    assert feature.from_settings(feature.settings()) == feature
+
+
+@pytest.mark.parametrize("kind", ["waveform", "spectrogram", "log_mel"])
+def test_every_feature_joins_windows_at_their_level(kind: str) -> None:
+    feature = feature_of({"kind": kind})
+    samples = tone(440.0, 0.3, 40_000)
+    cut = torch.from_numpy(chunks.split(samples.numpy(), feature.span, feature.step))
+    picture = feature.analyse(cut)
+    joined = feature.join(picture.values, picture.level_db, length=40_000)
+    assert joined.shape == samples.shape
+    rms = 20 * joined[8000:32000].square().mean().sqrt().log10()
+    assert float(rms) == pytest.approx(20 * np.log10(0.3 / 2**0.5), abs=0.7)

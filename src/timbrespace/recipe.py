@@ -73,6 +73,27 @@ class LogMelSection(Section):
         return f"feature.mels {self.mels} and feature.frames {self.frames}"
 
 
+class SpectrogramSection(Section):
+    """All frequencies evenly spaced: see features.Spectrogram."""
+
+    decibels: ClassVar[bool] = True
+
+    kind: Literal["spectrogram"] = "spectrogram"
+    sample_rate: SampleRate = 16000  # Hz
+    n_fft: Annotated[int, Field(ge=64, le=16384)] = 1024  # samples; half as many rows
+    hop: Annotated[int, Field(ge=16, le=8192)] = 256  # samples
+    frames: Annotated[int, Field(ge=8, le=8192)] = 128
+    floor_db: Annotated[float, Field(ge=-160.0, le=-20.0)] = -80.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.n_fft // 2, self.frames
+
+    @property
+    def sides(self) -> str:
+        return f"half of feature.n_fft {self.n_fft} and feature.frames {self.frames}"
+
+
 class WaveformSection(Section):
     """The samples themselves: see features.Waveform."""
 
@@ -92,9 +113,12 @@ class WaveformSection(Section):
 
 
 FeatureSection = Annotated[
-    Annotated[LogMelSection, Tag("log_mel")] | Annotated[WaveformSection, Tag("waveform")],
+    Annotated[LogMelSection, Tag("log_mel")]
+    | Annotated[SpectrogramSection, Tag("spectrogram")]
+    | Annotated[WaveformSection, Tag("waveform")],
     Discriminator(_kind("log_mel")),
 ]
+AnyFeature = LogMelSection | SpectrogramSection | WaveformSection
 
 
 Channels = Annotated[
@@ -112,7 +136,7 @@ class EncoderSection(Section):
     norm: Literal["none", "batch", "group"] = "none"
     attention: bool = False  # between the places of the innermost map
 
-    def misfit(self, part: str, feature: LogMelSection | WaveformSection) -> str | None:
+    def misfit(self, part: str, feature: AnyFeature) -> str | None:
         """Why it cannot take the feature's pictures, in words; None when it can."""
         if not feature.decibels:
             return (
@@ -146,7 +170,7 @@ class Conv1dSection(Section):
     hidden: Annotated[int, Field(ge=0, le=8192)] = 0  # width of the mixing layer; 0 = none
     activation: Activation = "relu"
 
-    def misfit(self, part: str, feature: LogMelSection | WaveformSection) -> str | None:
+    def misfit(self, part: str, feature: AnyFeature) -> str | None:
         if feature.decibels:
             return (
                 f"model.{part}.kind conv1d wants samples, but feature.kind {feature.kind} is a "
@@ -673,7 +697,7 @@ def check(recipe: Recipe) -> None:
             "has no pitch; add labels: [pitch] or set layer to 0"
         )
     feature = recipe.feature
-    if isinstance(feature, LogMelSection) and feature.hop * 2 > feature.n_fft:
+    if not isinstance(feature, WaveformSection) and feature.hop * 2 > feature.n_fft:
         raise RecipeError(
             f"feature.hop {feature.hop} leaves gaps between windows of {feature.n_fft} samples that "
             f"cannot be inverted; use at most {feature.n_fft // 2}"

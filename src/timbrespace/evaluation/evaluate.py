@@ -23,7 +23,7 @@ from timbrespace.errors import RunError
 from timbrespace.evaluation import floors as floor
 from timbrespace.evaluation import latent as rate
 from timbrespace.evaluation import levels as level
-from timbrespace.evaluation import reconstruction
+from timbrespace.evaluation import reconstruction, waves
 from timbrespace.evaluation.report import Map, report
 from timbrespace.evaluation.verdict import judge
 from timbrespace.geometry.project import Pca
@@ -40,6 +40,7 @@ PROBED = ("family", "pitch", "velocity")  # what z says of these is asked of eve
 PROBE_ROWS = 3_000  # training sounds that the probes learn from
 TRAIN_ROWS = 512  # training sounds whose distortion stands beside
 INVERTED = 16  # sounds whose way through the feature's inversion is measured, the ceiling
+WAVES = 256  # sounds whose samples are compared
 BEST, WORST, RANDOM = 3, 4, 5  # examples in the report
 BATCH = 128
 
@@ -152,10 +153,11 @@ def measure(
         tell(1, steps)
         pitches = _labels(measured, "pitch", rows)
         all_train_pitches = _labels(learnt, "pitch", train_rows)
-        store = learnt.features(run.feature)
+        store, view = learnt.features(run.feature), run.feature.view
         told_pitch = "pitch" in run.recipe.model.condition.labels
         fitted = floor.Floors.fit(
-            store.read, train_rows, all_train_pitches,
+            lambda some: view(torch.from_numpy(store.read(some))).values.numpy(),
+            train_rows, all_train_pitches,
             pitch_given=told_pitch, seed=seed,
         )  # fmt: skip
         tell(2, steps)
@@ -173,7 +175,7 @@ def measure(
     probes = {name: _probe(name, (measured, here), (learnt, there)) for name in names}
     tell(5, steps)
 
-    floor_db = run.feature.floor_db
+    floor_db = run.feature.yardstick.floor_db
     unit = reconstruction.db_per_unit(floor_db)
     scores = {k: reconstruction.rmse_db(v, floor_db) for k, v in errors.items()}
     best, worst = reconstruction.extremes(errors["z"], len(rows))
@@ -211,8 +213,12 @@ def measure(
             "pca_rows": fitted.pca_rows,
         },
         "ceilings": {"inversion_rmse_db": inverted},
+        "waves": _waves(run, here, learnt, train_rows, rng) if run.feature.keeps_phase else None,
         "feature": floor.scale(
-            measured.features(run.feature).read(np.sort(rng.permutation(rows)[:512])), floor_db
+            view(torch.from_numpy(
+                measured.features(run.feature).read(np.sort(rng.permutation(rows)[:512]))
+            )).values.numpy(),
+            floor_db,
         ),
         "labels": {
             "families": _count(train_families), "pitches": _count(train_pitches),
@@ -323,12 +329,13 @@ def _distortion(
         part = slice(start, min(start + BATCH, count))
         positions = torch.arange(part.start, part.stop)
         x, labels = encoded.pictures.batch(positions, torch.device("cpu"))
-        original = x[:, 0].numpy()
+        original = run.feature.view(x[:, 0]).values.numpy()
         for name, z in points.items():
-            made = run.model.decode(torch.from_numpy(z[part]), labels)[:, 0].float().numpy()
+            decoded = run.model.decode(torch.from_numpy(z[part]), labels)[:, 0].float()
+            made = run.feature.compared(x[:, 0], decoded)[1].numpy()
             parts.setdefault(name, []).append(reconstruction.mse_per_sound(original, made))
             if name == "z":
-                loud = reconstruction.loud_cells(original, made, run.feature.floor_db)
+                loud = reconstruction.loud_cells(original, made, run.feature.yardstick.floor_db)
                 parts.setdefault("loud", []).append(loud)
         if fitted is not None:
             own = None if pitches is None else pitches[part]
@@ -369,9 +376,42 @@ def _inversion(run: "Run", encoded: Encoded, rng: np.random.Generator) -> float:
     at = np.sort(rng.permutation(len(encoded.rows))[:INVERTED])
     x = _take(encoded, at).pictures.batch(torch.arange(len(at)), torch.device("cpu"))[0][:, 0]
     heard = run.feature.invert(x, torch.zeros(len(x)))
-    again = run.feature.analyse(heard).values
-    error = reconstruction.mse_per_sound(x.numpy(), again.numpy())
-    return reconstruction.rmse_db(error, run.feature.floor_db)
+    original, again = run.feature.compared(x, run.feature.analyse(heard).values)
+    error = reconstruction.mse_per_sound(original.numpy(), again.numpy())
+    return reconstruction.rmse_db(error, run.feature.yardstick.floor_db)
+
+
+def _waves(
+    run: "Run", encoded: Encoded, learnt: "Corpus", train_rows: np.ndarray, rng: np.random.Generator
+) -> dict[str, dict[str, float]]:
+    """The figures of `waves` of the model and of what knows nothing, {name: figures}."""
+    import torch
+
+    store = learnt.features(run.feature)
+    some = np.sort(rng.permutation(train_rows)[:PROBE_ROWS])
+    parts = np.array_split(some, -(-len(some) // BATCH))
+    total = np.sum([store.read(part).sum(0, dtype=np.float64) for part in parts], 0)
+    mean_sound = torch.from_numpy(total[0] / len(some)).float()
+    at = np.sort(rng.permutation(len(encoded.rows))[:WAVES])
+    brief = _take(encoded, at)
+    found: dict[str, list[np.ndarray]] = {}
+    with torch.no_grad():
+        for start in range(0, len(at), BATCH):
+            positions = torch.arange(start, min(start + BATCH, len(at)))
+            x, labels = brief.pictures.batch(positions, torch.device("cpu"))
+            original = x[:, 0, 0]
+            part = slice(start, start + len(x))
+            guesses = {
+                "model": run.model.decode(torch.from_numpy(brief.z[part]), labels)[:, 0, 0],
+                "model_at_mean": run.model.decode(torch.from_numpy(brief.mean[part]), labels)[
+                    :, 0, 0
+                ],
+                "mean_sound": mean_sound.expand_as(original),
+                **waves.floors(original, rng),
+            }
+            for name, made in guesses.items():
+                found.setdefault(name, []).append(waves.figures(original, made.float()))
+    return {name: waves.evaluate(np.concatenate(tables)) for name, tables in found.items()}
 
 
 def _labels(corpus: "Corpus", name: str, rows: np.ndarray) -> list[Any] | None:

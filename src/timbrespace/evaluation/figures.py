@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from timbrespace.features.log_mel import LogMel
-from timbrespace.features.mel import hz_to_mel
+from timbrespace.features.decibels import Decibels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,9 +115,9 @@ def bits_per_dimension(bits: Sequence[float], idle: float) -> bytes:
     return _png(figure)
 
 
-def sounds(original: np.ndarray, made: np.ndarray, feature: LogMel) -> bytes:
-    """Original, model and model minus original of one sound; pictures (mels, frames) in [-1, 1]."""
-    unit = -feature.floor_db / 2.0
+def sounds(original: np.ndarray, made: np.ndarray, feature: Decibels) -> bytes:
+    """Original, model and model minus original of one sound; pictures (rows, frames) in [-1, 1]."""
+    unit = feature.db_per_unit
     panels = [
         ("original", (original - 1) * unit, "magma", feature.floor_db, 0.0),
         ("model", (np.clip(made, -1, 1) - 1) * unit, "magma", feature.floor_db, 0.0),
@@ -132,8 +131,8 @@ def sounds(original: np.ndarray, made: np.ndarray, feature: LogMel) -> bytes:
     # places by hand: the automatic layout takes longer than everything else in the report
     figure = Figure(figsize=(9.0, 2.3), dpi=DPI)
     seconds = original.shape[1] * feature.hop / feature.sample_rate
-    top = hz_to_mel(feature.sample_rate / 2.0)
-    hertz = [f for f in (250, 500, 1000, 2000, 4000, 8000, 16000) if hz_to_mel(f) <= top]
+    top = feature.row_of(feature.sample_rate / 2.0)
+    hertz = [f for f in (250, 500, 1000, 2000, 4000, 8000, 16000) if feature.row_of(f) <= top]
     bars = (None, 0.602, 0.932)
     for left, bar, (title, values, colours, low, high) in zip(
         (0.055, 0.335, 0.67), bars, panels, strict=True
@@ -145,7 +144,7 @@ def sounds(original: np.ndarray, made: np.ndarray, feature: LogMel) -> bytes:
         )  # fmt: skip
         axes.set_title(title, fontsize=9)
         names = [f"{f // 1000}k" if f >= 1000 else str(f) for f in hertz]
-        axes.set_yticks([hz_to_mel(f) for f in hertz], names if bar is None else [])
+        axes.set_yticks([feature.row_of(f) for f in hertz], names if bar is None else [])
         axes.tick_params(labelsize=7)
         axes.set_xlabel("seconds", fontsize=8)
         if bar is None:

@@ -71,7 +71,9 @@ def report(
     drawn = _figures(run, metrics, maps)
     examples = _examples(run, metrics, corpus or run.corpus, progress)
     for index, example in enumerate(examples):
-        drawn[f"example-{index}"] = figures.sounds(example.original, example.made, run.feature)
+        drawn[f"example-{index}"] = figures.sounds(
+            example.original, example.made, run.feature.yardstick
+        )
     page = _page(run, metrics, drawn, examples)
     try:
         _replace(folder / "figures", {f"{name}.png": png for name, png in drawn.items()})
@@ -190,7 +192,8 @@ def _examples(
     if progress:
         progress("report", 2, 3, {})
     most = min(int(feature.seconds * feature.sample_rate), AUDIO_BYTES // (6 * len(rows)))
-    error = np.square((made - x).numpy()).mean((1, 2))
+    original, seen = feature.compared(x, made)
+    error = np.square((seen - original).numpy()).mean((1, 2))
     examples = []
     for i, (group, row) in enumerate(wanted):
         sound = corpus.audio(row, sample_rate=feature.sample_rate).mono()[:most]
@@ -205,9 +208,9 @@ def _examples(
                 group,
                 row,
                 _title(corpus, row),
-                float(np.sqrt(error[i])) * -feature.floor_db / 2.0,
-                x[i].numpy(),
-                made[i].numpy(),
+                float(np.sqrt(error[i])) * feature.yardstick.db_per_unit,
+                original[i].numpy(),
+                seen[i].numpy(),
                 {k: to_wav_bytes(v, feature.sample_rate) for k, v in clips.items()},
             )
         )
@@ -264,8 +267,8 @@ def _page(
     body = [
         f"<h1>{e(run.name)}: what this space knows</h1>",
         f"<p class='quiet'>{e(about)}{metrics['sounds']} sounds of the {e(metrics['split'])} "
-        f"split{e(trained)}; {feature.mels} mels by {feature.frames} frames "
-        f"({feature.seconds:.2f} s at {feature.sample_rate} Hz).</p>",
+        f"split{e(trained)}; {e(feature.words)} ({feature.seconds:.2f} s at "
+        f"{feature.sample_rate} Hz).</p>",
         f"<p class='{kind}' role='note'>{e(_sentence(metrics['verdict']))}</p>",
         _key(metrics),
         "<h2>Distortion beside floors and ceiling</h2>",
@@ -285,6 +288,7 @@ def _page(
         f"{rate['bits_per_sound']:.3g} bits of a sound.</p>",
         _image(drawn["bits"], "Bars of bits per dimension"),
         _levels(metrics),
+        _waves(metrics),
         _probes(metrics),
     ]
     places = [name for name in drawn if name.startswith("map-")]
@@ -381,6 +385,33 @@ def _probes(metrics: dict[str, Any]) -> str:
         "told a label does not need to keep it.</p><div class='scroll'><table><tr><th>label</th>"
         "<th>read from</th><th class='n'>5 nearest</th><th class='n'>linear</th>"
         "<th class='n'>always the commonest</th><th class='n'>labels</th></tr>"
+        + "".join(lines)
+        + "</table></div>"
+    )
+
+
+def _waves(metrics: dict[str, Any]) -> str:
+    """A table of what is measured of samples; nothing for a model of spectrograms."""
+    found = metrics.get("waves")
+    if not found:
+        return ""
+    names = {
+        "model": "model, z sampled", "model_at_mean": "model, decode(mu)",
+        "mean_sound": "mean sound", "silence": "silence", "noise": "noise of the same level",
+    }  # fmt: skip
+    forms = {"mse": "{:.5f}", "cosine": "{:.3f}", "si_sdr_db": "{:.1f}", "mr_stft": "{:.2f}"}
+    lines = [
+        f"<tr><td>{words}</td>"
+        + "".join(f"<td class='n'>{form.format(found[n][k])}</td>" for k, form in forms.items())
+        + "</tr>"
+        for n, words in names.items()
+    ]
+    return (
+        "<h2>The samples</h2><p>What is heard and what is measured of samples differ: a wave that "
+        "sounds the same from a moment later is as far from the original as noise, and silence is "
+        "nearer than both. The multi-resolution STFT distance comes nearest to the ear.</p>"
+        "<div class='scroll'><table><tr><th></th><th class='n'>mean squared error</th>"
+        "<th class='n'>cosine</th><th class='n'>SI-SDR, dB</th><th class='n'>MR-STFT</th></tr>"
         + "".join(lines)
         + "</table></div>"
     )

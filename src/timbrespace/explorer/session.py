@@ -165,9 +165,9 @@ class Session:
             "pitches": _pitch_range(space),
             "sample_rate": feature.sample_rate,
             "seconds": round(float(feature.seconds), 3),
-            "mels": feature.mels,
-            "frames": feature.frames,
-            "floor_db": feature.floor_db,
+            "mels": feature.yardstick.shape[0],
+            "frames": feature.yardstick.shape[1],
+            "floor_db": feature.yardstick.floor_db,
             "latent": int(space.mean.shape[1]) if space else None,
             "quality": _quality(run),
             "training": _training(run),
@@ -401,9 +401,10 @@ def _decode(
     latents = np.asarray(latents, np.float32)
     sounds = synth.decode(latents, pitch=pitch, rms_db=np.asarray(levels, np.float32))
     pictures = synth.picture(latents, pitch)
+    seen = _view(feature, np.asarray(pictures))
     return [
         _clip(samples, values, feature.sample_rate)
-        for samples, values in zip(np.asarray(sounds), np.asarray(pictures), strict=True)
+        for samples, values in zip(np.asarray(sounds), seen, strict=True)
     ]
 
 
@@ -411,7 +412,15 @@ def _analyse(feature: Any, samples: np.ndarray) -> np.ndarray:
     import torch
 
     with torch.no_grad():
-        return feature.analyse(torch.from_numpy(np.ascontiguousarray(samples))).values.numpy()
+        values = feature.analyse(torch.from_numpy(np.ascontiguousarray(samples))).values
+        return feature.view(values).values.numpy()
+
+
+def _view(feature: Any, values: np.ndarray) -> np.ndarray:
+    """Pictures of any feature as pictures of decibels."""
+    import torch
+
+    return feature.view(torch.from_numpy(values)).values.numpy()
 
 
 def _clip(samples: np.ndarray, values: np.ndarray, sample_rate: int) -> Clip:

@@ -5,9 +5,12 @@ from typing import Any
 from timbrespace.errors import RecipeError
 from timbrespace.features.feature import Feature
 from timbrespace.features.log_mel import LogMel
+from timbrespace.features.spectrogram import Spectrogram
 from timbrespace.features.waveform import Waveform
 
-FEATURES: dict[str, type[Feature]] = {"log_mel": LogMel, "waveform": Waveform}
+FEATURES: dict[str, type[Feature]] = {
+    "log_mel": LogMel, "spectrogram": Spectrogram, "waveform": Waveform
+}  # fmt: skip
 
 
 def feature_of(settings: dict[str, Any]) -> Feature:

@@ -5,12 +5,15 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from timbrespace.errors import RecipeError
+
+if TYPE_CHECKING:
+    from timbrespace.features.decibels import Decibels
 
 SILENCE_DB = -120.0  # the level of a sound that has none
 DTYPES = ("float16", "float32")  # of pictures on disk; halves err by at most 0.01 dB of 80
@@ -82,14 +85,14 @@ class Feature(ABC):
         return self.span / self.sample_rate
 
     @property
-    def yardstick(self) -> "Feature":
-        """The feature of decibels (it has floor_db) in whose pictures errors are told."""
-        return self
+    def words(self) -> str:
+        """What a picture is, for people."""
+        return f"{self.shape[0]} by {self.shape[1]}"
 
     @property
-    def db_per_unit(self) -> float:
-        """Decibels of one unit of a picture; for features of decibels alone."""
-        raise NotImplementedError(f"{self.kind} is no picture of decibels")
+    @abstractmethod
+    def yardstick(self) -> "Decibels":
+        """The feature of decibels in whose pictures errors are told."""
 
     def settings(self) -> dict[str, Any]:
         """Everything `from_settings` needs, as plain values; float16 goes without saying."""
@@ -147,7 +150,7 @@ class Feature(ABC):
 
     def distortion(self, mse: float) -> dict[str, float]:
         """What a mean squared error of pictures means, by name."""
-        return {"rmse_db": mse**0.5 * self.db_per_unit}
+        return {"rmse_db": mse**0.5 * self.yardstick.db_per_unit}
 
     def figures(self, original: Tensor, made: Tensor) -> dict[str, Tensor]:
         """What is measured of pictures (N, height, width) besides their squared error: (N,) each."""

@@ -1,11 +1,9 @@
 """The log-mel picture: loudness over pitch and time, in dB below the loudest cell of the sound.
 
-Sound goes in as samples (full scale 1.0), comes out as a picture in [-1, 1] and one number, the
-level of its loudest cell, so that the way back restores the loudness. Powers are those of librosa's
-melspectrogram (power 2, Slaney, Hann, centred on zero padding), decibels those of power_to_db.
+Powers are those of librosa's melspectrogram (power 2, Slaney, Hann, centred on zero padding),
+decibels those of power_to_db.
 """
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
@@ -13,57 +11,25 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from timbrespace.audio import chunks
-from timbrespace.errors import AudioError, RecipeError
-from timbrespace.features.feature import SILENCE_DB, Feature, Picture
+from timbrespace.features.decibels import Decibels, Refine
 from timbrespace.features.inversion import mel_plan, mel_to_power, pull_to_mel
-from timbrespace.features.mel import blocks, mel_filterbank
-from timbrespace.features.phase import griffin_lim, heap_integration
-
-LEAST_POWER = 1e-10  # librosa.power_to_db's amin: nothing is quieter than -100 dB
-CHUNK = (
-    64  # frames transformed at once: they stay in the cache (measured: whole batches take twice)
-)
-METHODS = {"pghi": 0.99, "fast_griffin_lim": 0.99, "griffin_lim": 0.0}  # their momentum
+from timbrespace.features.mel import blocks, hz_to_mel, mel_filterbank
 
 
 @dataclass(frozen=True)
-class LogMel(Feature):
+class LogMel(Decibels):
     """Settings of the log-mel picture; `analyse` and `invert` are each other's inverse.
 
-    n_fft and hop in samples; mels and frames are the picture's height and width; floor_db is the
-    quietest cell kept, in dB below the loudest. In a picture -1 is the floor and 1 the loudest cell;
-    its level is 10 log10 of the loudest mel power.
+    mels is the picture's height; the rest as in `Decibels`. Pictures are (*, mels, frames).
     """
 
-    n_fft: int = 1024
-    hop: int = 256
     mels: int = 80
-    frames: int = 128
-    floor_db: float = -80.0
 
     kind: ClassVar[str] = "log_mel"
-    ranges: ClassVar[dict[str, tuple[float, float]]] = {
-        "sample_rate": (8000, 48000),
-        "n_fft": (64, 16384),
-        "hop": (16, 8192),
-        "mels": (8, 1024),
-        "frames": (1, 8192),
-        "floor_db": (-160.0, -20.0),
-    }
+    ranges: ClassVar[dict[str, tuple[float, float]]] = {**Decibels.ranges, "mels": (8, 1024)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_fft % 2:
-            raise RecipeError(
-                f"feature.n_fft should be even, got {self.n_fft}; use {self.n_fft + 1}"
-            )
-        if self.hop * 2 > self.n_fft:
-            raise RecipeError(
-                f"feature.hop {self.hop} leaves gaps between windows of {self.n_fft} samples that "
-                f"cannot be inverted; use at most {self.n_fft // 2}"
-            )
-        object.__setattr__(self, "floor_db", float(self.floor_db))
         mel_filterbank(self.sample_rate, self.n_fft, self.mels)
 
     @property
@@ -72,164 +38,24 @@ class LogMel(Feature):
         return self.mels, self.frames
 
     @property
-    def span(self) -> int:
-        return self.frames * self.hop
+    def words(self) -> str:
+        return f"{self.mels} mels by {self.frames} frames"
 
-    @property
-    def seen(self) -> int:
-        return (self.frames - 1) * self.hop + self.n_fft // 2
+    def row_of(self, hertz: float) -> float:
+        return hz_to_mel(hertz)
 
-    @property
-    def step(self) -> int:
-        return max(1, self.frames // 2) * self.hop
+    def _fill(self, linear: Tensor, power: Tensor) -> None:
+        for mels, bins, weights in _constants(self, linear.device)[1]:
+            torch.mm(linear[:, bins], weights, out=power[:, mels])
 
-    @property
-    def db_per_unit(self) -> float:
-        return -self.floor_db / 2.0
-
-    def to_db(self, values: Tensor) -> Tensor:
-        """Decibels below the loudest cell, floor_db .. 0, of picture values -1 .. 1."""
-        return (values - 1.0) * self.db_per_unit
-
-    def from_db(self, db: Tensor) -> Tensor:
-        """Picture values of decibels below the loudest cell; clipped to the picture's range."""
-        return (db.clamp(self.floor_db, 0.0) * (-2.0 / self.floor_db)) + 1.0
-
-    def rms_db(self, values: Tensor, level_db: Tensor | float = 0.0) -> Tensor:
-        """RMS in dBFS (*,) of the sound of pictures (*, mels, T) whose loudest cell has level_db (*,).
-
-        How loud a sound is, where level_db says how loud its loudest instant is. Mel powers are
-        weighted so that all frequencies count alike, and summed to a power by Parseval's theorem;
-        what lies below the lowest mel is not heard. -120 at the least.
-        """
-        weights = _loudness_weights(self, values.device)
-        power = torch.pow(10.0, self.to_db(values.float()) / 10.0) * (values > -1.0)
-        mean_square = torch.einsum("...mt,m->...t", power, weights).mean(-1)
-        return (10.0 * mean_square.clamp_min(1e-12).log10() + level_db).clamp_min(SILENCE_DB)
-
-    def analyse(self, samples: Tensor) -> Picture:
-        """The first `frames` frames of samples (*, n); after the sound's end comes silence.
-
-        Level and loudest cell are those of the frames kept. AudioError for NaN, infinity or no
-        samples at all.
-        """
-        return self.analyse_all(samples, self.frames)
-
-    def analyse_all(self, samples: Tensor, frames: int | None = None) -> Picture:
-        """Like `analyse`, with `frames` frames or, by default, all the sound has (1 + n // hop)."""
-        samples = torch.as_tensor(samples)
-        if samples.ndim == 0 or samples.shape[-1] == 0:
-            raise AudioError("a sound should have at least one sample, got none")
-        if samples.is_complex():
-            raise AudioError("a sound should be real numbers, got complex ones")
-        lead, n = samples.shape[:-1], samples.shape[-1]
-        frames = 1 + n // self.hop if frames is None else frames
-        flat = samples.detach().reshape(-1, n)
-        values = torch.empty(flat.shape[0], self.mels, frames, device=flat.device)
-        level = torch.empty(flat.shape[0], device=flat.device)
-        for index in range(flat.shape[0]):
-            self._analyse_into(flat[index].float(), values[index], level[index])
-        return Picture(values.reshape(*lead, self.mels, frames), level.reshape(lead))
-
-    def _analyse_into(self, samples: Tensor, values: Tensor, level_db: Tensor) -> None:
-        """Fill values (mels, frames) and level_db () with the picture of samples (n,)."""
-        # Only what the kept frames see is looked at: they reach half a window past their centre.
-        heard = min(values.shape[-1], 1 + samples.shape[-1] // self.hop)
-        used = samples[: (heard - 1) * self.hop + self.n_fft // 2]
-        power = self._mel_power(used, heard)
-        peak = float(power.max())  # NaN or infinity in any sample arrives here
-        if not math.isfinite(peak):
-            if torch.isfinite(used).all():
-                raise AudioError("the sound is too loud to analyse; full scale is 1.0")
-            raise AudioError("the sound contains NaN or infinite samples; repair or remove it")
-        if peak <= LEAST_POWER:
-            values.fill_(-1.0)
-            level_db.fill_(SILENCE_DB)
-            return
-        reference = 10.0 * math.log10(peak)
-        # from_db of power_to_db in three passes
-        scale = -2.0 / self.floor_db
-        scaled = power.clamp_min_(LEAST_POWER).log10_().mul_(10.0 * scale)
-        values[:, :heard] = scaled.add_(1.0 - reference * scale).clamp_min_(-1.0).T
-        values[:, heard:] = -1.0
-        level_db.fill_(reference)
-
-    def _mel_power(self, samples: Tensor, count: int) -> Tensor:
-        """Mel powers (count, mels) of frames centred on multiples of the hop."""
-        half = self.n_fft // 2
-        padded = samples.new_zeros((count - 1) * self.hop + self.n_fft)
-        padded[half : half + samples.shape[0]] = samples
-        frames = padded.unfold(0, self.n_fft, self.hop)
-        window, _, parts = _constants(self, samples.device)
-        power = samples.new_empty(count, self.mels)
-        for start in range(0, count, CHUNK):
-            rows = slice(start, start + CHUNK)
-            pair = torch.view_as_real(torch.fft.rfft(frames[rows] * window))
-            pair = pair.square()
-            linear = pair[..., 0] + pair[..., 1]
-            for mels, bins, weights in parts:
-                torch.mm(linear[:, bins], weights, out=power[rows, mels])
-        return power
-
-    def invert(
-        self, values: Tensor, level_db: Tensor, *, method: str = "pghi", iterations: int = 8,
-        length: int | None = None, seed: int = 0,
-    ) -> Tensor:  # fmt: skip
-        """Samples (*, length) of pictures (*, mels, T) whose loudest cell has level_db (*,).
-
-        T is free; length in samples defaults to (T - 1) * hop. Mel powers become a linear spectrum,
-        "pghi" gives it phase by heap integration and `iterations` rounds of fast Griffin-Lim,
-        "fast_griffin_lim" and "griffin_lim" start from random phase (`seed`); after every round the
-        spectrum is pulled back to the picture's mel powers. Cells on the floor become silence.
-        """
-        if method not in METHODS:
-            raise RecipeError(
-                f"{method!r} is no way to find phase; there are: {', '.join(METHODS)}"
-            )
-        if iterations < 0:
-            raise RecipeError(f"iterations should be 0 or more, got {iterations}")
-        if length is not None and length < 0:
-            raise RecipeError(f"length should be 0 samples or more, got {length}")
-        values = torch.as_tensor(values)
-        if values.ndim < 2 or values.shape[-2] != self.mels or values.shape[-1] == 0:
-            raise RecipeError(
-                f"a picture should be (mels, frames) with {self.mels} mels and at least one frame, "
-                f"got the shape {tuple(values.shape)}"
-            )
-        lead = values.shape[:-2]
-        flat = values.detach().reshape(-1, *values.shape[-2:]).float()
-        level = torch.as_tensor(level_db, dtype=torch.float32, device=flat.device)
-        level = level.detach().expand(lead).reshape(-1)
-        if not torch.isfinite(flat).all() or not torch.isfinite(level).all():
-            raise AudioError("the picture contains NaN or infinite values; it cannot become sound")
-        _, bank, _ = _constants(self, flat.device)
-        # The loudest cell is 1 in here; the level comes back at the very end.
-        mel = torch.pow(10.0, self.to_db(flat.clamp(-1.0, 1.0)) / 10.0) * (flat > -1.0)
-        magnitude = mel_to_power(mel, bank).sqrt_()
-        phase = None
-        if method == "pghi":
-            phase = heap_integration(magnitude, self.n_fft, self.hop, seed=seed)
+    def _linear(self, power: Tensor) -> tuple[Tensor, Refine | None]:
+        bank = _constants(self, power.device)[0]
         plan = mel_plan(bank)
-        samples = griffin_lim(
-            magnitude, self.n_fft, self.hop, iterations=iterations, phase=phase, length=length,
-            momentum=METHODS[method], seed=seed,
-            refine=lambda index, power: pull_to_mel(power, mel[index], plan),
-        )  # fmt: skip
-        samples *= torch.pow(10.0, level / 20.0)[:, None]
-        return samples.reshape(*lead, samples.shape[-1])
+        magnitude = mel_to_power(power, bank).sqrt_()
+        return magnitude, lambda index, found: pull_to_mel(found, power[index], plan)
 
-    def join(
-        self, values: Tensor, level_db: Tensor, *, length: int, iterations: int = 8
-    ) -> Tensor:  # fmt: skip
-        """One sound (length,) of its windows (W, mels, frames), each `step` samples after the last.
-
-        They are faded into each other in decibels and inverted once, so that no phase meets another.
-        """
-        db = self.to_db(values.float()) + level_db[:, None, None]
-        mixed = torch.from_numpy(chunks.join(db.numpy(), self.step // self.hop))
-        loudest = mixed.max()
-        picture = self.from_db(mixed - loudest)
-        return self.invert(picture, loudest, iterations=iterations, length=length)
+    def _loudness(self, device: torch.device) -> Tensor:
+        return _loudness_weights(self, device)
 
 
 @lru_cache(maxsize=16)
@@ -245,9 +71,8 @@ def _loudness_weights(feature: LogMel, device: torch.device) -> Tensor:
 @lru_cache(maxsize=16)
 def _constants(
     feature: LogMel, device: torch.device
-) -> tuple[Tensor, Tensor, list[tuple[slice, slice, Tensor]]]:
-    """Window, filterbank, and the filterbank as blocks: mels, bins, weights (bins, mels)."""
-    window = torch.hann_window(feature.n_fft, device=device)
+) -> tuple[Tensor, list[tuple[slice, slice, Tensor]]]:
+    """The filterbank, whole and as blocks: mels, bins, weights (bins, mels)."""
     bank = mel_filterbank(feature.sample_rate, feature.n_fft, feature.mels)
     parts = [(m, b, weights.T.contiguous().to(device)) for m, b, weights in blocks(bank)]
-    return window, bank.to(device), parts
+    return bank.to(device), parts

@@ -38,6 +38,10 @@ class Waveform(Feature):
         return 1, self.samples
 
     @property
+    def words(self) -> str:
+        return f"{self.samples} samples"
+
+    @property
     def span(self) -> int:
         return self.samples
 
