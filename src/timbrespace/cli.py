@@ -243,6 +243,10 @@ def prepare(
     cluster: Annotated[
         str | None, typer.Option(help="Address or file of a Dask scheduler that does the work.")
     ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="Keep pictures in float16 or float32.", show_default="the recipe's"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Read and check sounds; write a corpus. Resumable.
@@ -270,7 +274,7 @@ def prepare(
             source, out, layout=layout, labels=labels, recipe=recipe, cut=cut, seconds=seconds,
             hop=hop, max_seconds=max_seconds, split_by=split_by, split=shares_of(split),
             split_lists=split_lists, seed=seed, strict=strict, workers=workers, cluster=cluster,
-            progress=bars,
+            dtype=dtype, progress=bars,
         )  # fmt: skip
         health = json.loads((corpus.path / "health.json").read_text(encoding="utf-8"))
         bars.say(_health_words(health, corpus.path / "health.html"))

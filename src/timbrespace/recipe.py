@@ -47,6 +47,7 @@ def _kind(default: str) -> Callable[[Any], str]:
 
 
 SampleRate = Annotated[int, Field(ge=8000, le=48000)]
+Precision = Literal["float16", "float32"]
 
 
 class LogMelSection(Section):
@@ -61,6 +62,7 @@ class LogMelSection(Section):
     mels: Annotated[int, Field(ge=8, le=1024)] = 80
     frames: Annotated[int, Field(ge=8, le=8192)] = 128
     floor_db: Annotated[float, Field(ge=-160.0, le=-20.0)] = -80.0
+    dtype: Precision = "float16"  # of the pictures on disk
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -84,6 +86,7 @@ class SpectrogramSection(Section):
     hop: Annotated[int, Field(ge=16, le=8192)] = 256  # samples
     frames: Annotated[int, Field(ge=8, le=8192)] = 128
     floor_db: Annotated[float, Field(ge=-160.0, le=-20.0)] = -80.0
+    dtype: Precision = "float16"  # of the pictures on disk
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -102,6 +105,7 @@ class WaveformSection(Section):
     kind: Literal["waveform"] = "waveform"
     sample_rate: SampleRate = 16000  # Hz
     samples: Annotated[int, Field(ge=64, le=480_000)] = 16000
+    dtype: Precision = "float16"  # of the pictures on disk
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -71,7 +71,9 @@ class Run:
         }  # fmt: skip
         run = cls(path, recipe, provenance)
         lines = ["row,file,split"]
-        lines += [f"{r.row},{_cell(r.file)},{r.split}" for r in corpus.rows]
+        files = [_cell(file) for file in corpus.rows.files]
+        places = zip(corpus.rows.file.tolist(), corpus.rows.splits, strict=True)
+        lines += [f"{row},{files[file]},{split}" for row, (file, split) in enumerate(places)]
         write_text(path / "split.csv", "\n".join(lines) + "\n")
         write_text(path / "feature.json", json.dumps(run.feature.settings(), indent=1) + "\n")
         write_text(path / "recipe.yaml", recipe.to_yaml())
@@ -112,7 +114,9 @@ class Run:
             return Vocabulary.of({name: () for name in self.recipe.model.condition.names})
         try:
             words = json.loads(path.read_text(encoding="utf-8"))
-            return Vocabulary({str(name): tuple(map(str, values)) for name, values in words.items()})
+            return Vocabulary(
+                {str(name): tuple(map(str, values)) for name, values in words.items()}
+            )
         except (OSError, ValueError, AttributeError, TypeError):
             raise RunError(f"{path} is damaged; train the run again") from None
 

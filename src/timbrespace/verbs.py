@@ -50,7 +50,7 @@ def prepare(
     hop: float | None = None, max_seconds: float | None = None, split_by: str = "auto",
     split: tuple[float, float, float] = (0.8, 0.1, 0.1), split_lists: StrPath | None = None,
     seed: int = 0, strict: bool = False, workers: int | None = None, cluster: str | None = None,
-    progress: Progress | None = None,
+    dtype: str | None = None, progress: Progress | None = None,
 ) -> "Corpus":  # fmt: skip
     """Read sounds (a folder, one file, or a table), check them, and write a corpus with the recipe's
     feature. `layout` and `labels`: see data.sources.list_source.
@@ -58,14 +58,16 @@ def prepare(
     `cut`, `seconds` and `hop` say what of a file is a sound: see data.cutting.Cut. `split_by`,
     `split`, `split_lists` and `seed` say what is for training: see data.splits.Splitting. `strict`
     makes a skipped file an error, after all is written. `cluster` is the address of a Dask scheduler
-    that does the work in place of `workers` processes here.
+    that does the work in place of `workers` processes here. `dtype` keeps the pictures in float16 or
+    float32, whatever the recipe says.
     """
     from timbrespace.data.cutting import Cut
     from timbrespace.data.prepare import prepare as prepare_corpus
     from timbrespace.features.catalogue import feature_of
     from timbrespace.recipe import load
 
-    feature = feature_of(load(recipe).feature.model_dump())
+    settings = load(recipe).feature.model_dump()
+    feature = feature_of(settings if dtype is None else {**settings, "dtype": dtype})
     tell = None if progress is None else (lambda done, total: progress("prepare", done, total, {}))
     return prepare_corpus(
         source,

@@ -319,7 +319,8 @@ class Session:
 def _look(run: Run, space: Space | None, synth: Synth | None) -> _View:
     index_of = {int(row): i for i, row in enumerate(space.rows)} if space else {}
     try:
-        names = {int(row.row): row.name for row in run.corpus.rows}
+        rows = run.corpus.rows
+        names = {row: rows.name(row) for row in range(len(rows))}
     except (TimbrespaceError, OSError):
         names = {}  # the corpus moved away: the map and the model still work without it
     spacings = {name: spacing(points) for name, points in space.maps.items()} if space else {}
