@@ -163,7 +163,7 @@ class Share:
                 if parameter.grad is None and gradient.any():  # another rank's share used it
                     parameter.grad = gradient
             numbers = pieces[-1]
-
+        return dict(zip(figures, numbers.tolist(), strict=True))
 
     def gather(self, flags: Tensor) -> Tensor:
         """Flags (share,) of this rank's sounds, as those of the whole batch (B,) on every rank."""
@@ -173,7 +173,6 @@ class Share:
             with _others_answer():
                 dist.all_reduce(whole, group=self.ranks.words)
         return whole > 0
-        return dict(zip(figures, numbers.tolist(), strict=True))
 
 
 _ALONE = Ranks(device=torch.device("cpu"))
