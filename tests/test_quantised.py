@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from timbrespace import verbs
 from timbrespace.errors import RecipeError, RunError
+from timbrespace.evaluation.verdict import judge
 from timbrespace.models.codes import Codebooks
 from timbrespace.models.quantised import FiniteScalarQuantised, VectorQuantised
 from timbrespace.recipe import load, parse
@@ -29,6 +30,7 @@ CORNERS = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
 
 def place(neck, codes=None):
     """Quantise the hidden numbers as they are, with one codebook that starts at `codes`."""
+    neck.norm = torch.nn.Identity()
     torch.nn.init.eye_(neck.vectors.weight)
     torch.nn.init.zeros_(neck.vectors.bias)
     if codes is not None:
@@ -62,6 +64,7 @@ def test_codes_say_all_that_the_decoder_gets_and_cost_their_logarithm(kind):
 def test_what_the_decoder_wants_of_the_codes_reaches_the_encoder(kind):
     torch.manual_seed(0)
     neck = KINDS[kind]().train()
+    neck.norm = torch.nn.Identity()
     h = torch.randn(64, 6)
     neck(h)
     wanted = torch.randn(64, neck.latent)
@@ -81,7 +84,7 @@ def test_a_level_more_leaves_less_of_what_is_missed():
         for _ in range(60):
             h = torch.randn(256, 8)
             terms = neck.train()(h).terms
-        x = neck.vectors(h).detach()
+        x = neck.norm(neck.vectors(h)).detach()
         missed.append((neck.eval()(h).mean - x).square().sum(1).mean().item())
         assert terms["commitment"].item() > 0
     assert missed[1] < 0.6 * missed[0] and missed[2] < 0.6 * missed[1]
@@ -204,3 +207,37 @@ def test_commitment_has_its_usual_weight_unless_the_recipe_says():
     learnt = (CODES, "model.bottleneck.learn=gradient", "objective.weights.commitment=0")
     weights = load("instruments", settings=(*SMALL, *learnt)).objective.weights
     assert weights == {"commitment": 0.0, "codebook": 1.0}
+
+
+def test_a_run_of_codes_is_measured_by_its_codes(whole):
+    first = whole.history()[-1]
+    assert first["valid_bits"] == pytest.approx(24.0) and "valid_active_units" not in first
+    assert {"valid_codes_used_2", "valid_perplexity_1", "train_commitment"} <= first.keys()
+    verbs.space(whole.path, umap=False)
+    metrics = verbs.evaluate(whole.path)
+    rate = metrics["rate"]
+    assert rate["bits_per_sound"] == pytest.approx(24.0) and rate["codes"] == 2 * 3 * 16
+    assert rate["codes_used"] == sum(level["codes_used"] for level in rate["codebooks"])
+    assert 1 < rate["perplexity"] <= 16 and 0 < rate["codes_used"] <= rate["codes"]
+    assert rate["active_units"] is None and rate["separation"] is None
+    assert metrics["distortion"]["rmse_db"] == metrics["distortion"]["rmse_db_at_mean"]
+    assert f"{rate['codes_used']} of 96 codes are used" in metrics["verdict"]
+    page = (whole.path / "evaluation" / "report.html").read_text()
+    assert "<h2>The codes</h2>" in page and "Bits of each dimension" not in page
+    made = verbs.generate(whole.path, whole.path / "new", n=1)
+    assert made.files[0].stat().st_size > 1000
+
+
+def test_codes_that_say_nothing_have_collapsed_whatever_their_rate():
+    rate = {"nats_per_sound": 40.0, "dimensions": 128, "codes": 512, "codes_expected": 510.0}
+    sound = {"distortion": {"rmse_db": 6.0}, "floors": {"mean_sound_rmse_db": 18.0}}
+    cases = {
+        (8, 0.4): ("collapsed", "8 of 512 codes are used: this space has collapsed; normalise"),
+        (100, 30.0): ("dead codes", "keeps 30 bits per sound of the 58 that its codes could say"),
+        (500, 56.0): (None, "a healthy space"),
+    }
+    for (used, bits), (fault, says) in cases.items():
+        found = judge(
+            {**sound, "rate": {**rate, "codes_used": used, "entropy_bits_per_sound": bits}}
+        )
+        assert says in found.words and found.faults[:1] == ((fault,) if fault else ())

@@ -47,7 +47,8 @@ class Bars:
 
     FACTS = (
         ("rmse_db", "{:.1f} dB"), ("bits", "{:.0f} bits/sound"),
-        ("active_units", "{:.0f} active units"), ("sounds_per_second", "{:.0f} sounds/s"),
+        ("active_units", "{:.0f} active units"), ("codes_used", "{:.0f} codes used"),
+        ("sounds_per_second", "{:.0f} sounds/s"),
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -68,7 +69,7 @@ class Bars:
             TimeRemainingColumn(elapsed_when_finished=False), console=self.console,
         )  # fmt: skip
         self.tasks: dict[str, Any] = {}
-        self.active = float("nan")
+        self.use: dict[str, float] = {}  # of the latent, at the last validation
         self.plain = not self.console.is_terminal
         self.last = 0.0
 
@@ -91,15 +92,15 @@ class Bars:
             self.say(_estimate_words(facts))
             return
         if stage == "validate":
-            self.active = facts["valid_active_units"]
+            self.use = _use_of_latent(facts)
+            used = ", ".join(form.format(self.use[k]) for k, form in self.FACTS if k in self.use)
             self.say(
                 f"epoch {done}/{total}: {facts['valid_rmse_db']:.2f} dB RMSE at "
-                f"{facts['valid_bits']:.1f} bits per sound, {self.active:.0f} active units "
-                "(validation)"
+                f"{facts['valid_bits']:.1f} bits per sound, {used} (validation)"
             )
             return
-        if stage == "train" and self.active == self.active:  # not before the first validation
-            facts = {**facts, "active_units": self.active}
+        if stage == "train":
+            facts = {**facts, **self.use}
         words = ", ".join(form.format(facts[key]) for key, form in self.FACTS if key in facts)
         if self.plain:
             now = time.monotonic()
@@ -110,6 +111,13 @@ class Bars:
         if stage not in self.tasks:
             self.tasks[stage] = self.progress.add_task(stage, total=total, facts="")
         self.progress.update(self.tasks[stage], completed=done, total=total, facts=words)
+
+
+def _use_of_latent(facts: dict[str, float]) -> dict[str, float]:
+    """How much of the latent a validation found in use: its active units, or its codes."""
+    if "valid_active_units" in facts:
+        return {"active_units": facts["valid_active_units"]}
+    return {"codes_used": sum(v for k, v in facts.items() if k.startswith("valid_codes_used_"))}
 
 
 def _estimate_words(facts: dict[str, float]) -> str:
@@ -448,15 +456,21 @@ def compare(
     if as_json:
         _print_json({"runs": rows})
         return
-    typer.echo(f"{'run':30} {'dB RMSE':>8} {'at mean':>8} {'bits':>7} {'active':>7} {'mean sound':>11}"
+    typer.echo(f"{'run':30} {'dB RMSE':>8} {'at mean':>8} {'bits':>7} {'in use':>9} {'mean sound':>11}"
                f" {'PCA-32':>7}")  # fmt: skip
     for row in rows:
         rate, distortion, floors = row["rate"], row["distortion"], row["floors"]
         typer.echo(
             f"{row['run']:30.30} {distortion['rmse_db']:8.2f} {distortion['rmse_db_at_mean']:8.2f} "
-            f"{rate['bits_per_sound']:7.1f} {rate['active_units']:>3}/{rate['dimensions']:<3} "
+            f"{rate['bits_per_sound']:7.1f} {_in_use(rate):>9} "
             f"{floors['mean_sound_rmse_db']:11.2f} {floors['pca_rmse_db'].get('32') or 0.0:7.2f}"
         )
+
+
+def _in_use(rate: dict[str, Any]) -> str:
+    if rate.get("codes") is not None:
+        return f"{rate['codes_used']}/{rate['codes']}"
+    return f"{rate['active_units']}/{rate['dimensions']}"
 
 
 @app.command()

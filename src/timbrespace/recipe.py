@@ -272,8 +272,9 @@ class VqSection(AnyBottleneck):
     codebook: Annotated[int, Field(ge=2, le=65536)] = 128  # codes to choose from
     levels: Annotated[int, Field(ge=1, le=32)] = 1  # each quantises what the one before it missed
     shared: bool = False  # one codebook for all positions of a level, or one for each
+    normalise: bool = True  # over the batch, before it is quantised
     learn: Literal["ema", "gradient"] = "ema"
-    decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99  # of the running means
+    decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9  # of the running means
     kmeans: bool = True  # codes start as the cluster centres of the first batch
     revive: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1  # of the even use; 0 = leave them dead
     commitment: Literal["fixed", "scaled"] = "fixed"  # scaled by the variance of the encodings
@@ -300,6 +301,7 @@ class FsqSection(AnyBottleneck):
     steps: Annotated[
         tuple[Annotated[int, Field(ge=3, le=1024)], ...], Field(min_length=1, max_length=16)
     ] = (5, 5, 5)  # values of each number of a position
+    normalise: bool = True  # over the batch, before it is quantised
 
     @model_validator(mode="after")
     def not_too_many(self) -> "FsqSection":

@@ -20,6 +20,7 @@ import numpy as np
 
 from timbrespace.data.atomic import write_text
 from timbrespace.errors import RunError
+from timbrespace.evaluation import codes as code
 from timbrespace.evaluation import floors as floor
 from timbrespace.evaluation import latent as rate
 from timbrespace.evaluation import levels as level
@@ -66,6 +67,7 @@ class Encoded:
     logvar: np.ndarray
     z: np.ndarray
     nats: np.ndarray
+    codes: np.ndarray | None = None  # (N, positions, levels) where the latent is quantised
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,8 @@ def measure(
             "train_rmse_db": reconstruction.rmse_db(train_errors["z"], floor_db),
         },
         "rate": rate.evaluate(here.mean, here.logvar, here.nats, seed=seed)
-        | {"levels": _levels(run, here, scores)},
+        | {"levels": _levels(run, here, scores)}
+        | _codes(run, here, there),
         "floors": {
             "mean_sound_rmse_db": scores["mean_sound"],
             "mean_per_pitch_rmse_db": scores.get("mean_per_pitch"),
@@ -274,14 +277,16 @@ def _encode(run: "Run", corpus: "Corpus", rows: np.ndarray, rng: np.random.Gener
     from timbrespace.batches import Pictures
 
     pictures = Pictures.of(corpus, corpus.features(run.feature), rows, run.vocabulary)
-    tables: dict[str, list[np.ndarray]] = {"mean": [], "logvar": [], "z": [], "nats": []}
+    tables: dict[str, list[np.ndarray]] = {}
     for x, labels in pictures.in_order(BATCH, torch.device("cpu")):
         found = run.model.encode(x.contiguous(memory_format=torch.channels_last), labels)
         noise = torch.from_numpy(rng.standard_normal(found.mean.shape, np.float32))
         z = found.sample(noise)
         made = {"mean": found.mean, "logvar": found.logvar, "z": z, "nats": found.nats(z)}
+        if found.codes is not None:
+            made["codes"] = found.codes
         for name, values in made.items():
-            tables[name].append(values.numpy())
+            tables.setdefault(name, []).append(values.numpy())
     joined = {name: np.concatenate(parts) for name, parts in tables.items()}
     rate.validate(joined["mean"], joined["logvar"])
     return Encoded(rows, pictures, **joined)
@@ -367,6 +372,14 @@ def _levels(run: "Run", encoded: Encoded, scores: dict[str, float]) -> list[dict
     for number, line in enumerate(table, start=1):
         line["rmse_db_exchanged"] = scores[f"level_{number}"]
     return table
+
+
+def _codes(run: "Run", here: Encoded, there: Encoded) -> dict[str, Any]:
+    """What the codes of a quantised latent say, after those of training sounds; else nothing."""
+    books = run.recipe.model.bottleneck.codebooks
+    if books is None or here.codes is None or there.codes is None:
+        return {}
+    return code.evaluate(books, here.codes, there.codes)
 
 
 def _inversion(run: "Run", encoded: Encoded, rng: np.random.Generator) -> float:

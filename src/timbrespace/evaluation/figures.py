@@ -45,6 +45,10 @@ def training_curves(
         ),
         ("Rate", "bits per sound", [("valid_bits", "validation", MODEL)]),
         ("Active units", "dimensions", [("valid_active_units", "validation", MODEL)]),
+        (
+            "Codes used on validation sounds", "codes",
+            [(f"valid_codes_used_{n + 1}", f"level {n + 1}", c) for n, c in enumerate(COLOURS)],
+        ),
         ("Weight of the KL term", "beta", [("beta", "beta", "#0072B2")]),
     ]  # fmt: skip
     shown = [p for p in panels if any(name in line for name, *_ in p[2] for line in history)]

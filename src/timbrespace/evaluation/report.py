@@ -115,9 +115,9 @@ def _figures(run: "Run", metrics: dict[str, Any], maps: Sequence[Map]) -> dict[s
     curves = figures.training_curves(run.history(), lines)
     if curves is not None:
         drawn["training"] = curves
-    drawn["bits"] = figures.bits_per_dimension(
-        metrics["rate"]["bits_per_dimension"], bits(ACTIVE_NATS)
-    )
+    each = metrics["rate"]["bits_per_dimension"]
+    if each is not None:
+        drawn["bits"] = figures.bits_per_dimension(each, bits(ACTIVE_NATS))
     for m in maps:
         if m.families is not None:
             drawn[f"map-{m.name}-family"] = figures.map_by_name(
@@ -280,13 +280,17 @@ def _page(
     ]
     if "training" in drawn:
         body += ["<h2>Training</h2>", _image(drawn["training"], "Curves over the epochs")]
+    if "bits" in drawn:
+        body += [
+            "<h2>Bits of each dimension</h2>",
+            f"<p>{rate['active_units']} of {rate['dimensions']} dimensions are active (the variance "
+            f"of mu is above 0.01), {rate['active_units_by_rate']} keep more than {ACTIVE_NATS} nat "
+            "(the dotted line; the others are grey). Together they keep at most "
+            f"{rate['bits_per_sound']:.3g} bits of a sound.</p>",
+            _image(drawn["bits"], "Bars of bits per dimension"),
+        ]
     body += [
-        "<h2>Bits of each dimension</h2>",
-        f"<p>{rate['active_units']} of {rate['dimensions']} dimensions are active (the variance of "
-        f"mu is above 0.01), {rate['active_units_by_rate']} keep more than {ACTIVE_NATS} nat (the "
-        "dotted line; the others are grey). Together they keep at most "
-        f"{rate['bits_per_sound']:.3g} bits of a sound.</p>",
-        _image(drawn["bits"], "Bars of bits per dimension"),
+        _codes(metrics),
         _levels(metrics),
         _waves(metrics),
         _probes(metrics),
@@ -352,7 +356,9 @@ def _key(metrics: dict[str, Any]) -> str:
             f"PCA-32 {floors['pca_rmse_db']['32']:.1f} dB",
         ),
         (f"{rate['bits_per_sound']:.3g} bits", "rate per sound, at most"),
-        (f"{rate['active_units']} of {rate['dimensions']}", "dimensions active"),
+        (f"{rate['active_units']} of {rate['dimensions']}", "dimensions active")
+        if rate.get("codes") is None
+        else (f"{rate['codes_used']} of {rate['codes']}", "codes used"),
         (f"{distortion['rmse_db_at_mean']:.1f} dB", "distortion of decode(mu), what is played"),
     ]
     if rate.get("separation") is not None:
@@ -414,6 +420,27 @@ def _waves(metrics: dict[str, Any]) -> str:
         "<th class='n'>cosine</th><th class='n'>SI-SDR, dB</th><th class='n'>MR-STFT</th></tr>"
         + "".join(lines)
         + "</table></div>"
+    )
+
+
+def _codes(metrics: dict[str, Any]) -> str:
+    """A table of the codebooks of a quantised latent; nothing for others."""
+    rate = metrics["rate"]
+    if rate.get("codes") is None:
+        return ""
+    lines = [
+        f"<tr><td>{number}</td><td class='n'>{line['codes_used']} of {line['codes']}</td>"
+        f"<td class='n'>{line['perplexity']:.1f}</td></tr>"
+        for number, line in enumerate(rate["codebooks"], start=1)
+    ]
+    return (
+        f"<h2>The codes</h2><p>A sound's codes could say {rate['bits_per_sound']:.3g} bits, which is "
+        "their fixed rate. For who knows from training how often each comes at its place they cost "
+        f"{rate['entropy_bits_per_sound']:.3g}. With as many sounds, even use would reach "
+        f"{rate['codes_expected']:.0f} codes. Perplexity is that of one codebook, over all sounds "
+        "measured here. Active units and distances in noise widths make no sense for codes and are "
+        "left out.</p><div class='scroll'><table><tr><th>level</th><th class='n'>codes used</th>"
+        "<th class='n'>perplexity</th></tr>" + "".join(lines) + "</table></div>"
     )
 
 

@@ -26,8 +26,16 @@ WORSE_AT_MEAN = 1.02
 BY_HEART = 1.5
 # A level below it names no two sounds apart (ln 2 = 0.7 would).
 EMPTY_NATS = 0.5
+# Of the codes that even use would reach, fewer than this share were chosen: vectors of sounds picked at
+# random would do better.
+FEW_CODES = 0.5
 # Separation below which one sampled z tells two random sounds apart wrongly in 16 % of cases.
 BLURRED = 2.0
+
+MORE_CODES = (
+    "normalise the encodings, start codes by kmeans, revive dead ones, weigh diversity, or make the "
+    "codebook smaller"
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,8 @@ def verdict(metrics: dict[str, Any]) -> str:
 def judge(metrics: dict[str, Any]) -> Judgement:
     """Judge figures laid out as in metrics.json; what is missing there is not judged.
 
-    Needs distortion.rmse_db, rate.nats_per_sound, rate.active_units and rate.dimensions.
+    Needs distortion.rmse_db, rate.nats_per_sound, rate.active_units and rate.dimensions; where there
+    are codes, rate.codes and rate.codes_used in the place of active units.
     """
     distortion, rate = metrics["distortion"], metrics["rate"]
     floors = metrics.get("floors") or {}
@@ -60,12 +69,20 @@ def judge(metrics: dict[str, Any]) -> Judgement:
             ("diverged",), "the figures are not finite: the training has diverged; lower the "
             "learning rate and train again"
         )  # fmt: skip
-    active, dimensions = rate["active_units"], rate["dimensions"]
-    bits = nats / math.log(2.0)
-    keeps = (
-        f"keeps {_number(bits)} {_plural(bits, 'bit')} per sound; {active} of {dimensions} "
-        f"dimensions {'is' if active == 1 else 'are'} active"
-    )
+    dimensions, codes = rate["dimensions"], rate.get("codes")
+    bits = most = nats / math.log(2.0)
+    if rate.get("entropy_bits_per_sound") is not None:
+        bits = min(most, rate["entropy_bits_per_sound"])
+        nats = bits * math.log(2.0)
+    keeps = f"keeps {_number(bits)} {_plural(bits, 'bit')} per sound"
+    if codes is None:
+        active = rate["active_units"]
+        keeps += f"; {active} of {dimensions} dimensions {'is' if active == 1 else 'are'} active"
+    else:
+        used = rate["codes_used"]
+        keeps += (
+            f" of the {_number(most)} that its codes could say; {used} of {codes} codes are used"
+        )
     mean_sound, per_pitch = floors.get("mean_sound_rmse_db"), floors.get("mean_per_pitch_rmse_db")
     faults: list[str] = []
     said: list[str] = []
@@ -77,7 +94,10 @@ def judge(metrics: dict[str, Any]) -> Judgement:
     collapsed = nats < COLLAPSED_NATS
     more = "" if collapsed else " or allow more bits"  # said already
     if collapsed:
-        fault("collapsed", "this space has collapsed; lower beta or ask for a rate")
+        cure = "lower beta or ask for a rate" if codes is None else MORE_CODES
+        fault("collapsed", f"this space has collapsed; {cure}")
+    elif codes is not None and used < FEW_CODES * rate.get("codes_expected", codes):
+        fault("dead codes", f"the other codes cost rate and say nothing; {MORE_CODES}")
     if mean_sound is not None and rmse >= mean_sound:
         fault(
             "worse than the mean sound",
@@ -149,9 +169,9 @@ def judge(metrics: dict[str, Any]) -> Judgement:
         # without a floor beside it no distortion is good or bad
         name = "a healthy space" if mean_sound is not None else "not collapsed, floors not measured"
         said.append(f"{name}: {_db(rmse)}{_beside(floors, dimensions)}")
-        used = rate.get("active_units_by_rate", active)
-        if used < dimensions:
-            idle = dimensions - used
+        by_rate = dimensions if codes is not None else rate.get("active_units_by_rate", active)
+        if by_rate < dimensions:
+            idle = dimensions - by_rate
             said.append(
                 f"{idle} {_plural(idle, 'dimension')} keep{'s' * (idle == 1)} almost nothing"
             )

@@ -492,6 +492,11 @@ def _metrics(run: Run) -> dict[str, Any]:
         figures = {}
     if not figures:
         return {}
+    bottleneck = run.recipe.model.bottleneck
+    use: dict[str, Any] = {"active_units": int(_number(figures.get("valid_active_units")) or 0)}
+    if bottleneck.codebooks is not None:
+        used = [_number(v) or 0.0 for k, v in figures.items() if k.startswith("valid_codes_used_")]
+        use = {"codes": bottleneck.codebooks.count, "codes_used": int(sum(used))}
     return {
         "distortion": {
             "rmse_db": figures.get("valid_rmse_db"),
@@ -499,8 +504,8 @@ def _metrics(run: Run) -> dict[str, Any]:
         },
         "rate": {
             "nats_per_sound": figures.get("valid_nats"),
-            "active_units": int(_number(figures.get("valid_active_units")) or 0),
-            "dimensions": run.recipe.model.bottleneck.size,
+            "dimensions": bottleneck.size,
+            **use,
         },
     }
 

@@ -35,6 +35,11 @@ class Codebooks:
         """What a sound costs when all codes are as likely: levels * positions * ln(size)."""
         return self.levels * self.positions * math.log(self.size)
 
+    @property
+    def count(self) -> int:
+        """How many codes there are in all codebooks together."""
+        return self.levels * self.size * (1 if self.shared else self.positions)
+
     def counts(self, codes: np.ndarray) -> np.ndarray:
         """How often each position chose each code: (levels, positions, size) of codes
         (N, positions, levels)."""

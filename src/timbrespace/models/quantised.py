@@ -36,20 +36,28 @@ class CodedLatent(Latent):
 
 
 class Quantised(Bottleneck):
-    """A linear layer to vectors (B, positions, dim), and codes for them."""
+    """A linear layer to vectors (B, positions, dim), and codes for them.
+
+    With `normalise` each of their numbers has mean 0 and variance 1 over the sounds (batch norm without
+    scale and shift): what an encoder that still learns does to all sounds alike leaves its codes where
+    the sounds are (Lancucki et al. 2020, arXiv 2005.08520).
+    """
 
     codebooks: Codebooks
 
-    def __init__(self, width: int, dim: int, codebooks: Codebooks) -> None:
+    def __init__(self, width: int, dim: int, codebooks: Codebooks, *, normalise: bool) -> None:
         super().__init__()
         self.vectors = nn.Linear(width, codebooks.positions * dim)
+        norm = nn.BatchNorm1d(codebooks.positions * dim, affine=False)
+        self.norm = norm if normalise else nn.Identity()
         self.dim, self.codebooks = dim, codebooks
         self.latent = codebooks.positions * dim
         self.levels = (self.latent,)
 
     def forward(self, h: Tensor) -> CodedLatent:
         with torch.autocast(h.device.type, enabled=False):  # neighbours differ by little
-            x = self.vectors(h.float()).unflatten(1, (self.codebooks.positions, self.dim))
+            x = self.norm(self.vectors(h.float()))
+            x = x.unflatten(1, (self.codebooks.positions, self.dim))
             quantised, codes, terms = self.quantise(x)
         z = quantised.flatten(1)
         logvar = torch.full_like(z, NO_NOISE)
@@ -101,12 +109,14 @@ class VectorQuantised(Quantised):
 
     def __init__(
         self, width: int, *, positions: int = 8, dim: int = 16, codebook: int = 128, levels: int = 1,
-        shared: bool = False, learn: Literal["ema", "gradient"] = "ema", decay: float = 0.99,
+        shared: bool = False, normalise: bool = True,
+        learn: Literal["ema", "gradient"] = "ema", decay: float = 0.9,
         kmeans: bool = True, revive: float = 0.1,
         commitment: Literal["fixed", "scaled"] = "fixed",
     ) -> None:  # fmt: skip
         shared = shared or positions == 1
-        super().__init__(width, dim, Codebooks(codebook, positions, levels, shared))
+        books = Codebooks(codebook, positions, levels, shared)
+        super().__init__(width, dim, books, normalise=normalise)
         from vector_quantize_pytorch import VectorQuantize
 
         self.learn, self.decay, self.revive = learn, decay, revive
@@ -214,9 +224,11 @@ class FiniteScalarQuantised(Quantised):
     steps: Tensor
 
     def __init__(
-        self, width: int, *, positions: int = 8, steps: tuple[int, ...] = (5, 5, 5)
-    ) -> None:
-        super().__init__(width, len(steps), Codebooks(math.prod(steps), positions, shared=True))
+        self, width: int, *, positions: int = 8, steps: tuple[int, ...] = (5, 5, 5),
+        normalise: bool = True,
+    ) -> None:  # fmt: skip
+        books = Codebooks(math.prod(steps), positions, shared=True)
+        super().__init__(width, len(steps), books, normalise=normalise)
         from vector_quantize_pytorch import FSQ
 
         self.rounding = FSQ(list(steps))

@@ -200,6 +200,8 @@ def _with_weights(run: Run, state: State, device: torch.device) -> Autoencoder:
 def _history_line(
     state: State, means: dict[str, float], result: Validation, seconds: float, speed: float
 ) -> dict[str, float]:
+    named = {"beta", "reconstruction", "kl_raw", "kl", "total", "mse"}
+    active = {} if result.active_units is None else {"active_units": float(result.active_units)}
     return {
         "step": float(state.step), "seconds": seconds, "sounds_per_second": speed,
         "learning_rate": state.optimizer.param_groups[0]["lr"], "beta": means["beta"],
@@ -207,8 +209,9 @@ def _history_line(
         "train_kl": means["kl"], "train_total": means["total"], "train_mse": means["mse"],
         "valid_mse": result.mse, "valid_rmse_db": result.rmse_db,
         "valid_rmse_db_at_mean": result.rmse_db_at_mean, "valid_nats": result.nats,
-        "valid_bits": result.bits, "valid_active_units": float(result.active_units),
-        **{f"valid_{name}": value for name, value in result.figures.items()},
+        "valid_bits": result.bits,
+        **{f"valid_{name}": value for name, value in {**active, **result.figures}.items()},
+        **{f"train_{name}": value for name, value in means.items() if name not in named},
     }  # fmt: skip
 
 

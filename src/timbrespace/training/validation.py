@@ -3,6 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +22,7 @@ class Validation:
     mse: float
     mse_at_mean: float
     kl: Tensor  # nats per dimension, (Z,)
-    active_units: int
+    active_units: int | None  # None for codes, whose vectors may be as small as they like
     db_per_unit: float
     figures: dict[str, float] = field(default_factory=dict)
 
@@ -52,7 +53,7 @@ def validate(
     generator = torch.Generator().manual_seed(seed)
     squared = squared_mean = 0.0
     cells, figures = 0, defaultdict[str, float](float)
-    means, kls = [], []
+    means, kls, codes = [], [], []
     for x, labels in pictures.in_order(batch, device):
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
@@ -71,9 +72,16 @@ def validate(
             figures[name] += float(values.sum()) / len(pictures)
         means.append(latent.mean.cpu())
         kls.append(latent.nats(z).cpu())
+        if latent.codes is not None:
+            codes.append(latent.codes.cpu().numpy())
     cells = len(pictures) * x[0].numel()
     variance = torch.cat(means).var(0, unbiased=False)
+    books = model.encoder.bottleneck.codebooks
+    if books is not None:
+        for level, use in enumerate(books.use(books.counts(np.concatenate(codes))), start=1):
+            figures[f"codes_used_{level}"] = float(use.used)
+            figures[f"perplexity_{level}"] = use.perplexity
     return Validation(
         squared / cells, squared_mean / cells, torch.cat(kls).mean(0),
-        int((variance > ACTIVE).sum()), feature.yardstick.db_per_unit, dict(figures),
+        None if books else int((variance > ACTIVE).sum()), feature.yardstick.db_per_unit, dict(figures),
     )  # fmt: skip
