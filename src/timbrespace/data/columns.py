@@ -70,17 +70,11 @@ class Labels(Sequence[Label]):
         Labels already is taken as it is."""
         if isinstance(labels, cls):
             return labels
-        seen: dict[Label, int] = {}
-        codes = array("i")
+        coding, count = Coding(), 0
         for label in labels:
-            known = label is not None and label != ""
-            codes.append(seen.setdefault(label, len(seen)) if known else -1)
-        whole = all(type(label) is int for label in seen)
-        texts = [label if whole else str(label) for label in seen]
-        values = sorted(set(texts))  # type: ignore[type-var]
-        place = {value: code for code, value in enumerate(values)}
-        new = np.array([*(place[text] for text in texts), -1], np.int32)  # the last is that of -1
-        return cls(values, new[np.frombuffer(codes, np.int32)] if codes else new[:0])  # type: ignore[arg-type]
+            coding.put(count, label)
+            count += 1
+        return coding.labels(count)
 
     @property
     def kind(self) -> str:
@@ -122,3 +116,30 @@ class Labels(Sequence[Label]):
     def counts(self) -> np.ndarray:
         """How many sounds have each of the values."""
         return np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
+
+
+class Coding:
+    """A column of labels on its way; what is not put is unknown."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Label, int] = {}
+        self._codes = array("i")
+
+    def put(self, place: int, label: Label) -> None:
+        """Set the label at a place, which is after all others."""
+        if label is not None and label != "":
+            self._fill(place)
+            self._codes.append(self._seen.setdefault(label, len(self._seen)))
+
+    def labels(self, count: int) -> Labels:
+        """The column of `count` labels; where one is a text, all are."""
+        self._fill(count)
+        whole = all(type(label) is int for label in self._seen)
+        texts = [label if whole else str(label) for label in self._seen]
+        values = sorted(set(texts))  # type: ignore[type-var]
+        place = {value: code for code, value in enumerate(values)}
+        new = np.array([*(place[text] for text in texts), -1], np.int32)  # the last is that of -1
+        return Labels(values, new[np.array(self._codes, np.int32)])  # type: ignore[arg-type]
+
+    def _fill(self, place: int) -> None:
+        self._codes.extend([-1] * (place - len(self._codes)))

@@ -1,10 +1,11 @@
 """Any tree of audio files: folder names become labels, or a table gives them."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from timbrespace.data.sources import table, walk
-from timbrespace.data.sources.listing import SPLIT_NAMES, Label, Listed, Source
+from timbrespace.data.sources.listing import SPLIT_NAMES, Files, Label, Listed, Source
 from timbrespace.data.sources.nsynth import parse_name
 
 
@@ -30,29 +31,30 @@ def read(root: Path, labels: Path | None = None) -> Source:
     return source
 
 
-def _by_folder(files: list[str]) -> list[Listed]:
-    parents = [PurePosixPath(file).parent.parts for file in files]
-    shared = len(os.path.commonprefix(parents)) if parents else 0
+def _by_folder(files: list[str]) -> Files:
+    """The files with what their folders say; a folder is looked at once."""
+    folders = {file.rpartition("/")[0] for file in files}
+    below = {folder: PurePosixPath(folder).parts for folder in folders}
     # One folder for all says nothing about any of them.
-    parents = [parts[shared:] for parts in parents]
-    nested = any(len(parts) > 1 for parts in parents)
-    listing = []
-    for file, parts in zip(files, parents, strict=True):
-        split = SPLIT_NAMES.get(parts[0].lower()) if parts else None
-        if split is not None:
-            parts = parts[1:]
-        labels: dict[str, Label] = {"family": parts[0] if parts else None}
-        if nested:
-            labels["instrument"] = "/".join(parts) or None
-        labels.update(
-            {k: v for k, v in parse_name(PurePosixPath(file).stem).items() if v is not None}
-        )
-        listing.append(Listed(file, labels, split))
-    named = {listed.split for listed in listing}
+    shared = len(os.path.commonprefix(list(below.values()))) if below else 0
+    below = {folder: parts[shared:] for folder, parts in below.items()}
+    nested = any(len(parts) > 1 for parts in below.values())
+    splits = {f: SPLIT_NAMES.get(parts[0].lower()) if parts else None for f, parts in below.items()}
+    named = set(splits.values())
     if named != {None} and (None in named or "train" not in named):
         # Folders called test beside others are labels, not a split.
-        for listed, parts in zip(listing, parents, strict=True):
-            if listed.split is not None:
-                listed.labels["family"] = parts[0]
-                listed.split = None
-    return listing
+        splits = dict.fromkeys(below)
+
+    def listed() -> Iterator[Listed]:
+        for file in files:
+            folder = file.rpartition("/")[0]
+            parts, split = below[folder], splits[folder]
+            inner = parts if split is None else parts[1:]
+            labels: dict[str, Label] = {"family": inner[0] if inner else None}
+            if nested:
+                labels["instrument"] = "/".join(inner) or None
+            known = parse_name(PurePosixPath(file).stem)
+            labels.update({name: value for name, value in known.items() if value is not None})
+            yield Listed(file, labels, split)
+
+    return Files.of(listed())

@@ -41,7 +41,8 @@ def read(root: Path) -> Source:
         raise walk.not_of(
             root, "GTZAN", "a folder a genre with files such as blues/blues.00000.wav"
         )
-    source = Source(root, "gtzan", [])
+    files: list[Listed] = []
+    source = Source(root, "gtzan", files)
     doubts = Doubts()
     taken = []
     for genre in walk.subfolders(folder):
@@ -52,7 +53,7 @@ def read(root: Path) -> Source:
         for name in _one_format(names, doubts):
             if not _is_track(genre.name, name):
                 doubts.add("file", "not named as GTZAN names its tracks; taken all the same", name)
-            source.files.append(Listed(prefix + name, {"genre": genre.name}))
+            files.append(Listed(prefix + name, {"genre": genre.name}))
     source.notes += doubts.notes()
     places = _places(root, folder)
     _add_artists(source, places)

@@ -1,6 +1,6 @@
 """What a layout hands over: the files, what is known of each, and notes for the person who asked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import overload
@@ -8,7 +8,7 @@ from typing import overload
 import numpy as np
 
 from timbrespace.audio.files import printable
-from timbrespace.data.columns import Label, Labels, Texts
+from timbrespace.data.columns import Coding, Label, Labels, Texts
 
 SPLIT_NAMES = {
     "train": "train", "training": "train", "valid": "valid", "val": "valid",
@@ -38,16 +38,25 @@ class Files(Sequence[Listed]):
         self.names, self.labels, self.split = names, labels, split
 
     @classmethod
-    def of(cls, files: Sequence[Listed]) -> "Files":
-        """The columns of some files; what is Files already is taken as it is."""
+    def of(cls, files: Iterable[Listed]) -> "Files":
+        """The columns of some files, looked at once; what is Files already is taken as it is."""
         if isinstance(files, cls):
             return files
-        names = dict.fromkeys(name for listed in files for name in listed.labels)
-        return cls(
-            Texts.of(listed.file for listed in files),
-            {n: Labels.of(listed.labels.get(n) for listed in files) for n in names},
-            Labels.of(listed.split for listed in files),
-        )
+        labels: dict[str, Coding] = {}
+        splits, count = Coding(), 0
+
+        def names() -> Iterator[str]:
+            nonlocal count
+            for listed in files:
+                for name, value in listed.labels.items():
+                    labels.setdefault(name, Coding()).put(count, value)
+                splits.put(count, listed.split)
+                count += 1
+                yield listed.file
+
+        texts = Texts.of(names())
+        columns = {name: coding.labels(count) for name, coding in labels.items()}
+        return cls(texts, columns, splits.labels(count))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -84,17 +93,16 @@ class Source:
 
     root: Path
     layout: str
-    files: list[Listed]
+    files: Sequence[Listed]
     notes: list[str] = field(default_factory=list)
     group: str | None = None
     stratum: str | None = None
 
     def settle_labels(self) -> None:
         """The same labels for every file, those that none has left out; group and stratum by name."""
-        has = {n for listed in self.files for n, v in listed.labels.items() if v is not None}
-        names = [n for n in dict.fromkeys(n for f in self.files for n in f.labels) if n in has]
-        for listed in self.files:
-            listed.labels = {name: listed.labels.get(name) for name in names}
+        files = self.files = Files.of(self.files)
+        files.labels = {name: column for name, column in files.labels.items() if column.values}
+        names = list(files.labels)
         self.group, self.stratum = _first(_GROUPS, names), _first(_STRATA, names)
 
 

@@ -9,12 +9,22 @@ Source: Engel et al. 2017, "Neural Audio Synthesis of Musical Notes with WaveNet
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from timbrespace.audio.files import printable
 from timbrespace.data.sources import walk
-from timbrespace.data.sources.listing import MIDI, Doubts, Label, Listed, Source, counted, midi
+from timbrespace.data.sources.listing import (
+    MIDI,
+    Doubts,
+    Files,
+    Label,
+    Listed,
+    Source,
+    counted,
+    midi,
+)
 from timbrespace.errors import CorpusError
 
 _FOLDER = re.compile(r"nsynth[-_](train|valid|test)$")
@@ -55,8 +65,11 @@ def read(root: Path) -> Source:
         )  # fmt: skip
     source = Source(root, "nsynth", [], group="instrument", stratum="family")
     doubts = Doubts()
-    for folder, split in folders:
-        source.files += _notes(root, folder, split, source.notes, doubts)
+    source.files = Files.of(
+        listed
+        for folder, split in folders
+        for listed in _notes(root, folder, split, source.notes, doubts)
+    )
     source.notes += doubts.notes()
     source.notes += walk.left_out(root, (listed.file for listed in source.files))
     return source
@@ -84,7 +97,7 @@ def _folders(root: Path) -> list[tuple[Path, str | None]]:
 
 def _notes(
     root: Path, folder: Path, split: str | None, notes: list[str], doubts: Doubts
-) -> list[Listed]:
+) -> Iterator[Listed]:
     """The notes of one folder: those that are there, and those that examples.json names."""
     examples = _examples(folder / "examples.json", notes)
     if examples is None:
@@ -102,14 +115,12 @@ def _notes(
         elif key not in present:
             names.append(f"{key}.wav")
     ids: dict[int, str] = {}
-    files = []
     for name in sorted(names):
         stem = _stem(name)
         labels = parse_name(stem)
         if examples is not None:
             labels = _labels(stem, examples, labels, ids, doubts)
-        files.append(Listed(prefix + name, {key: labels.get(key) for key in _KEYS}, split))
-    return files
+        yield Listed(prefix + name, {key: labels.get(key) for key in _KEYS}, split)
 
 
 def _labels(

@@ -33,7 +33,8 @@ def read(root: Path) -> Source:
             root, "VCTK", "a folder a speaker in wav48_silence_trimmed or wav48, with files such "
             "as p225/p225_001_mic1.flac"
         )  # fmt: skip
-    source = Source(root, "vctk", [])
+    files: list[Listed] = []
+    source = Source(root, "vctk", files)
     doubts, taken = Doubts(), []
     info = _info(root, folder, doubts)
     second = 0
@@ -53,7 +54,7 @@ def read(root: Path) -> Source:
                 labels |= {"utterance": match["utterance"], "mic": match["mic"]}
             else:
                 doubts.add("file", "not named as VCTK names utterances; taken all the same", name)
-            source.files.append(Listed(prefix + name, labels | (known or {})))
+            files.append(Listed(prefix + name, labels | (known or {})))
     if second:
         source.notes.append(
             f"{counted(second, 'recording')} by a second microphone, left out beside the first; "
