@@ -14,12 +14,14 @@ import numpy as np
 from timbrespace.audio.files import Audio
 from timbrespace.errors import RunError
 from timbrespace.features.log_mel import LogMel
+from timbrespace.models.vocabulary import Vocabulary
+from timbrespace.recipe import GaussianSection
 
 FAMILIES = ["bass", "flute", "organ"]
 CENTRES = np.array([[-4.0, 0.0], [4.0, 0.0], [0.0, 6.0]])
 NASTY = '<img src=x onerror="document.title=1">'
 SIZE = 90
-LATENT = SimpleNamespace(model=SimpleNamespace(bottleneck=SimpleNamespace(latent=3)))
+LATENT = SimpleNamespace(model=SimpleNamespace(bottleneck=GaussianSection(latent=3)))
 
 
 def tone(pitch: float, brightness: float, level: float, feature: LogMel) -> np.ndarray:
@@ -34,15 +36,22 @@ def tone(pitch: float, brightness: float, level: float, feature: LogMel) -> np.n
 
 
 class Synth:
-    """Latents (N, 3): x, y of the map and brightness."""
+    """Latents (N, 3): x, y of the map and brightness. `said` is what it was told last."""
 
-    def __init__(self, feature: LogMel, pitched: bool = True) -> None:
+    def __init__(self, feature: LogMel, pitched: bool = True, told: tuple[str, ...] = ()) -> None:
         self.pitched, self.feature = pitched, feature
+        self.told = ("pitch", *told) if pitched else told
+        self.continuous = frozenset({"pitch"})
+        self.vocabulary = Vocabulary.of({"family": FAMILIES, "pitch": (), "velocity": ()})
+        self.said: dict[str, Any] = {}
         self.decoded = 0
         self.broken = False
 
-    def decode(self, latents: np.ndarray, *, pitch: Any = None, rms_db: Any = None) -> np.ndarray:
+    def decode(
+        self, latents: np.ndarray, *, pitch: Any = None, labels: Any = None, rms_db: Any = None
+    ) -> np.ndarray:
         self.decoded += len(latents)
+        self.said = {name: list(values) for name, values in (labels or {}).items()}
         notes = np.broadcast_to(60 if pitch is None else pitch, len(latents))
         levels = np.broadcast_to(-12.0 if rms_db is None else rms_db, len(latents))
         sounds = [
@@ -51,7 +60,7 @@ class Synth:
         ]
         return np.stack(sounds) * (np.nan if self.broken else 1)
 
-    def picture(self, latents: np.ndarray, pitch: Any = None) -> np.ndarray:
+    def picture(self, latents: np.ndarray, pitch: Any = None, labels: Any = None) -> np.ndarray:
         notes = np.broadcast_to(60 if pitch is None else pitch, len(latents))
         mels, frames = self.feature.shape
         pictures = np.full((len(latents), mels, frames), -1.0, np.float32)
@@ -70,9 +79,22 @@ class Row:
         return Path(self.file).stem
 
 
+class Rows:
+    """A corpus' sounds by row id; the ids below `first` are of no use to anybody."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows, self.first = rows, rows[0].row
+
+    def __len__(self) -> int:
+        return self.first + len(self.rows)
+
+    def name(self, row: int) -> str:
+        return self.rows[row - self.first].name if row >= self.first else ""
+
+
 class Corpus:
     def __init__(self, rows: list[Row], pitches: list[int], feature: LogMel) -> None:
-        self.rows, self.feature = rows, feature
+        self.rows, self.feature = Rows(rows), feature
         self.pitches = {row.row: pitch for row, pitch in zip(rows, pitches, strict=True)}
         self.gone = False
 
@@ -121,8 +143,11 @@ class Run:
         return self.state
 
 
-def build(pitched: bool = True, size: int = SIZE) -> tuple[Any, Any, Any]:
-    """A run of `size` sounds; row ids start at 100: an index is never mistaken for an id."""
+def build(
+    pitched: bool = True, size: int = SIZE, told: tuple[str, ...] = ()
+) -> tuple[Any, Any, Any]:
+    """A run of `size` sounds, whose model is `told` other labels than the pitch; row ids start at
+    100: an index is never mistaken for an id."""
     rng = np.random.default_rng(5)
     feature = LogMel(mels=40, frames=64)
     family = np.arange(size) % 3
@@ -150,7 +175,7 @@ def build(pitched: bool = True, size: int = SIZE) -> tuple[Any, Any, Any]:
         labels=labels,
         split=["train" if i % 5 else "valid" for i in range(size)],
     )
-    return Run(feature, Corpus(rows, pitches, feature)), space, Synth(feature, pitched)
+    return Run(feature, Corpus(rows, pitches, feature)), space, Synth(feature, pitched, told)
 
 
 def refuse() -> tuple[Any, Any, Any]:

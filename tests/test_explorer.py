@@ -132,6 +132,24 @@ def test_a_reconstruction_has_the_sound_s_own_pitch_or_the_chosen_one(client, pa
     assert frequency(answer.content) == pytest.approx(hertz(60), abs=bin_width)
 
 
+def test_labels_are_the_sound_s_own_or_the_chosen_ones_and_others_are_refused():
+    run, space, synth = build(told=("family", "velocity"))
+    client = TestClient(build_app(Session(run, space, synth)), base_url="http://127.0.0.1:8765")
+    conditions = client.get("/api/run").json()["conditions"]
+    assert [(c["name"], c["number"]) for c in conditions] == [("family", False), ("velocity", True)]
+    assert conditions[0]["words"] == ["bass", "flute", "organ"]
+    client.get("/api/sounds/104/reconstruction.wav")
+    assert synth.said == {"family": ["flute"], "velocity": [25]}
+    client.get("/api/sounds/104/reconstruction.wav?label.family=organ&label.velocity=")
+    assert synth.said == {"family": ["organ"], "velocity": [""]}
+    assert point(client, labels={"family": "bass"}).json()["labels"]["family"] == "bass"
+    client.post("/api/morph", json={"a": 100, "b": 101, "steps": 3})
+    assert synth.said == {"family": ["bass", "bass", "flute"], "velocity": [25.0, 37.5, 50.0]}
+    refused = client.get("/api/sounds/104/reconstruction.wav?label.colour=red")
+    assert refused.status_code == 404 and "colour" in refused.json()["error"]
+    assert point(client, labels={"family": 3}).status_code == 422
+
+
 def test_the_original_is_the_recording_over_the_model_s_window(client, parts):
     answer = client.get("/api/sounds/105/original.wav")
     samples, sample_rate = heard(answer.content)
@@ -353,7 +371,7 @@ def test_other_methods_and_reading_what_is_posted_are_refused(client):
 
 WRONG = [
     ("x", "NaN"), ("x", "Infinity"), ("y", "1e999"), ("y", "1e30"), ("x", '"0"'), ("x", "true"),
-    ("x", "null"), ("x", "[1]"), ("y", "1" + "0" * 400), ("pitch", "60.5"), ("pitch", "128"),
+    ("x", "null"), ("x", "[1]"), ("y", "1" + "0" * 400), ("pitch", "127.5"), ("pitch", "128"),
     ("pitch", "-1"), ("pitch", '"60"'), ("pitch", "true"), ("map", "7"),
     ("map", '"' + "a" * 99 + '"'),
     ("extra", "1"),
@@ -392,7 +410,7 @@ def test_impossible_morphs_are_named(client, change):
 
 def test_an_unknown_map_and_a_wrong_pitch_are_refused(client):
     assert point(client, map="tsne").status_code == 404
-    for pitch in ("128", "-1", "x", "1e2", "60.0", ""):
+    for pitch in ("128", "-1", "x", "1e2", "127.5", ""):
         answer = client.get(f"/api/sounds/100/reconstruction.wav?pitch={pitch}")
         assert answer.status_code == 422 and answer.json()["field"] == "pitch"
 

@@ -19,7 +19,7 @@ import webbrowser
 from collections.abc import Awaitable, Callable
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import anyio.to_thread
 import uvicorn
@@ -44,6 +44,7 @@ PORTS_TRIED = 20
 BODY_LIMIT = 16_384  # bytes; the longest legal question has about 100
 BODY_SECONDS = 10.0  # a body that drips is cut off
 HEAD_SECONDS = 20.0  # and so is a connection that never asks anything
+LABELS, TEXT = 16, 120  # labels that a question may name, and characters of each
 QUEUE = 32  # questions to the model that may wait; the next one is told to come back
 HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 ROW = re.compile(r"\d{1,9}")
@@ -80,13 +81,19 @@ class _Question(BaseModel):
 Asked = TypeVar("Asked", bound=_Question)
 
 
+LabelText = Annotated[str, Field(max_length=TEXT)]
+LabelTexts = dict[LabelText, LabelText]
+
+
 class PointQuestion(_Question):
-    """A spot on a map, in the map's own coordinates; pitch as a MIDI number or "as the sound"."""
+    """A spot on a map, in the map's own coordinates; pitch as a MIDI number or "as the sound", labels
+    that are to be others than the sound's."""
 
     map: str = Field(max_length=32)
     x: float = Field(ge=-1e6, le=1e6)
     y: float = Field(ge=-1e6, le=1e6)
-    pitch: int | None = Field(default=None, ge=0, le=127)
+    pitch: float | None = Field(default=None, ge=0, le=127)
+    labels: LabelTexts = Field(default={}, max_length=LABELS)
 
 
 class MorphQuestion(_Question):
@@ -97,7 +104,8 @@ class MorphQuestion(_Question):
     steps: int = Field(default=8, ge=2, le=32)
     at: float | None = Field(default=None, ge=0, le=1)
     kind: Literal["lerp", "slerp"] = "slerp"
-    pitch: int | None = Field(default=None, ge=0, le=127)
+    pitch: float | None = Field(default=None, ge=0, le=127)
+    labels: LabelTexts = Field(default={}, max_length=LABELS)
 
 
 class _Refused(Exception):
@@ -233,13 +241,25 @@ def _row(request: Request) -> int:
     return int(text)
 
 
-def _asked_pitch(request: Request) -> int | None:
+def _asked_pitch(request: Request) -> float | None:
     text = request.query_params.get("pitch")
     if text is None:
         return None
-    if not re.fullmatch(r"\d{1,3}", text) or int(text) > 127:
+    if not re.fullmatch(r"\d{1,3}(\.\d{1,4})?", text) or float(text) > 127:
         raise _Refused(422, "pitch: a MIDI number from 0 to 127.", "pitch")
-    return int(text)
+    return float(text)
+
+
+def _asked_labels(request: Request) -> dict[str, str]:
+    """The labels of a query: label.family=brass."""
+    asked = {
+        name.removeprefix("label."): value
+        for name, value in request.query_params.items()
+        if name.startswith("label.")
+    }
+    if len(asked) > LABELS or any(len(text) > TEXT for text in (*asked, *asked.values())):
+        raise _Refused(422, f"labels: at most {LABELS}, of {TEXT} characters each.", "labels")
+    return asked
 
 
 def _wav(clip: Clip) -> Response:
@@ -293,16 +313,18 @@ def build_app(session: Session) -> ASGIApp:
         return _wav(clip) if request.url.path.endswith(".wav") else _picture(clip)
 
     async def reconstruction(request: Request) -> Response:
-        row, pitch = _row(request), _asked_pitch(request)
-        clip = await turns.take(request, lambda: session.reconstruction(row, pitch))
+        row, pitch, labels = _row(request), _asked_pitch(request), _asked_labels(request)
+        clip = await turns.take(request, lambda: session.reconstruction(row, pitch, labels))
         return _wav(clip) if request.url.path.endswith(".wav") else _picture(clip)
 
     async def point(request: Request) -> Response:
         asked = await _question(request, PointQuestion)
         spot = await turns.take(
-            request, lambda: session.point(asked.map, asked.x, asked.y, asked.pitch)
+            request,
+            lambda: session.point(asked.map, asked.x, asked.y, asked.pitch, asked.labels),
         )
         answer = {"far": spot.far, "ratio": round(spot.ratio, 2), "pitch": spot.pitch}
+        answer["labels"] = spot.labels
         return JSONResponse({**answer, "near": spot.near, "clip": _inline(spot.clip)})
 
     async def morph(request: Request) -> Response:
@@ -311,7 +333,9 @@ def build_app(session: Session) -> ASGIApp:
         places = [asked.at] if asked.at is not None else [i / last for i in range(asked.steps)]
         steps = await turns.take(
             request,
-            lambda: session.morph(asked.a, asked.b, places, kind=asked.kind, pitch=asked.pitch),
+            lambda: session.morph(
+                asked.a, asked.b, places, kind=asked.kind, pitch=asked.pitch, labels=asked.labels
+            ),
         )
         answer = [{"at": s.at, "pitch": s.pitch, "clip": _inline(s.clip)} for s in steps]
         return JSONResponse({"steps": answer})

@@ -11,7 +11,7 @@ import json
 import math
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from timbrespace.data.lock import is_held
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.geometry.neighbours import FAR, far, nearest, pad_to_latent, spacing
 from timbrespace.geometry.paths import lerp, slerp
+from timbrespace.models.vocabulary import NUMBERS
 
 if TYPE_CHECKING:
     from timbrespace.mapping import Space
@@ -34,6 +35,7 @@ PEAK = 10 ** (-1 / 20)  # -1 dBFS: headroom for the peaks between samples
 FARTHEST = 999.0  # what the page is told instead of more, or of infinity
 NEIGHBOURS = 12  # sounds that a spot on the map is made from
 LISTED = 5  # of them named on the page
+Labels = Mapping[str, Any]  # values of labels by name
 CACHED_CLIPS = 256  # about 100 kB each
 
 
@@ -62,8 +64,9 @@ class Spot:
     clip: Clip
     far: bool
     ratio: float  # distance to the nearest sound / the usual distance between neighbours
-    pitch: int | None
+    pitch: float | None
     near: list[int]  # row ids, nearest first
+    labels: dict[str, Any]  # the other labels it was made with
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Step:
     """One step of a morph: where on the line (0 = first sound, 1 = second), its pitch, its clip."""
 
     at: float
-    pitch: int | None
+    pitch: float | None
     clip: Clip
 
 
@@ -124,7 +127,7 @@ class Session:
             if not (path / "space" / "space.json").exists():
                 return run, None, None
             space = Space.open(run)
-            return run, space, Synth(run.load_model(space.weights), run.feature)
+            return run, space, Synth(run.load_model(space.weights), run.feature, run.vocabulary)
 
         def stamp() -> Hashable:
             try:
@@ -163,6 +166,8 @@ class Session:
             "maps": list(space.maps) if space else [],
             "pitched": _pitched(view.synth),
             "pitches": _pitch_range(space),
+            "fractions": view.synth is not None and "pitch" in view.synth.continuous,
+            "conditions": _conditions(view.synth),
             "sample_rate": feature.sample_rate,
             "seconds": round(float(feature.seconds), 3),
             "mels": feature.yardstick.shape[0],
@@ -208,10 +213,13 @@ class Session:
 
         return self._cached((_version(view), "original", row), make)
 
-    def reconstruction(self, row: int, pitch: int | None = None) -> Clip:
-        """What the model keeps of a sound, at its own pitch or at another one (MIDI number)."""
+    def reconstruction(
+        self, row: int, pitch: float | None = None, labels: Labels | None = None
+    ) -> Clip:
+        """What the model keeps of a sound, with its own pitch (MIDI number) and labels or others."""
         view = self._view
         index = _index(view, row)
+        told = _labels(view, labels, index)
         if not _pitched(view.synth):
             pitch = None
         elif pitch is None:
@@ -220,14 +228,19 @@ class Session:
         def make() -> Clip:
             space = view.space
             assert space is not None
-            return _decode(view, space.mean[index : index + 1], [pitch], space.rms_db[[index]])[0]
+            latents, level = space.mean[index : index + 1], space.rms_db[[index]]
+            return _decode(view, latents, [pitch], [told], level)[0]
 
-        return self._cached((_version(view), "reconstruction", row, pitch), make)
+        return self._cached((_version(view), "reconstruction", row, pitch, _key(told)), make)
 
-    def point(self, map_name: str, x: float, y: float, pitch: int | None = None) -> Spot:
+    def point(
+        self, map_name: str, x: float, y: float, pitch: float | None = None,
+        labels: Labels | None = None,
+    ) -> Spot:  # fmt: skip
         """What the model makes at a spot of a map: a kernel over the nearest sounds there, decoded.
 
-        Without `pitch` the nearest sound lends its own. NotHere when there is no such map.
+        Without `pitch`, and for labels that are not named, the nearest sound lends its own. NotHere
+        when there is no such map.
         """
         view = self._view
         space = view.space
@@ -242,17 +255,18 @@ class Session:
             pitch = None
         elif pitch is None:
             pitch = _pitch(space, near[0])
+        told = _labels(view, labels, near[0])
         ratio = min(float(far(points, query, scale=view.spacings[map_name])[0]), FARTHEST)
 
         def make() -> Clip:
             # the level goes through the same kernel as the latent, as one more column
             known = np.column_stack([space.mean, space.rms_db]).astype(np.float32)
             made = np.asarray(pad_to_latent(points, known, query, k=k))
-            return _decode(view, made[:, :-1], [pitch], made[:, -1])[0]
+            return _decode(view, made[:, :-1], [pitch], [told], made[:, -1])[0]
 
-        clip = self._cached((_version(view), "point", map_name, x, y, pitch), make)
+        clip = self._cached((_version(view), "point", map_name, x, y, pitch, _key(told)), make)
         rows = [int(space.rows[i]) for i in near[:LISTED]]
-        return Spot(clip, ratio > FAR, ratio, pitch, rows)
+        return Spot(clip, ratio > FAR, ratio, pitch, rows, told)
 
     def morph(
         self,
@@ -261,15 +275,17 @@ class Session:
         positions: list[float],
         *,
         kind: str = "slerp",
-        pitch: int | None = None,
+        pitch: float | None = None,
+        labels: Labels | None = None,
     ) -> list[Step]:
-        """Sounds on the way from a (0) to b (1). Without `pitch` it glides between their own."""
+        """Sounds on the way from a (0) to b (1). Without `pitch` it glides between their own; so do
+        labels that are numbers, words are those of the nearer end."""
         view = self._view
         first, last = _index(view, a), _index(view, b)
         space = view.space
         assert space is not None
         ends = [_pitch(space, first), _pitch(space, last)]
-        pitches: list[int | None] = []
+        pitches: list[float | None] = []
         for at in positions:
             if not _pitched(view.synth):
                 pitches.append(None)
@@ -279,9 +295,11 @@ class Session:
                 pitches.append(ends[round(at)])
             else:
                 pitches.append(round(ends[0] + at * (ends[1] - ends[0])))
+        one, other = _labels(view, labels, first), _labels(view, labels, last)
+        told = [_between(one, other, at) for at in positions]
         keys = [
-            (_version(view), "morph", a, b, kind, at, note)
-            for at, note in zip(positions, pitches, strict=True)
+            (_version(view), "morph", a, b, kind, at, note, _key(said))
+            for at, note, said in zip(positions, pitches, told, strict=True)
         ]
         clips = [self._known(key) for key in keys]
         missing = [i for i, clip in enumerate(clips) if clip is None]
@@ -290,7 +308,8 @@ class Session:
             way = slerp if kind == "slerp" else lerp
             latents = way(space.mean[first], space.mean[last], places)
             levels = (1 - places) * space.rms_db[first] + places * space.rms_db[last]
-            made = _decode(view, latents, [pitches[i] for i in missing], levels)
+            notes, said = [pitches[i] for i in missing], [told[i] for i in missing]
+            made = _decode(view, latents, notes, said, levels)
             for i, clip in zip(missing, made, strict=True):
                 clips[i] = self._keep(keys[i], clip)
         return [
@@ -347,6 +366,45 @@ def _pitched(synth: Synth | None) -> bool:
     return synth.pitched
 
 
+def _conditions(synth: Synth | None) -> list[dict[str, Any]]:
+    """What the decoder is told beside the pitch: each label's words, or that it is a MIDI number."""
+    if synth is None:
+        return []
+    return [
+        {"name": name, "number": name in NUMBERS, "words": synth.vocabulary.words.get(name, ())}
+        for name in synth.told
+        if name != "pitch"
+    ]
+
+
+def _labels(view: _View, asked: Labels | None, index: int) -> dict[str, Any]:
+    """What the decoder is to be told beside the pitch: as asked, an empty text for "unknown", and
+    what is not asked as the sound at `index` has it. NotHere for a label that it does not hear."""
+    names = [condition["name"] for condition in _conditions(view.synth)]
+    for name in asked or {}:
+        if name not in names:
+            raise NotHere(f"This model is not told {name[:32]}.")
+    known = view.space.labels if view.space else {}
+    own = {name: known[name][index] if name in known else None for name in names}
+    return own | dict(asked or {})
+
+
+def _between(one: Labels, other: Labels, at: float) -> dict[str, Any]:
+    """Labels on the way from one (0) to the other (1)."""
+
+    def of(name: str) -> Any:
+        low, high = one[name], other[name]
+        if isinstance(low, int | float) and isinstance(high, int | float):
+            return low + at * (high - low)
+        return high if round(at) else low
+
+    return {name: of(name) for name in one}
+
+
+def _key(labels: Labels) -> Hashable:
+    return tuple(sorted((name, str(value)) for name, value in labels.items()))
+
+
 def _pitch(space: Space | None, index: int) -> int | None:
     values = space.labels.get("pitch") if space else None
     value = values[index] if values is not None else None
@@ -393,15 +451,18 @@ def _column(name: str, values: list[Any]) -> dict[str, Any] | None:
 
 
 def _decode(
-    view: _View, latents: np.ndarray, pitches: list[int | None], levels: np.ndarray
-) -> list[Clip]:
+    view: _View, latents: np.ndarray, pitches: list[float | None], labels: list[dict[str, Any]],
+    levels: np.ndarray,
+) -> list[Clip]:  # fmt: skip
     assert view.synth is not None
     synth, feature = view.synth, view.run.feature
     # MIDI 128 is the model's own word for "unknown pitch"
     pitch = np.array([128 if p is None else p for p in pitches]) if _pitched(synth) else None
     latents = np.asarray(latents, np.float32)
-    sounds = synth.decode(latents, pitch=pitch, rms_db=np.asarray(levels, np.float32))
-    pictures = synth.picture(latents, pitch)
+    told = {name: np.array([said[name] for said in labels], object) for name in labels[0]}
+    levels = np.asarray(levels, np.float32)
+    sounds = synth.decode(latents, pitch=pitch, labels=told, rms_db=levels)
+    pictures = synth.picture(latents, pitch, told)
     seen = _view(feature, np.asarray(pictures))
     return [
         _clip(samples, values, feature.sample_rate)

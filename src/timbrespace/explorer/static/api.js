@@ -48,12 +48,17 @@ export async function ask(path, question, signal) {
 }
 
 /**
- * The original or the reconstruction of a sound.
+ * The original or the reconstruction of a sound; `told` are labels that it is to have instead of its own.
  * @param {number} row @param {"original" | "reconstruction"} which @param {number | null} pitch
- * @param {AbortSignal} [signal] @returns {Promise<Clip>}
+ * @param {Record<string, string>} told @param {AbortSignal} [signal] @returns {Promise<Clip>}
  */
-export async function soundClip(row, which, pitch, signal) {
-  const query = which === "reconstruction" && pitch !== null ? `?pitch=${pitch}` : "";
+export async function soundClip(row, which, pitch, told, signal) {
+  const asked = new URLSearchParams();
+  if (which === "reconstruction") {
+    if (pitch !== null) asked.set("pitch", String(pitch));
+    for (const [name, value] of Object.entries(told)) asked.set(`label.${name}`, value);
+  }
+  const query = asked.size ? `?${asked}` : "";
   const base = `/api/sounds/${row}/${which}`;
   // one after the other: the second is answered from the server's cache
   const wav = await fetched(`${base}.wav${query}`, { signal });

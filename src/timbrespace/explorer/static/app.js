@@ -9,7 +9,7 @@ import { drawPicture } from "./picture.js";
 import { joinWavs, Player } from "./sound.js";
 
 /** @typedef {import("./api.js").Clip} Clip */
-/** @typedef {{kind: "sound", index: number} | {kind: "spot", x: number, y: number, near: number[], pitch: number | null} | {kind: "morph", a: number, b: number, at: number, pitch: number | null}} Selected */
+/** @typedef {{kind: "sound", index: number} | {kind: "spot", x: number, y: number, near: number[], pitch: number | null, labels?: Record<string, string | number | null>} | {kind: "morph", a: number, b: number, at: number, pitch: number | null}} Selected */
 
 /** @template {HTMLElement} T @param {string} id @param {new () => T} type @returns {T} */
 function element(id, type) {
@@ -36,6 +36,7 @@ let mapName = "";
 /** @type {Map<string, Set<number>>} */ const hidden = new Map(); // per column, the words switched off
 /** @type {Selected | null} */ let selected = null;
 /** @type {number | null} */ let pitch = null; // null: as the sound
+/** @type {Record<string, string>} */ let told = {}; // labels chosen; those that are not here: as the sound
 /** @type {{original: Clip | null, model: Clip | null}} */ let clips = { original: null, model: null };
 /** @type {{clip: Clip, name: string} | null} */ let heard = null;
 /** @type {{a: number, b: number}} */ const ends = { a: -1, b: -1 };
@@ -152,7 +153,7 @@ async function chooseSound(i, play) {
   showCard();
   const fetchOne = async (/** @type {"original" | "model"} */ which) => {
     try {
-      const clip = await soundClip(data.rows[i], which === "model" ? "reconstruction" : "original", which === "model" ? pitch : null, signal);
+      const clip = await soundClip(data.rows[i], which === "model" ? "reconstruction" : "original", which === "model" ? pitch : null, told, signal);
       clips[which] = clip;
       showClips();
       if (wish === which) hear(which);
@@ -175,10 +176,10 @@ async function chooseSpot(x, y) {
   list.mark(-1);
   showCard();
   try {
-    const answer = await ask("/api/point", { map: mapName, x, y, pitch }, signal);
+    const answer = await ask("/api/point", { map: mapName, x, y, pitch, labels: told }, signal);
     const indexOf = new Map(data.rows.map((/** @type {number} */ row, /** @type {number} */ i) => [row, i]));
     const near = answer.near.map((/** @type {number} */ row) => indexOf.get(row)).filter((/** @type {any} */ i) => i !== undefined);
-    selected = { kind: "spot", x, y, near, pitch: answer.pitch };
+    selected = { kind: "spot", x, y, near, pitch: answer.pitch, labels: answer.labels };
     clips.model = inlineClip(answer.clip);
     map.spot = { x, y, near, far: answer.far };
     map.overlay();
@@ -241,7 +242,10 @@ function showCard() {
     }
   } else {
     if (selected.pitch !== null) labels.push(["pitch", noteName(selected.pitch)]);
-    if (selected.kind === "spot") labels.push([mapName.toUpperCase(), `${selected.x.toFixed(2)}, ${selected.y.toFixed(2)}`]);
+    if (selected.kind === "spot") {
+      for (const [name, value] of Object.entries(selected.labels ?? {})) labels.push([name, String(value ?? "") || "unknown"]);
+      labels.push([mapName.toUpperCase(), `${selected.x.toFixed(2)}, ${selected.y.toFixed(2)}`]);
+    }
   }
   $("card-labels").replaceChildren(...labels.map(([name, value]) => {
     const line = document.createElement("li");
@@ -310,17 +314,90 @@ function choosePitch(chosen) {
   morphed = null;
   showPitch();
   say(pitch === null ? "Pitch as the sound." : `Pitch ${noteName(pitch)}.`);
+  makeAgain();
+}
+
+/** What the model is told has changed: hear what is selected anew. */
+function makeAgain() {
   if (selected?.kind === "sound") refetchModel(selected.index);
   else if (selected?.kind === "spot") chooseSpot(selected.x, selected.y);
   else if (selected?.kind === "morph") morphAt(selected.at);
+}
+
+// ---- other labels that the model is told --------------------------------------------------------
+
+/** @param {string} name @param {string | null} value null: as the sound; empty: unknown */
+function chooseLabel(name, value) {
+  const { [name]: _, ...others } = told;
+  told = value === null ? others : { ...others, [name]: value };
+  morphed = null;
+  say(`${name} ${value === null ? "as the sound" : value || "unknown"}.`);
+  makeAgain();
+}
+
+/** One line per label: a list of its words, or a slider for a MIDI number. */
+function showConditions() {
+  $("told-card").hidden = !run.conditions.length;
+  const made = run.conditions.map((/** @type {any} */ c) => c.name + c.words).join();
+  if ($("told").dataset.made === made) return;
+  $("told").dataset.made = made;
+  told = {};
+  $("told").replaceChildren(...run.conditions.map((/** @type {any} */ c) => c.number ? numberLine(c.name) : wordLine(c)));
+}
+
+/** @param {string} name */
+function toldLine(name) {
+  const line = document.createElement("label");
+  line.className = "pick";
+  const word = document.createElement("span");
+  word.className = "word";
+  word.textContent = name;
+  line.append(word);
+  return line;
+}
+
+/** @param {{name: string, words: string[]}} condition */
+function wordLine({ name, words }) {
+  const line = toldLine(name), choice = document.createElement("select");
+  const own = "own"; // as the sound: an option that is no word of the label
+  const options = [new Option("as the sound", own), ...words.map((word) => new Option(word, `=${word}`)), new Option("unknown", "=")];
+  choice.append(...options);
+  choice.addEventListener("change", () => chooseLabel(name, choice.value === own ? null : choice.value.slice(1)));
+  line.append(choice);
+  return line;
+}
+
+/** @param {string} name */
+function numberLine(name) {
+  const line = toldLine(name);
+  const slider = Object.assign(document.createElement("input"), { type: "range", min: "0", max: "127", value: "100", disabled: true });
+  const shown = Object.assign(document.createElement("output"), { value: "" });
+  const own = Object.assign(document.createElement("input"), { type: "checkbox", checked: true });
+  const check = document.createElement("label");
+  check.className = "check";
+  check.append(own, " as the sound");
+  slider.setAttribute("aria-label", name);
+  const changed = () => {
+    slider.disabled = own.checked;
+    shown.value = own.checked ? "" : slider.value;
+    chooseLabel(name, own.checked ? null : slider.value);
+  };
+  slider.addEventListener("change", changed);
+  slider.addEventListener("input", () => { shown.value = slider.value; });
+  own.addEventListener("change", changed);
+  line.append(slider, shown);
+  const row = document.createElement("div");
+  row.className = "row";
+  row.append(line, check);
+  return row;
 }
 
 /** @param {number} i */
 async function refetchModel(i) {
   const signal = startAsking();
   try {
-    if (!clips.original) clips.original = await soundClip(data.rows[i], "original", null, signal);
-    clips.model = await soundClip(data.rows[i], "reconstruction", pitch, signal);
+    if (!clips.original) clips.original = await soundClip(data.rows[i], "original", null, {}, signal);
+    clips.model = await soundClip(data.rows[i], "reconstruction", pitch, told, signal);
     showClips();
     hear("model");
   } catch (error) {
@@ -372,11 +449,11 @@ async function playMorph() {
   if (ends.a < 0 || ends.b < 0 || ends.a === ends.b) return say("Set two different sounds, A and B, then play the morph.");
   const signal = startAsking();
   const steps = morphSteps(), kind = select("morph-kind").value;
-  const key = [ends.a, ends.b, steps, kind, pitch, data.version].join();
+  const key = [ends.a, ends.b, steps, kind, pitch, JSON.stringify(told), data.version].join();
   try {
     if (morphed?.key !== key) {
       say(`Making a morph in ${steps} steps …`);
-      const answer = await ask("/api/morph", { a: data.rows[ends.a], b: data.rows[ends.b], steps, kind, pitch }, signal);
+      const answer = await ask("/api/morph", { a: data.rows[ends.a], b: data.rows[ends.b], steps, kind, pitch, labels: told }, signal);
       morphed = { key, steps: stepsOf(answer) };
     }
     const made = morphed.steps;
@@ -402,7 +479,7 @@ async function morphAt(at) {
       const place = morphWaiting;
       morphWaiting = -1;
       const answer = await ask("/api/morph", {
-        a: data.rows[ends.a], b: data.rows[ends.b], at: place, kind: select("morph-kind").value, pitch,
+        a: data.rows[ends.a], b: data.rows[ends.b], at: place, kind: select("morph-kind").value, pitch, labels: told,
       });
       if (morphWaiting >= 0) continue;
       showStep(stepsOf(answer)[0]);
@@ -661,6 +738,7 @@ function showRun() {
   $("training-text").textContent = epoch === null ? "–" : finished ? `${epoch} epochs` : epochs === null ? `epoch ${epoch}` : `epoch ${epoch} of ${epochs}`;
   const bar = element("training-bar", HTMLProgressElement);
   bar.value = epoch !== null && epochs ? epoch / epochs : 0;
+  showConditions();
   $("pitch-card").hidden = !run.pitched;
   if (run.pitched && run.pitches) piano.setRange(run.pitches);
 }
@@ -709,7 +787,8 @@ input("morph-steps").addEventListener("change", () => {
 });
 input("pitch-own").addEventListener("change", () => choosePitch(input("pitch-own").checked ? null : Number(input("pitch-number").value)));
 input("pitch-number").addEventListener("change", () => {
-  const chosen = Math.round(Number(input("pitch-number").value));
+  const asked = Number(input("pitch-number").value);
+  const chosen = run?.fractions ? asked : Math.round(asked);
   if (Number.isFinite(chosen)) choosePitch(Math.min(127, Math.max(0, chosen)));
 });
 input("volume").addEventListener("input", () => player.setVolume(Number(input("volume").value) / 100));

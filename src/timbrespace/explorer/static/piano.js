@@ -2,9 +2,10 @@
 const NAMES = ["C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"];
 const BLACK = new Set([1, 3, 6, 8, 10]);
 
-/** @param {number} pitch MIDI number; 60 is C4 */
+/** @param {number} pitch MIDI number; 60 is C4, 60.25 is 25 cents above */
 export function noteName(pitch) {
-  return NAMES[pitch % 12] + (Math.floor(pitch / 12) - 1);
+  const key = Math.round(pitch), cents = Math.round((pitch - key) * 100);
+  return NAMES[key % 12] + (Math.floor(key / 12) - 1) + (cents ? ` ${cents > 0 ? "+" : "−"}${Math.abs(cents)} ct` : "");
 }
 
 /** A strip of piano keys that is a slider for assistive technology. */
@@ -28,7 +29,7 @@ export class Piano {
       if (!step) return;
       event.preventDefault();
       event.stopPropagation();
-      this.onPitch(Math.min(127, Math.max(0, this.pitch + step)));
+      this.onPitch(Math.min(127, Math.max(0, Math.round(this.pitch) + step)));
     });
   }
 
@@ -81,7 +82,7 @@ export class Piano {
     const known = (/** @type {number} */ p) => p >= this.known[0] && p <= this.known[1];
     const lit = this.own ? "#4d7f9c" : "#6cc5f0";
     whites.forEach((p, i) => {
-      to.fillStyle = p === this.pitch ? lit : known(p) ? "#d9e0e9" : "#77849a";
+      to.fillStyle = p === Math.round(this.pitch) ? lit : known(p) ? "#d9e0e9" : "#77849a";
       to.fillRect(i * key + 0.5, 0, key - 1, height - 12);
       if (p % 12 === 0) {
         to.fillStyle = "#93a2b7";
@@ -91,7 +92,7 @@ export class Piano {
     });
     whites.forEach((p, i) => {
       if (!BLACK.has((p + 1) % 12) || p + 1 > this.high) return;
-      to.fillStyle = p + 1 === this.pitch ? lit : known(p + 1) ? "#1a2230" : "#3a465a";
+      to.fillStyle = p + 1 === Math.round(this.pitch) ? lit : known(p + 1) ? "#1a2230" : "#3a465a";
       to.fillRect((i + 1) * key - key * 0.31, 0, key * 0.62, (height - 12) * 0.6);
     });
   }
