@@ -115,6 +115,35 @@ def time_access(out: Path, batches: int = 300) -> dict[str, float]:
     return found
 
 
+def time_copy(folder: Path, batches: int = 60) -> dict[str, float]:
+    """Milliseconds of processor time for random batches of 128 pictures of 128 x 256 as float32: from
+    the map that the store is, and from a copy of it in memory."""
+    import numpy as np
+    import torch
+
+    from timbrespace.data.store import Pictures, mapped
+    from timbrespace.features.log_mel import LogMel
+
+    torch.set_num_threads(1)
+    feature, rng, parts = LogMel(mels=128, frames=256), np.random.default_rng(0), []
+    for number in range(16):
+        path = folder / f"{number}.npy"
+        np.save(path, rng.uniform(-1, 1, (256, *feature.shape)).astype(np.float16))
+        parts.append(mapped(path, 256, feature))
+    values = Pictures(parts, feature.shape, feature.dtype)
+    copy = torch.from_numpy(values[:])
+    found: dict[str, list[float]] = {"map": [], "copy": []}
+    for _ in range(batches):
+        rows = torch.from_numpy(rng.permutation(len(values))[:BATCH])
+        begin = time.process_time()
+        torch.from_numpy(values[rows.numpy()]).float()
+        between = time.process_time()
+        copy[rows].float()
+        found["map"].append(1000 * (between - begin))
+        found["copy"].append(1000 * (time.process_time() - between))
+    return {name: statistics.median(times) for name, times in found.items()}
+
+
 def read_all(out: Path) -> None:
     """Touch every row, say so, wait for a line, and print what the store's maps take here (MB)."""
     import numpy as np
@@ -187,6 +216,7 @@ def main() -> None:
             "prepare": lambda: time_prepare(arguments.folder, arguments.out, arguments.workers),
             "open": lambda: time_open(arguments.folder),
             "access": lambda: time_access(arguments.folder),
+            "copy": lambda: time_copy(arguments.folder),
         }[arguments.only]
         print(json.dumps(measure()))
         return
@@ -207,13 +237,15 @@ def main() -> None:
             access.append(child("access", store))
             print(access[-1], file=sys.stderr)
         shared = [readers(store, count) for count in (1, 2)]
+        batch = child("copy", place)
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(table(scale, access, shared, arguments, max(load, os.getloadavg()[1])))
+    RESULT.write_text(table(scale, access, shared, batch, arguments, max(load, os.getloadavg()[1])))
 
 
 def table(
     scale: dict[int, tuple[dict[str, float], ...]], access: list[dict[str, float]],
-    shared: list[list[dict[str, float]]], arguments: argparse.Namespace, load: float,
+    shared: list[list[dict[str, float]]], batch: dict[str, float], arguments: argparse.Namespace,
+    load: float,
 ) -> str:  # fmt: skip
     def median(key: str) -> float:
         return statistics.median(round[key] for round in access)
@@ -238,6 +270,9 @@ def table(
         f"| **store**, `FeatureStore.read` | {median('store'):.1f} | {median('store_least'):.1f} |",
         "",
         f"In the rounds the store was {', '.join(faster)} times faster.",
+        "",
+        f"A batch of {BATCH} pictures of 128 x 256 takes {batch['map']:.2f} ms of processor time from "
+        f"the map, and {batch['copy']:.2f} ms from a copy of it in memory.",
         "",
         f"## prepare with {arguments.workers} workers",
         "",

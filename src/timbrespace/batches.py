@@ -27,7 +27,7 @@ class Pictures:
         cls, corpus: Corpus, store: FeatureStore, rows: np.ndarray, vocabulary: Vocabulary
     ) -> "Pictures":
         """`rows` of a corpus with the labels of a vocabulary. The pictures stay in the store's map,
-        which processes share: no slower than a copy (bench/results/store.md)."""
+        which processes share: no slower than a copy (bench/store.py)."""
         labels = {name: label_tensor(corpus, name, rows, vocabulary) for name in vocabulary.names}
         return cls(store, rows, labels, vocabulary=vocabulary)
 
