@@ -5,7 +5,7 @@
 Every round trains the recipe anew for some steps, first in one process with all threads, then in as
 many processes of one thread as there are cores. The first four steps are not counted. Memory is read
 at the last step: what of the store's map is resident in a process, its share of that (PSS divides a
-page by the processes that have it), and what is a process's own. Linux only. Writes
+page by the processes that have it), and what it has written itself (private dirty). Linux only. Writes
 bench/results/parallel.md.
 """
 
@@ -39,27 +39,34 @@ def ranks() -> list[int]:
 
 
 def memory(pid: int) -> dict[str, float]:
-    """What process `pid` has of the store's map, and of its own beside it, MB."""
-    sums, own, of_store = dict.fromkeys(("Rss", "Pss", "own"), 0), 0, False
+    """Of process `pid`, MB: what of the store's map is resident in it, its share of that, what it
+    has of the map as a copy, and all that it has written itself (private dirty pages)."""
+    found: dict[str, float] = {"resident": 0.0, "share": 0.0, "copied": 0.0, "own": 0.0}
+    of_store = False
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
         key, *rest = line.split()
         if not key.endswith(":"):
             of_store = "/features/" in line
-            continue
-        if key in ("Private_Clean:", "Private_Dirty:"):
-            own += int(rest[0])
-            sums["own"] += int(rest[0]) if of_store else 0
-        elif of_store and key[:-1] in sums:
-            sums[key[:-1]] += int(rest[0])
-    return {"private": own / 1024, **{name: size / 1024 for name, size in sums.items()}}
+        elif key == "Private_Dirty:":
+            found["own"] += int(rest[0]) / 1024
+            found["copied"] += of_store * int(rest[0]) / 1024
+        elif key == "Rss:":
+            found["resident"] += of_store * int(rest[0]) / 1024
+        elif key == "Pss:":
+            found["share"] += of_store * int(rest[0]) / 1024
+    return found
 
 
 def measure(corpus: Path, recipe: str, processes: int, steps: int) -> dict:
     """Sounds per second after the first steps, and the memory of each rank at the last."""
+    from timbrespace.data.corpus import Corpus
     from timbrespace.recipe import load
 
     found: dict = {}
-    batch = load(recipe).train.batch
+    wanted = load(recipe)
+    batch, size = wanted.train.batch, wanted.feature.model_dump()
+    sounds = len(Corpus.open(corpus).split_rows("train"))
+    pictures = 2 * sounds * size["mels"] * size["frames"] / 2**20  # MB
 
     def watch(stage: str, done: int, total: int, facts: dict[str, float]) -> None:
         if stage == "train" and done == WARM:
@@ -68,6 +75,7 @@ def measure(corpus: Path, recipe: str, processes: int, steps: int) -> dict:
             seconds = time.perf_counter() - found.pop("began")
             found["speed"] = (steps - WARM) * batch / seconds
             found["memory"] = [memory(pid) for pid in ranks()]
+            found["pictures"] = pictures
             raise Enough
 
     with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +86,7 @@ def measure(corpus: Path, recipe: str, processes: int, steps: int) -> dict:
     sys.exit(f"an epoch of {corpus} ends before step {steps}; give fewer --steps or more sounds")
 
 
-def table(rounds: dict[int, list[dict]], given: argparse.Namespace, size: float) -> str:
+def table(rounds: dict[int, list[dict]], given: argparse.Namespace) -> str:
     date = datetime.datetime.now(datetime.UTC).date()
     count = max(rounds)
     lines = [
@@ -97,15 +105,16 @@ def table(rounds: dict[int, list[dict]], given: argparse.Namespace, size: float)
             f"| {processes} | {count // processes} | {median(speeds):.0f} | {every} |"
         )  # fmt: skip
     lines += [
-        "", f"## Memory, a store of {size:.0f} MB", "",
-        "| rank | store resident, MB | share, MB | of it its own, MB | its own in all, MB |",
+        "", "## Memory", "",
+        f"Training pictures of {rounds[1][-1]['pictures']:.0f} MB, read from one map.", "",
+        "| rank | map resident, MB | share, MB | copied, MB | private in all, MB |",
         "|---|---|---|---|---|",
     ]  # fmt: skip
     for processes, found in rounds.items():
         for rank, one in enumerate(found[-1]["memory"]):
             lines.append(
-                f"| {rank + 1} of {processes} | {one['Rss']:.0f} | {one['Pss']:.0f} | "
-                f"{one['own']:.1f} | {one['private']:.0f} |"
+                f"| {rank + 1} of {processes} | {one['resident']:.0f} | {one['share']:.0f} | "
+                f"{one['copied']:.1f} | {one['own']:.0f} |"
             )
     return "\n".join(lines) + "\n"
 
@@ -130,18 +139,8 @@ def main() -> None:
             done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
             found.append(json.loads(done.stdout))
             print(processes, found[-1], file=sys.stderr)
-    size = store_size(given.corpus, given.recipe)
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(table(rounds, given, size), encoding="utf-8")
-
-
-def store_size(corpus: Path, recipe: str) -> float:
-    """MB of the recipe's pictures on disk."""
-    from timbrespace.recipe import load
-
-    feature = load(recipe).feature
-    sounds = len((corpus / "sounds.csv").read_text(encoding="utf-8").splitlines()) - 1
-    return 2 * sounds * feature.mels * feature.frames / 2**20
+    RESULT.write_text(table(rounds, given), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -64,6 +64,13 @@ try:
         said["resumed"] = train("stopped", resume=True)
         said["norm"] = train("norm", ["model.encoder.norm=batch", "train.epochs=1"])
         said["steps"] = len(steps)
+        small = torch.nn.BatchNorm1d(1)
+        small.running_mean.fill_(5.0 + ranks.rank)
+        if ranks.rank:
+            small.weight.grad = torch.ones(1)
+        told = ranks.share(7).average(small, {"loss": torch.tensor(float(ranks.rank))})
+        said["average"] = [told["loss"], small.weight.grad.item(), small.running_mean.item()]
+        assert small.bias.grad is None
         with open(f"{out}/rank{ranks.rank}.json", "w") as file:
             json.dump(said, file)
         train("lost", signal_at=(13, signal.SIGKILL))
@@ -94,7 +101,11 @@ def two(one, tiny_corpus, tmp_path_factory) -> Path:
         subprocess.Popen(command, env={**os.environ, **told, "RANK": rank, "LOCAL_RANK": rank})
         for rank in ("0", "1")
     ]
-    assert [rank.wait(timeout=100) for rank in ranks] == [0, -signal.SIGKILL]
+    try:
+        assert [rank.wait(timeout=100) for rank in ranks] == [0, -signal.SIGKILL]
+    finally:
+        for rank in ranks:
+            rank.kill()
     return out
 
 
@@ -112,6 +123,12 @@ def test_ranks_hold_the_same_bits(two):
     first, second = (json.loads((two / f"rank{r}.json").read_text()) for r in range(2))
     assert first == second and len(first["norm"][0]) > len(first["whole"][0])
     assert first["whole"][1:] == [22, max(1, len(os.sched_getaffinity(0)) // 2)]
+
+
+def test_an_average_is_over_sounds_and_buffers_are_the_first_ranks(two):
+    """The second rank has 4 of 7 sounds; its loss and gradient are 1, the first has none."""
+    said = json.loads((two / "rank0.json").read_text())
+    assert said["average"] == pytest.approx([4 / 7, 4 / 7, 5.0])
 
 
 def test_ctrl_c_on_any_rank_stops_all_and_resumes_to_the_same_bits(two):
@@ -182,11 +199,9 @@ def test_whatever_ends_one_rank_ends_all(first, error, sentence, monkeypatch, tm
     assert all(child.poll() is not None for child in children)
 
 
-def test_nothing_is_copied_where_there_are_several(two):
-    run = Run.open(two / "whole")
-    shared = loop._pictures(run, Ranks(1, 2, torch.device("cpu")))
-    assert [pictures.kept for pictures in shared] == [None, None]
-    assert loop._pictures(run, Ranks())[0].kept is not None
+def test_no_rank_copies_the_pictures(two):
+    pictures = loop._pictures(Run.open(two / "whole"))
+    assert [some.kept for some in pictures] == [None, None]
 
 
 def test_shares_make_up_the_batch():

@@ -47,7 +47,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(whole, tiny_corp
 
 
 def test_an_interrupted_training_goes_on_to_the_same_bits(whole, tiny_corpus, tmp_path):
-    """Ctrl-C in the middle of an epoch, twice."""
+    """Ctrl-C in the middle of an epoch, twice, and at its last step."""
     out = tmp_path / "run"
 
     def interrupt_at(step: int):
@@ -57,7 +57,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(whole, tiny_corpus, tm
 
         return progress
 
-    for step, resume in ((2, False), (6, True)):
+    for step, resume in ((2, False), (6, True), (10, True)):
         with pytest.raises(KeyboardInterrupt):
             verbs.train(
                 "instruments", tiny_corpus, out, settings=SMALL, resume=resume,

@@ -120,7 +120,8 @@ class _Family:
         for child in self.children:
             child.kill()
         for child in self.children:
-            child.wait()
+            with child:  # waits for it and closes its pipes
+                pass
 
     def judge(self, stop: SignalStop) -> None:
         """Raise what went wrong, if anything did."""

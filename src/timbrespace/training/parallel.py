@@ -144,26 +144,25 @@ class Share:
         Gradients and figures are means over sounds, so the ranks' are averaged by the size of their
         shares. Buffers (running statistics) become those of the first rank.
         """
-        numbers = torch.stack([value.detach().float() for value in figures.values()])
-        if self.ranks.world > 1:
-            weight = (self.stop - self.start) / self.batch
-            parameters = [p for p in model.parameters() if p.requires_grad]
-            gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-            buffers = [b for b in model.buffers() if b.is_floating_point()]
-            ours = buffers if self.ranks.leads else [torch.zeros_like(b) for b in buffers]
-            numbers = numbers.to(self.ranks.device)
-            shares = [*(g * weight for g in gradients), *ours, numbers * weight]
-            flat = torch.cat([part.reshape(-1).float() for part in shares])
-            with _others_answer():
-                dist.all_reduce(flat)
-            pieces = flat.split([part.numel() for part in shares])
-            for target, piece in zip([*gradients, *buffers], pieces[:-1], strict=True):
-                target.copy_(piece.view_as(target))
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                if parameter.grad is None and gradient.any():  # another rank's share used it
-                    parameter.grad = gradient
-            numbers = pieces[-1]
-        return dict(zip(figures, numbers.tolist(), strict=True))
+        if self.ranks.world == 1:
+            return {name: float(value.detach()) for name, value in figures.items()}
+        weight, device = (self.stop - self.start) / self.batch, self.ranks.device
+        numbers = torch.stack([value.detach().float().to(device) for value in figures.values()])
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        buffers = [b for b in model.buffers() if b.is_floating_point()]
+        firsts = buffers if self.ranks.leads else [torch.zeros_like(b) for b in buffers]
+        shares = [*(gradient * weight for gradient in gradients), *firsts, numbers * weight]
+        flat = torch.cat([part.reshape(-1).float() for part in shares])
+        with _others_answer():
+            dist.all_reduce(flat)
+        pieces = flat.split([part.numel() for part in shares])
+        for target, piece in zip([*gradients, *buffers], pieces[:-1], strict=True):
+            target.copy_(piece.view_as(target))
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if parameter.grad is None and gradient.any():  # another rank's share used it
+                parameter.grad = gradient
+        return dict(zip(figures, pieces[-1].tolist(), strict=True))
 
     def gather(self, flags: Tensor) -> Tensor:
         """Flags (share,) of this rank's sounds, as those of the whole batch (B,) on every rank."""
