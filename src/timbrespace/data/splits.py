@@ -19,6 +19,7 @@ import numpy as np
 
 from timbrespace.audio.files import printable
 from timbrespace.data.sources import SPLIT_NAMES, Files, Label, Listed
+from timbrespace.data.sources.walk import refuse_endless
 from timbrespace.data.table import SPLITS
 from timbrespace.errors import CorpusError
 
@@ -278,7 +279,7 @@ def _csv_entries(path: Path) -> Iterator[tuple[str, str]]:
     if key is None or "split" not in columns:
         raise CorpusError(
             f"{where} should have the columns path and split; it has "
-            f"{', '.join(filter(None, columns)) or 'none'}"
+            f"{printable(', '.join(filter(None, columns))[:200]) or 'none'}"
         )
     for number, line in enumerate(lines, start=2):
         text = (line[columns["split"]] or "").strip().lower()
@@ -291,6 +292,7 @@ def _csv_entries(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _read(path: Path) -> str:
+    refuse_endless(path)
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:

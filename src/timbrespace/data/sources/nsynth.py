@@ -183,6 +183,7 @@ def _examples(path: Path, notes: list[str]) -> dict[str, Any] | None:
             twice.extend(k for k, n in Counter(key for key, _ in pairs).items() if n > 1)
         return entry
 
+    walk.refuse_endless(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
         examples = json.loads(text, object_pairs_hook=once)

@@ -111,17 +111,21 @@ class _Entry:
 def _entries(path: Path, notes: list[str]) -> Iterator[_Entry]:
     """The lines of a table; CorpusError with the line's number for what cannot be."""
     where = printable(path)
+    walk.refuse_endless(path)
     parquet = path.name.lower().endswith((".parquet", ".pq"))
     columns, lines = _parquet(path, notes) if parquet else _csv(path)
     by_name: dict[str, str] = {}
     for column in columns:
         if by_name.setdefault(column.strip(), column) != column or columns.count(column) > 1:
-            raise CorpusError(f"{where} has two columns named {column.strip()}; rename one")
+            raise CorpusError(
+                f"{where} has two columns named {printable(column.strip())}; rename one"
+            )
     lower = {name.lower(): name for name in by_name}
     key = next((lower[name] for name in _PATH_COLUMNS if name in lower), None)
     if key is None:
         raise CorpusError(
-            f"{where} should have a column named path; it has {', '.join(by_name) or 'none'}"
+            f"{where} should have a column named path; it has "
+            f"{printable(', '.join(by_name)[:200]) or 'none'}"
         )
     split = lower.get("split")
     names = [name for name in by_name if name not in (key, split)]

@@ -1,6 +1,7 @@
 """Looking into folders: which audio files they hold, in an order that does not change."""
 
 import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,6 +138,16 @@ def left_out(root: Path, taken: Iterable[str]) -> list[str]:
         f"{counted(len(others), 'audio file')} elsewhere than the layout has them, left out (the "
         f"first: {printable(others[0])}); layout folder takes them all"
     ]
+
+
+def refuse_endless(path: Path) -> None:
+    """CorpusError when a list is a pipe or a device, whose reading may never end."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # told by who opens it
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise CorpusError(f"{printable(path)} is a pipe or a device; save it as a regular file")
 
 
 def not_of(root: Path, name: str, expected: str) -> CorpusError:
