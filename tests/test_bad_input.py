@@ -230,8 +230,8 @@ def test_a_decoder_that_spins_in_this_process_is_left_behind(
 
 @pytest.mark.parametrize("way", ["grows", "shrinks", "rewritten"])
 def test_a_file_that_changes_while_it_is_read_is_not_used(tmp_path: Path, way: str) -> None:
-    path = tmp_path / "x.flac"
-    put(path, np.tile(TONE, 40))
+    path = tmp_path / "x.wav"
+    put(path, np.tile(TONE, 40), subtype="PCM_24")
     with pytest.raises(Unusable) as caught, files.Sound(path, block_seconds=1.0) as sound:
         for number, _ in enumerate(sound):
             if number == 1:
@@ -240,7 +240,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_used(tmp_path: Path, way: s
                     file.truncate(size + 999 if way == "grows" else size // 2)
                     if way == "rewritten":
                         file.truncate(size)
-    assert caught.value.code in ("changed", "malformed")
+    assert caught.value.code == "changed"
 
 
 def test_a_recording_that_goes_on_does_not_hold_the_reader(
