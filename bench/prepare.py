@@ -13,6 +13,7 @@ import datetime
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -56,6 +57,28 @@ def time_reading(files: list[Path]) -> dict[str, float]:
     import soundfile
 
     return timed(lambda: [soundfile.read(path, dtype="float32") for path in files], len(files))
+
+
+def time_floor(files: list[Path], batch: int = 8) -> dict[str, float]:
+    """CPU milliseconds per sound of reading and one batched STFT of whole notes, nothing else."""
+    import numpy as np
+    import soundfile
+    import torch
+
+    torch.set_num_threads(1)
+    window = torch.hann_window(1024)
+
+    def some(start: int) -> None:
+        notes = [soundfile.read(p, dtype="float32")[0] for p in files[start : start + batch]]
+        length = max(map(len, notes))
+        padded = np.stack([np.pad(note, (0, length - len(note))) for note in notes])
+        torch.stft(
+            torch.from_numpy(padded), 1024, 256, window=window, pad_mode="constant",
+            return_complex=True,
+        )  # fmt: skip
+
+    some(0)
+    return timed(lambda: [some(start) for start in range(0, len(files), batch)], len(files))
 
 
 def time_part(files: list[Path], frames: int) -> dict[str, float]:
@@ -107,12 +130,13 @@ def time_prepare(folder: Path, workers: int) -> dict[str, float]:
         again = time.perf_counter()
         prepare(folder, Path(out) / "c", feature=LogMel(mels=80, frames=128), workers=workers)
         rerun = time.perf_counter() - again
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN if workers > 1 else resource.RUSAGE_SELF)
     marks = [mark for mark in marks if mark[1]]
     first, last = marks[workers - 1], marks[-1]
     steady = (last[1] - first[1]) / (last[0] - first[0])
     return {
         "wall": wall, "steady": steady, "start": marks[0][0] - begin, "rerun": rerun,
-        "sounds": last[1],
+        "sounds": last[1], "peak_mb": peak.ru_maxrss / 1024,
     }  # fmt: skip
 
 
@@ -138,6 +162,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     files = listed(arguments.folder, arguments.sounds)
     measurements = {
         "reading": lambda: time_reading(files),
+        "floor": lambda: time_floor(files),
         "librosa": lambda: time_librosa(files, None),
         "librosa-window": lambda: time_librosa(files, 128 * 256 / 16000),
         "part": lambda: time_part(files, 128),
@@ -159,7 +184,7 @@ def main() -> None:
     if arguments.only:
         print(json.dumps(measure(arguments)))
         return
-    names = ["reading", "librosa", "librosa-window", "part", "part-whole", "one", "two"]
+    names = ["reading", "floor", "librosa", "librosa-window", "part", "part-whole", "one", "two"]
     results: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for _ in range(arguments.rounds):
         for name in names:
@@ -179,6 +204,7 @@ def table(results: dict[str, list[dict[str, float]]], arguments: argparse.Namesp
         ("librosa, only the 2.05 s that are kept", "librosa-window"),
         ("**prepare**, 128 frames (2.05 s), all checks", "part"),
         ("prepare, 251 frames (the whole note), all checks", "part-whole"),
+        ("soundfile.read and one batched STFT of whole notes, nothing else", "floor"),
         ("soundfile.read alone", "reading"),
     ]
     date = datetime.datetime.now(datetime.UTC).date()
@@ -209,8 +235,13 @@ def table(results: dict[str, list[dict[str, float]]], arguments: argparse.Namesp
         f"{median('two', 'steady'):.0f} |",
         f"| until the first part of at most 256 is done, s | {median('one', 'start'):.1f} | "
         f"{median('two', 'start'):.1f} |",
+        f"| peak memory of the process, of a worker, MB | {median('one', 'peak_mb'):.0f} | "
+        f"{median('two', 'peak_mb'):.0f} |",
         f"| rerun with nothing to do, s | {median('one', 'rerun'):.2f} | "
         f"{median('two', 'rerun'):.2f} |",
+        "",
+        f"Whole notes: {median('floor', 'cpu') / median('part-whole', 'cpu'):.0%} of the speed of "
+        "reading and one batched STFT alone.",
         "",
         f"Two workers beside one, steady: {', '.join(f'{r:.2f}' for r in ratios)} times in the "
         "rounds. Wall times depend on what else the machine does: where the load above is higher "
