@@ -339,7 +339,7 @@ def test_who_holds_the_lock_elsewhere_is_waited_for_only_while_alive(sounds, mon
             count += 1
             bucket().pipe_file("/bucket/corpus/.lock", b"another %d" % count)
 
-    thread = threading.Thread(target=lives)
+    thread = threading.Thread(target=lives, daemon=True)  # a failing test should not hang
     thread.start()
     told = refusal()
     over.set()
