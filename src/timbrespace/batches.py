@@ -40,8 +40,12 @@ class Pictures:
             x = self.kept[positions].to(device).float()
         else:
             assert self.store is not None
-            values = self.store.values[self.rows[positions.numpy()]]
-            x = torch.from_numpy(values).to(device).float()
+            rows = self.rows[positions.numpy()]
+            # to another device as they lie, which is half as much to move
+            x = (
+                torch.from_numpy(self.store.read(rows)) if device.type == "cpu"
+                else torch.from_numpy(self.store.values[rows]).to(device).float()
+            )  # fmt: skip
         return x[:, None], {
             name: value[positions].to(device) for name, value in self.labels.items()
         }

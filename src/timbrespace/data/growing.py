@@ -17,7 +17,7 @@ from timbrespace.data.jobs import PLAN
 from timbrespace.data.lock import is_held
 from timbrespace.data.mirror import LOCK
 from timbrespace.data.part import read_part
-from timbrespace.data.store import Pictures, mapped, widened
+from timbrespace.data.store import Pictures, mapped
 from timbrespace.data.table import Table
 from timbrespace.errors import CorpusError
 from timbrespace.features.feature import Feature
@@ -75,7 +75,7 @@ class Growing:
     def read(self, positions: np.ndarray | list[int]) -> np.ndarray:
         """Pictures (n, mels, frames) float32 of the sounds at some positions, in their order."""
         values = Pictures(self._parts, self.feature.shape, self.feature.dtype)
-        return widened(values[np.asarray(positions, np.int64)])
+        return values.widened(np.asarray(positions, np.int64))
 
     def refresh(self) -> int:
         """Find what has been finished since, and return how many sounds that is.

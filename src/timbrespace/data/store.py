@@ -10,6 +10,7 @@ digest of its inputs and appears whole, so what has a name is finished.
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,28 @@ class Pictures:
         else:
             rows = np.asarray(index)
             rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
+        found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        for n, picture in enumerate(self._each(rows)):
+            found[n] = picture
+        return found
+
+    def widened(self, rows: np.ndarray) -> np.ndarray:
+        """The pictures of some rows in float32, in their order."""
+        import torch  # widens 20 times faster than numpy, and here in the same pass as it copies
+
+        found = torch.empty((len(rows), *self.shape[1:]))
+        for n, picture in enumerate(self._each(rows)):
+            found[n].copy_(torch.from_numpy(picture))
+        return found.numpy()
+
+    def _each(self, rows: np.ndarray) -> Iterator[np.ndarray]:
         rows = np.where(rows < 0, rows + len(self), rows)
         if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(f"row ids should be from 0 to {len(self) - 1}")
-        found = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        part_of = np.searchsorted(self._starts, rows, side="right") - 1
-        for n, (part, row) in enumerate(zip(part_of, rows - self._starts[part_of], strict=True)):
-            found[n] = self._parts[part][row]
-        return found
+        parts = np.searchsorted(self._starts, rows, side="right") - 1
+        places = rows - self._starts[parts]
+        for part, place in zip(parts.tolist(), places.tolist(), strict=True):
+            yield self._parts[part][place]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         whole = self[:]
@@ -82,13 +97,6 @@ class Unmapped:
                     file.seek(HEAD + int(rows[place] - self._starts[part]) * size)
                     file.readinto(found[place])
         return found
-
-
-def widened(values: np.ndarray) -> np.ndarray:
-    """Pictures in float32."""
-    import torch  # its way from half to single precision is 20 times faster than numpy's
-
-    return torch.from_numpy(values).float().numpy()
 
 
 class FeatureStore:
@@ -121,7 +129,7 @@ class FeatureStore:
 
     def read(self, rows: np.ndarray | list[int]) -> np.ndarray:
         """Pictures (n, mels, frames) float32 of the given row ids, in their order."""
-        return widened(self.values[np.asarray(rows)])
+        return self.values.widened(np.asarray(rows, np.int64))
 
     @classmethod
     def find(cls, folder: Path, feature: Feature, corpus_digest: str) -> "FeatureStore | None":
