@@ -10,7 +10,6 @@ digest of its inputs and appears whole, so what has a name is finished.
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from timbrespace.data.part import HEAD
 from timbrespace.features.feature import Feature
 
 FORMAT = 2
+WIDENED = 8  # pictures at a time, so that they are still in the cache when they become float32
 
 
 class Pictures:
@@ -48,27 +48,34 @@ class Pictures:
             rows = np.asarray(index)
             rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        for n, picture in enumerate(self._each(rows)):
-            found[n] = picture
+        self._fill(found, *self._places(rows))
         return found
 
     def widened(self, rows: np.ndarray) -> np.ndarray:
         """The pictures of some rows in float32, in their order."""
-        import torch  # widens 20 times faster than numpy, and here in the same pass as it copies
+        import torch  # widens 20 times faster than numpy
 
+        parts, places = self._places(rows)
         found = torch.empty((len(rows), *self.shape[1:]))
-        for n, picture in enumerate(self._each(rows)):
-            found[n].copy_(torch.from_numpy(picture))
+        some = np.empty((WIDENED, *self.shape[1:]), self.dtype)
+        for start in range(0, len(rows), WIDENED):
+            here = slice(start, min(start + WIDENED, len(rows)))
+            block = some[: here.stop - start]
+            self._fill(block, parts[here], places[here])
+            found[here] = torch.from_numpy(block)
         return found.numpy()
 
-    def _each(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+    def _places(self, rows: np.ndarray) -> tuple[list[int], list[int]]:
+        """The part of each row and its place there; IndexError for a row that is not there."""
         rows = np.where(rows < 0, rows + len(self), rows)
         if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(f"row ids should be from 0 to {len(self) - 1}")
         parts = np.searchsorted(self._starts, rows, side="right") - 1
-        places = rows - self._starts[parts]
-        for part, place in zip(parts.tolist(), places.tolist(), strict=True):
-            yield self._parts[part][place]
+        return parts.tolist(), (rows - self._starts[parts]).tolist()
+
+    def _fill(self, out: np.ndarray, parts: list[int], places: list[int]) -> None:
+        for n, (part, place) in enumerate(zip(parts, places, strict=True)):
+            out[n] = self._parts[part][place]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         whole = self[:]
