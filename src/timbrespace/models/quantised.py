@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from timbrespace.models.bottlenecks import Bottleneck, Latent
@@ -145,6 +146,7 @@ class VectorQuantised(Quantised):
             missed.append((rest - code.detach()).square().sum((1, 2)).mean())
             moved.append((rest.detach() - code).square().sum((1, 2)).mean())
             if self.training:
+                self._agree(book)
                 uneven.append(_unevenness(self._by_book(rest), self._vectors_of(book)))
             rest, whole = rest - code.detach(), whole + code.detach()
             codes.append(index.reshape(x.shape[:2]))
@@ -189,6 +191,12 @@ class VectorQuantised(Quantised):
             # the library knows no share, but these two are plain numbers that it reads at each step
             book._codebook.threshold_ema_dead_code = self.revive * even
             book._codebook.reset_cluster_size = RENEWED * self.revive * even
+
+    def _agree(self, book: Any) -> None:
+        """Where codes are parameters, those that start or are revived on a process' own share become
+        the first process' ones; buffers do so after each step."""
+        if self.learn == "gradient" and dist.is_available() and dist.is_initialized():
+            dist.broadcast(self._vectors_of(book).data, src=0)
 
     def _vectors_of(self, book: Any) -> Tensor:
         """The vectors (books, size, dim) of a level."""
