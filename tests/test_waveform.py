@@ -1,17 +1,23 @@
 """Raw waveforms: an exact picture, networks that keep every sample, errors that do not flatter."""
 
+import json
+
 import numpy as np
 import pytest
+import soundfile
 import torch
 
+from timbrespace import verbs
 from timbrespace.audio import chunks
 from timbrespace.errors import AudioError, RecipeError
+from timbrespace.explorer.session import Session
 from timbrespace.features.catalogue import feature_of
 from timbrespace.features.spectrogram import Spectrogram
 from timbrespace.features.waveform import Waveform, si_sdr_db
 from timbrespace.models.bottlenecks import Gaussian
 from timbrespace.models.waveform import Conv1dDecoder, Conv1dEncoder
 from timbrespace.recipe import build, parse
+from timbrespace.runs import Run
 
 RATE = 16000
 
@@ -63,6 +69,16 @@ def test_windows_join_to_the_whole_sound() -> None:
     torch.testing.assert_close(joined, samples, atol=1e-5, rtol=0)
 
 
+def test_windows_that_disagree_fade_at_even_power() -> None:
+    feature = Waveform(samples=4000)
+    noise = torch.randn(12, 4000, generator=torch.Generator().manual_seed(0))
+    picture = feature.analyse(noise)
+    joined = feature.join(picture.values, picture.level_db, length=20_000)
+    # in the middle of each fade, where a linear one is 3 dB down
+    middles = joined[2000:18_000].reshape(8, 2000)[:, 900:1100]
+    assert 10 * middles.square().mean().log10() == pytest.approx(0.0, abs=0.5)
+
+
 def test_error_in_decibels_hears_level_and_not_phase() -> None:
     feature = Waveform()
     notes = [tone(220.0 * k, 1.0 / k, phase=float(k * k)) for k in range(1, 30)]
@@ -80,6 +96,8 @@ def test_error_in_decibels_hears_level_and_not_phase() -> None:
     # half the amplitude is 6 dB less, in every cell that is not at the floor
     assert phase < soft < 6.03 and silent > 20.0
     assert feature.compared(original, 4.0 * original)[1].max() > 1.0  # too loud is not clipped
+    made[1, 0, 7] = float("nan")  # a model that diverged must not look good
+    assert error_db(made).isnan().tolist() == [False, True, False, False]
 
 
 def test_si_sdr_knows_its_three_cases() -> None:
@@ -158,6 +176,16 @@ objective: {beta: 1.0}
 """
 
 
+def test_networks_of_two_sides_take_spectrograms() -> None:
+    recipe = parse(
+        "name: s\nfeature: {kind: spectrogram, n_fft: 128, hop: 32, frames: 32}\nobjective: {beta: 1}"
+    )
+    x = torch.zeros(1, 1, 64, 32)
+    assert build(recipe)(x, {}, torch.zeros(1, 32)).x.shape == x.shape
+    with pytest.raises(RecipeError, match="half of feature.n_fft 120 and"):
+        parse(recipe.to_yaml(), settings=("feature.n_fft=120",))
+
+
 def test_a_recipe_for_waveforms_builds() -> None:
     recipe = parse(WAVE)
     x = torch.zeros(2, 1, *recipe.feature.shape)
@@ -212,3 +240,67 @@ def test_every_feature_joins_windows_at_their_level(kind: str) -> None:
     assert joined.shape == samples.shape
     rms = 20 * joined[8000:32000].square().mean().sqrt().log10()
     assert float(rms) == pytest.approx(20 * np.log10(0.3 / 2**0.5), abs=0.7)
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    """60 sounds of 0.2 s, sines and squares, in a folder each."""
+    folder = tmp_path_factory.mktemp("sounds")
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        wave = np.sin(2 * np.pi * rng.uniform(150, 900) * np.arange(3200) / RATE)
+        kind, wave = ("sine", wave) if number % 2 else ("square", np.sign(wave))
+        (folder / kind).mkdir(exist_ok=True)
+        level = 10 ** (rng.uniform(-34, -24) / 20)  # soft: what would clip is lowered
+        soundfile.write(folder / kind / f"{number:02}.wav", level * wave, RATE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wave_run(sounds, tmp_path_factory):
+    """A waveform model after two epochs, with space and evaluation."""
+    folder = tmp_path_factory.mktemp("wave")
+    recipe = folder / "tiny.yaml"
+    recipe.write_text(WAVE + "train: {epochs: 2, batch: 8, precision: float32}\n", encoding="utf-8")
+    corpus = verbs.prepare(sounds, folder / "corpus", recipe=recipe, cut="chunks", workers=1)
+    assert corpus.features(feature_of({"kind": "waveform", "samples": 1600})).values.shape[0] > 60
+    assert verbs.estimate(recipe, folder / "corpus")["seconds"] > 0.0
+    verbs.train(recipe, folder / "corpus", folder / "run")
+    verbs.space(folder / "run", umap=False)
+    verbs.evaluate(folder / "run")
+    return folder / "run"
+
+
+def test_a_waveform_run_is_measured_beside_what_knows_nothing(wave_run):
+    metrics = json.loads((wave_run / "evaluation" / "metrics.json").read_text())
+    assert metrics["ceilings"]["inversion_rmse_db"] < 0.1  # the way to sound and back is exact
+    assert metrics["floors"]["mean_sound_rmse_db"] > 0.0 and metrics["verdict"]
+    waves = metrics["waves"]
+    assert waves["silence"]["cosine"] == 0.0 and waves["silence"]["si_sdr_db"] == -100.0
+    # as loud as the sound and unlike it: twice the power of the difference
+    assert waves["noise"]["mse"] == pytest.approx(2 * waves["silence"]["mse"], rel=0.1)
+    assert abs(waves["noise"]["cosine"]) < 0.1
+    last = Run.open(wave_run).history()[-1]
+    assert np.isfinite(last["valid_si_sdr_db"]) and last["valid_rmse_db"] > 0.0
+    assert "SI-SDR" in (wave_run / "evaluation" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_waveform_run_makes_sound(wave_run, sounds, tmp_path):
+    files = sorted(sounds.glob("*/*.wav"))[:2]
+    made = verbs.reconstruct(wave_run, files, tmp_path / "again").files
+    for source, result in zip(files, made, strict=True):
+        before, after = (soundfile.read(file)[0] for file in (source, result))
+        assert len(after) == len(before)
+        change = 10 * np.log10(np.mean(after**2) / np.mean(before**2))
+        assert abs(change) < 1.0
+    assert len(verbs.morph(wave_run, files, tmp_path / "way", steps=3).files) == 3
+    assert len(verbs.generate(wave_run, tmp_path / "new", n=2).files) == 2
+
+
+def test_the_explorer_shows_a_waveform_in_decibels(wave_run):
+    session = Session.open(wave_run)
+    told, row = session.describe(), session.map_data()["rows"][0]
+    for clip in (session.original(row), session.reconstruction(row)):
+        assert clip.picture.shape == (told["mels"], told["frames"]) == (80, 7)
+        assert clip.picture.max() > clip.picture.min() and clip.seconds == pytest.approx(0.1)
+    assert session.point("pca", 0.0, 0.0).clip.picture.shape == (80, 7)

@@ -94,6 +94,8 @@ def measure(
     `reconstructed` (what the decoder makes of the validation sounds' own latents: no prior can do
     better with this decoder). RunError when the split has fewer than two sounds.
     """
+    import torch
+
     from timbrespace.geometry.project import Pca
     from timbrespace.priors import KINDS, Prior
     from timbrespace.render.synth import Synth
@@ -109,7 +111,11 @@ def measure(
     asked = np.sort(rng.permutation(asked)[:SOUNDS])
     train = np.sort(rng.permutation(train)[:TRAIN_ROWS])
     store = run.corpus.features(run.feature)
-    pictures = store.read(space.rows[train])
+
+    def seen(values: np.ndarray) -> np.ndarray:
+        return run.feature.view(torch.from_numpy(values)).values.numpy()
+
+    pictures = seen(store.read(space.rows[train]))
     flat = pictures.reshape(len(pictures), -1)
     pca = Pca.fit(flat, COORDINATES, seed=seed)
     unit = float(np.sqrt(pca.variances.mean()))
@@ -117,7 +123,7 @@ def measure(
     def described(pictures: np.ndarray) -> np.ndarray:
         return pca.transform(pictures.reshape(len(pictures), -1)).astype(np.float64) / unit
 
-    known, real = described(pictures), described(store.read(space.rows[asked]))
+    known, real = described(pictures), described(seen(store.read(space.rows[asked])))
     synth = Synth(run.load_model(space.weights), run.feature, run.vocabulary)
     count = len(asked)
 
@@ -126,7 +132,7 @@ def measure(
             synth.picture(z[at], pitch=None if pitch is None else pitch[at])
             for at in np.array_split(np.arange(len(z)), max(1, len(z) // 64))
         ]
-        return described(np.concatenate(parts))
+        return described(seen(np.concatenate(parts)))
 
     own = space.labels.get("pitch")
     told = None

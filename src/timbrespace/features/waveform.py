@@ -106,9 +106,24 @@ class Waveform(Feature):
     def join(
         self, values: Tensor, level_db: Tensor, *, length: int, iterations: int = 8
     ) -> Tensor:  # fmt: skip
-        """One sound (length,) of its windows (W, 1, samples), each `step` samples after the last."""
+        """One sound (length,) of its windows (W, 1, samples), each `step` samples after the last.
+
+        Windows that agree come back exactly. Two that do not would lose power where they fade into
+        each other, 3 dB half way: with fades a and 1 - a and the correlation r of both where they
+        overlap, the power is a^2 + (1 - a)^2 + 2 a (1 - a) r, which is made 1 again.
+        """
         windows = self.invert(values, level_db)
-        return torch.from_numpy(chunks.join(windows.numpy(), self.step, length))
+        joined = torch.from_numpy(chunks.join(windows.numpy(), self.step))
+        overlap = self.samples - self.step
+        fade = (torch.arange(overlap) + 0.5) / max(overlap, 1)
+        before, after = windows[:-1, self.step :], windows[1:, :overlap]
+        size = before.norm(dim=1) * after.norm(dim=1)
+        alike = (before * after).sum(1) / size.clamp_min(1e-20)
+        alike = torch.where(size > 1e-20, alike.clamp(0.0, 1.0), 1.0)
+        for number, r in enumerate(alike, start=1):
+            power = 1.0 - 2.0 * fade * (1.0 - fade) * (1.0 - r)
+            joined[number * self.step : number * self.step + overlap] /= power.sqrt()
+        return joined[:length]
 
     def view(self, values: Tensor, level_db: Tensor | float = 0.0) -> Picture:
         seen = self.yardstick.analyse(values[..., 0, :].float())
@@ -116,11 +131,14 @@ class Waveform(Feature):
 
     def compared(self, original: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
         """Both as log-mel pictures, in dB below the loudest cell of the original: a wave that is too
-        soft is as wrong as one of another colour. Where the original is silent, 0 dB is 1 here."""
-        one, other = self.view(original), self.view(made)
+        soft is as wrong as one of another colour. Where the original is silent, 0 dB is 1 here; what is no
+        number stays none."""
+        finite = torch.isfinite(made).flatten(1).all(1)[:, None, None]
+        one, other = self.view(original), self.view(torch.where(finite, made, 0.0))
         loudest = torch.where(one.level_db > SILENCE_DB, one.level_db, 0.0)
         above = (other.level_db - loudest) / self.yardstick.db_per_unit
-        return one.values, (other.values + above[..., None, None]).clamp_min(-1.0)
+        seen = (other.values + above[..., None, None]).clamp_min(-1.0)
+        return one.values, torch.where(finite, seen, torch.nan)
 
     def distortion(self, mse: float) -> dict[str, float]:
         return {"rmse": mse**0.5}
