@@ -9,6 +9,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest  # noqa: E402
 
 from timbrespace import verbs  # noqa: E402
+from timbrespace.data import jobs  # noqa: E402
+
+jobs.LEAST = 0  # a worker takes a second to start; tests of workers ask for them
 
 # big enough to have a few sounds of several families in each split, small enough to train in seconds
 TINY = (
@@ -30,7 +33,7 @@ def tiny_notes(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_corpus(tiny_notes, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("corpus") / "corpus"
-    verbs.prepare(tiny_notes, out, workers=1)
+    verbs.prepare(tiny_notes, out, workers=0)
     return out
 
 

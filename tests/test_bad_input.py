@@ -8,7 +8,6 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,6 @@ import soundfile
 
 from timbrespace.audio import files
 from timbrespace.audio.files import Unusable
-from timbrespace.data import part, workers
-from timbrespace.data.prepare import prepare
 from timbrespace.features.log_mel import LogMel
 
 RATE = 16000
@@ -201,31 +198,6 @@ def test_strict_is_2_and_memory_stays_small(walked) -> None:
     _, codes, code, said = walked
     assert code == 2 and f"{len(codes)} of " in said
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < MOST_MEMORY
-
-
-def test_a_decoder_that_spins_in_this_process_is_left_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sounds = tmp_path / "s"
-    sounds.mkdir()
-    for number in range(6):
-        put(sounds / f"{number}.wav")
-    real, free = part.Sound, threading.Event()
-
-    def spin(path, **settings):
-        if path.name == "3.wav":
-            free.wait(30)
-        return real(path, **settings)
-
-    monkeypatch.setattr(part, "Sound", spin)
-    monkeypatch.setattr(workers, "PATIENCE", 0.5)
-    began = time.monotonic()
-    corpus = prepare(sounds, tmp_path / "c", feature=SMALL)
-    free.set()
-    assert time.monotonic() - began < 15
-    assert len(corpus.rows) == 5
-    skipped = json.loads((tmp_path / "c/health.json").read_text())["skipped_files"]
-    assert [(line["path"], line["code"]) for line in skipped] == [("3.wav", "timeout")]
 
 
 @pytest.mark.parametrize("way", ["grows", "shrinks", "rewritten"])

@@ -53,7 +53,7 @@ def sounds(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def local(sounds, tmp_path_factory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("local") / "c"
-    prepare(sounds, out, feature=SMALL, workers=1)
+    prepare(sounds, out, feature=SMALL, workers=0)
     return everything(out)
 
 
@@ -108,7 +108,7 @@ def test_workers_reach_sounds_and_corpus_by_address_alone(dask, sounds, tmp_path
     some.mkdir(parents=True)
     for path in sorted(sounds.iterdir())[:200]:
         (some / path.name).write_bytes(path.read_bytes())
-    near = prepare(some, tmp_path / "c", feature=SMALL, workers=1)
+    near = prepare(some, tmp_path / "c", feature=SMALL, workers=0)
     killed: list[int] = []
 
     def progress(done: int, total: int) -> None:
@@ -130,9 +130,9 @@ def test_workers_reach_sounds_and_corpus_by_address_alone(dask, sounds, tmp_path
 
 def test_a_further_feature_is_made_there_too(dask, sounds, tmp_path):
     other = LogMel(mels=12, frames=16, n_fft=512, dtype="float32")
-    made = prepare(sounds, tmp_path / "c", feature=SMALL, workers=1)
+    made = prepare(sounds, tmp_path / "c", feature=SMALL, workers=0)
     store = made.features(other, cluster=dask.scheduler_address)
-    here = prepare(sounds, tmp_path / "d", feature=SMALL, workers=1).features(other)
+    here = prepare(sounds, tmp_path / "d", feature=SMALL, workers=0).features(other)
     assert store.values.dtype == "float32" and (store.values[:] == here.values[:]).all()
     assert everything(tmp_path / "c") == everything(tmp_path / "d")
 

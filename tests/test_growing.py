@@ -39,9 +39,9 @@ def wait(done, total):
             time.sleep(0.01)
 feature = LogMel.from_settings(settings)
 if (Path(out) / "corpus.json").exists():
-    Corpus.open(out).features(feature, workers=1, progress=wait)
+    Corpus.open(out).features(feature, workers=0, progress=wait)
 else:
-    prepare(sounds, out, feature=feature, workers=1, progress=wait)
+    prepare(sounds, out, feature=feature, workers=0, progress=wait)
 """
 
 
@@ -114,7 +114,7 @@ def test_a_corpus_is_read_while_it_is_prepared(sounds: Path, tmp_path: Path) -> 
 
 def test_rows_of_a_further_feature_are_known_at_once(sounds: Path, tmp_path: Path) -> None:
     out, go = tmp_path / "c", tmp_path / "go"
-    corpus = prepare(sounds, out, feature=SMALL, workers=1)
+    corpus = prepare(sounds, out, feature=SMALL, workers=0)
     process = started(sounds, out, go, OTHER)
     growing = Growing.open(out, OTHER)
     assert 15 <= len(growing) < 60 and (growing.row >= 0).all()
@@ -135,13 +135,13 @@ def test_other_files_are_another_corpus(sounds: Path, tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(sounds, out, feature=SMALL, workers=1, progress=stop)
+        prepare(sounds, out, feature=SMALL, workers=0, progress=stop)
     growing = Growing.open(out, SMALL)
     values = growing.read([0, 1])
     assert not growing.at_work and not growing.finished
     for path in list((sounds / "f0").iterdir())[:10]:
         path.unlink()
-    prepare(sounds, out, feature=SMALL, workers=1)
+    prepare(sounds, out, feature=SMALL, workers=0)
     with pytest.raises(CorpusError, match="open it again"):
         growing.refresh()
     assert (growing.read([0, 1]) == values).all()  # what was found stays readable

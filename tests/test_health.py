@@ -49,7 +49,7 @@ def put(path: Path, samples: np.ndarray, rate: int = RATE, **settings: str) -> N
 
 
 def made(root: Path, out: Path, **settings: object):
-    corpus = prepare(root, out, feature=SMALL, workers=1, **settings)  # type: ignore[arg-type]
+    corpus = prepare(root, out, feature=SMALL, workers=0, **settings)  # type: ignore[arg-type]
     return corpus, json.loads((out / "health.json").read_text())
 
 

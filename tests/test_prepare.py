@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from timbrespace.data import atomic, part, workers
+from timbrespace.data import atomic, jobs, part, workers
 from timbrespace.data.corpus import Corpus
 from timbrespace.data.cutting import Cut
 from timbrespace.data.prepare import prepare
@@ -274,7 +274,7 @@ def test_a_rerun_writes_nothing_and_a_changed_file_is_seen(tmp_path: Path) -> No
 def test_two_workers_make_the_same_bytes_as_one(tmp_path: Path) -> None:
     root = plain_folder(tmp_path / "s")
     seen: list[tuple[int, int]] = []
-    prepare(root, tmp_path / "one", feature=SMALL, workers=1)
+    prepare(root, tmp_path / "one", feature=SMALL, workers=0)
     prepare(
         root, tmp_path / "two", feature=SMALL, workers=2, progress=lambda d, n: seen.append((d, n))
     )
@@ -305,7 +305,7 @@ torch.set_num_threads(1)
 for left in map(int, sys.argv[3:]):
     if os.fork() == 0:
         feature = LogMel(mels=16, frames=20, n_fft=512)
-        module.prepare(sys.argv[1], sys.argv[2] + str(left), feature=feature, workers=1)
+        module.prepare(sys.argv[1], sys.argv[2] + str(left), feature=feature, workers=0)
         os._exit(0)
     if os.wait()[1] != 9:
         sys.exit(f"{left}: not killed")
@@ -339,7 +339,7 @@ def test_a_full_disk_is_one_sentence_and_a_rerun_finishes(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        text = sentence(root, tmp_path / "c", workers=1)
+        text = sentence(root, tmp_path / "c", workers=0)
     assert "disk" in text and "full" in text and "kept" in text
     assert not [name for name in everything(tmp_path / "c") if ".tmp." in name]
     assert [name for name in everything(tmp_path / "c") if name.endswith(".npy")]
@@ -397,8 +397,9 @@ def test_a_second_prepare_at_once_is_refused_with_the_holder(tmp_path: Path) -> 
     assert len(Corpus.open(tmp_path / "c").rows) == 40
 
 
+@pytest.mark.parametrize("processes", [None, 2])
 def test_a_file_that_hangs_or_kills_its_worker_is_named_and_the_rest_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int | None
 ) -> None:
     root = plain_folder(tmp_path / "s")
     stub = tmp_path / "stub"
@@ -420,8 +421,9 @@ def test_a_file_that_hangs_or_kills_its_worker_is_named_and_the_rest_done(
     )
     monkeypatch.syspath_prepend(str(stub))
     monkeypatch.setattr(workers, "PATIENCE", 1.0)
+    monkeypatch.setattr(jobs, "LEAST", 1)  # as it is outside of tests
     start = time.monotonic()
-    corpus = prepare(root, tmp_path / "c", feature=SMALL, workers=2)
+    corpus = prepare(root, tmp_path / "c", feature=SMALL, workers=processes)
     assert time.monotonic() - start < 50
     report = reported(tmp_path / "c")
     assert len(corpus.rows) == 38

@@ -47,7 +47,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(root: Path, out: Path, **settings: object):
-    corpus = prepare(root, out, feature=SMALL, workers=1, **settings)  # type: ignore[arg-type]
+    corpus = prepare(root, out, feature=SMALL, workers=0, **settings)  # type: ignore[arg-type]
     return corpus, json.loads((out / "health.json").read_text())
 
 

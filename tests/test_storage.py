@@ -54,7 +54,7 @@ def sounds(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def local(sounds, tmp_path_factory) -> Corpus:
-    return prepare(sounds, tmp_path_factory.mktemp("local") / "c", feature=SMALL, workers=1)
+    return prepare(sounds, tmp_path_factory.mktemp("local") / "c", feature=SMALL, workers=0)
 
 
 def bucket() -> MemoryFileSystem:
@@ -66,7 +66,7 @@ def upload(sounds: Path) -> None:
 
 
 def made(source: str = SOURCE, out: str = OUT, **how) -> Corpus:
-    return prepare(source, out, feature=SMALL, workers=1, **how)
+    return prepare(source, out, feature=SMALL, workers=0, **how)
 
 
 def objects() -> dict[str, bytes]:

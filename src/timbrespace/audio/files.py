@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -154,10 +154,13 @@ class Sound:
     """
 
     def __init__(
-        self, path: str | Path, *, max_seconds: float = 600.0, block_seconds: float = 30.0
-    ) -> None:
+        self, path: str | Path, *, max_seconds: float = 600.0, block_seconds: float = 30.0,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """`beat` is called while the file is looked through, which may take long before the first
+        block."""
         self._descriptor = _open_regular(path)
-        self._max, self._block = max_seconds, block_seconds
+        self._max, self._block, self._beat = max_seconds, block_seconds, beat
         self._facts: Facts | None = None
         self._file: soundfile.SoundFile | None = None
         self._state = _state(self._descriptor)
@@ -169,7 +172,7 @@ class Sound:
 
     def _open(self) -> None:
         kind = riff.container(self._descriptor)
-        self._sha256, lists, data = _survey(self._descriptor, kind == "wav")
+        self._sha256, lists, data = _survey(self._descriptor, kind == "wav", self._beat)
         self._plain = _plain_wav(data, self._max) if kind == "wav" else None
         self._missing = 0
         if self._plain is not None:
@@ -351,7 +354,9 @@ def _changed() -> Unusable:
     return Unusable("changed", "it changed while it was read; run again when nothing writes to it")
 
 
-def _survey(descriptor: int, find_lists: bool) -> tuple[str, list[int], bytes]:
+def _survey(
+    descriptor: int, find_lists: bool, beat: Callable[[], None]
+) -> tuple[str, list[int], bytes]:
     """SHA-256 of all bytes of a file, read once, in blocks; and either the bytes, when they are
     few, or where "LIST" stands among them (the first places, when there are too many).
     """
@@ -364,6 +369,7 @@ def _survey(descriptor: int, find_lists: bool) -> tuple[str, list[int], bytes]:
     whole = b""
     try:
         while block := os.read(descriptor, size):
+            beat()
             digest.update(block)
             if len(block) == total:
                 whole = block

@@ -22,6 +22,7 @@ from timbrespace.features.feature import Feature
 from timbrespace.machine import cores
 
 PART = 256  # files, on average
+LEAST = 1  # processes of their own, where nobody says how many
 PLAN = "plan.json"  # in the folder of a store while its parts are being made
 
 Progress = Callable[[int, int], None]
@@ -167,9 +168,10 @@ def finish(
 
 def _processes(asked: int | None, files: int) -> int:
     if asked is None:
-        # A worker takes a second to start, in which one process reads some 1200 notes
-        # (bench/results/prepare.md); fewer sounds for each are done sooner without.
-        return max(1, min(cores(), files // 2000))
-    if asked < 1:
-        raise CorpusError(f"workers should be at least 1, got {asked}")
+        # A worker takes a second to start, in which it would read some 1200 notes
+        # (bench/results/prepare.md); fewer sounds for each are done sooner by fewer. One at least: a
+        # decoder that crashes takes its process along.
+        return max(LEAST, min(cores(), files // 2000))
+    if asked < 0:
+        raise CorpusError(f"workers should be 0 (this process) or more, got {asked}")
     return asked

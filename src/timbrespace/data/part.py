@@ -140,7 +140,11 @@ def make(job: Job, beat: Beat = lambda position: None) -> None:
     feature, cut = feature_of(job.feature), Cut.from_settings(job.cut)
     rows, folder, position = [], Path(job.folder), 0
     path = folder / f"{job.stem}.npy"
-    opened = sounds(job.root, job.files, job.avoid, lambda: beat(position))
+
+    def alive() -> None:
+        beat(position)
+
+    opened = sounds(job.root, job.files, job.avoid, alive)
     with replacing(path) as file, opened as files:
         pictures = _Writer(file, feature)
         for position, name in enumerate(job.files):
@@ -152,7 +156,7 @@ def make(job: Job, beat: Beat = lambda position: None) -> None:
             try:
                 with (
                     files.local(position) as local,
-                    Sound(local, max_seconds=job.max_seconds) as sound,
+                    Sound(local, max_seconds=job.max_seconds, beat=alive) as sound,
                 ):
                     found = []
                     for piece in pieces(sound, cut, feature.sample_rate, feature.seen):

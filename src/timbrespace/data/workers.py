@@ -37,73 +37,27 @@ Done = Callable[[Job], None]
 def make_parts(jobs: Sequence[Job], workers: int, done: Done) -> None:
     """Make every job's part; `done` is told, in the caller's thread, as each is finished.
 
-    One worker works in this process with one torch thread; it gives up files that take too long as
-    the others do, but does not survive a crash of the decoder. OSError when parts cannot be written,
-    CorpusError when workers cannot start, KeyboardInterrupt passes through; parts finished before
-    any of these stay.
+    Without workers this process does it, with one torch thread: a decoder that hangs or crashes then
+    takes it along. OSError when parts cannot be written, CorpusError when workers cannot start,
+    KeyboardInterrupt passes through; parts finished before any of these stay.
     """
-    if workers <= 1 or not sys.executable:
+    if workers < 1 or not sys.executable:
         _here(jobs, done)
     else:
         _Pool(jobs, workers, done).run()
 
 
 def _here(jobs: Iterable[Job], done: Done) -> None:
-    for job in jobs:
-        while (position := _Thread(job).stuck_at()) is not None:
-            job = replace(job, avoid={**job.avoid, position: _timeout()})
-        done(job)
+    import torch
 
-
-class _Thread(threading.Thread):
-    """A job made in this process, beside the thread that waits for it: a decoder that spins for
-    ever in C cannot be ended here, but it can be left behind."""
-
-    def __init__(self, job: Job) -> None:
-        super().__init__(daemon=True)
-        self.job, self.over, self.unwanted = job, threading.Event(), False
-        self.position, self.since = -1, time.monotonic()
-        self.error: BaseException | None = None
-
-    def stuck_at(self) -> int | None:
-        """None when the part is made, else the position of the file that took too long. Raises what
-        the making raised."""
-        import torch
-
-        threads = torch.get_num_threads()
-        self.start()
-        try:
-            while not self.over.wait(POLL):
-                # Not before the first file: other threads may be slow to get a turn.
-                if self.position >= 0 and time.monotonic() - self.since > PATIENCE:
-                    return self.position
-        finally:
-            self.unwanted = True
-            self.over.wait(POLL)
-            torch.set_num_threads(threads)
-        if self.error is not None:
-            raise self.error
-        return None
-
-    def run(self) -> None:
-        import torch
-
-        torch.set_num_threads(1)
-        try:
-            make(self.job, self._beat)
-        except BaseException as error:  # noqa: BLE001  raised where it is waited for
-            self.error = error
-        finally:
-            self.over.set()
-
-    def _beat(self, position: int) -> None:
-        if self.unwanted:
-            raise _Unwanted
-        self.position, self.since = position, time.monotonic()
-
-
-class _Unwanted(BaseException):
-    """Ends a job that nobody waits for any more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for job in jobs:
+            make(job)
+            done(job)
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass
@@ -248,14 +202,10 @@ def without(job: Job, child: Child) -> Job:
             f"a worker process died ({last_words(child)}); try again with fewer workers"
         )
     if child.killed:
-        reason = _timeout()
+        reason = ("timeout", f"decoding it took longer than {PATIENCE:g} s; it is damaged")
     else:
         reason = ("crash", "the decoder crashed on it; it is damaged, or memory ran out")
     return replace(job, avoid={**job.avoid, position: reason})
-
-
-def _timeout() -> tuple[str, str]:
-    return "timeout", f"decoding it took longer than {PATIENCE:g} s; it is damaged"
 
 
 def start(progress: Path) -> Child:
