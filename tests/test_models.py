@@ -15,7 +15,7 @@ RECIPES = recipe.shipped()
 def pictures(name: str, count: int = 4) -> torch.Tensor:
     feature = recipe.load(name).feature
     generator = torch.Generator().manual_seed(0)
-    return torch.rand(count, 1, feature.mels, feature.frames, generator=generator) * 2 - 1
+    return torch.rand(count, 1, *feature.shape, generator=generator) * 2 - 1
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -30,7 +30,7 @@ def test_every_shipped_recipe_builds_and_takes_one_step(name):
         figures["reconstruction"] + figures["beta"] * figures["kl"] + further, rel=1e-4
     )
     changed = [k for k, v in state.model.state_dict().items() if not torch.equal(v, before[k])]
-    assert len(changed) > len(before) // 2
+    assert len(changed) > len(before) // 3  # what starts behind a gain of zero moves a step later
 
 
 def test_the_baseline_has_the_layers_of_the_report():

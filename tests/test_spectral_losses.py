@@ -5,7 +5,14 @@ import math
 import pytest
 import torch
 
-from timbrespace.losses.spectral import OCTAVES, PARALLEL_WAVEGAN, multi_resolution_stft
+from timbrespace.losses.reconstruction import gaussian_nll
+from timbrespace.losses.spectral import (
+    OCTAVES,
+    PARALLEL_WAVEGAN,
+    MultiResolutionStft,
+    Spectral,
+    multi_resolution_stft,
+)
 
 RATE = 16_000
 
@@ -58,3 +65,37 @@ def test_the_stft_refuses_what_is_no_waveform():
         multi_resolution_stft(torch.zeros(2, 1, 6000), torch.zeros(2, 1, 6000))
     with pytest.raises(ValueError, match="1024 samples"):
         multi_resolution_stft(torch.zeros(2, 1000), torch.zeros(2, 1000))
+
+
+def test_the_term_of_a_waveform_feature_is_that_of_its_samples():
+    x, target = tones().flip(0), tones()
+    term = MultiResolutionStft(sizes=(256, 512, 1024, 2048), floor_db=-60.0)
+    ours = term(x[:, None, None], target[:, None, None])
+    assert ours == multi_resolution_stft(x, target)
+
+
+AXES = {"frequency": (-2,), "time": (-1,), "both": (-2, -1)}
+
+
+@pytest.mark.parametrize("along", AXES)
+@pytest.mark.parametrize("shape", [(2, 1, 6, 8), (3, 1, 5, 7)])
+def test_the_spectral_term_is_a_squared_error_that_forgets_where(along, shape):
+    """By Parseval's theorem all of a picture is seen once; what is moved round the axis is the same;
+    and no two pictures differ by more than their squared error."""
+    names = ("frequency", "time") if along == "both" else (along,)
+    term, generator = Spectral(along=names), torch.Generator().manual_seed(0)
+    x, y = (torch.randn(shape, generator=generator) for _ in range(2))
+    assert term(x, torch.zeros(shape)) == pytest.approx(gaussian_nll(x, torch.zeros(shape)).item())
+    moved = torch.roll(x, [2] * len(AXES[along]), AXES[along])
+    assert term(moved, x).item() == pytest.approx(0.0, abs=1e-10)
+    assert 0.1 < term(x, y) < gaussian_nll(x, y)
+
+
+def test_evenly_spaced_partials_are_a_line_along_frequency():
+    """A comb of another spacing costs more than the same comb a little higher."""
+    rows = torch.arange(64)
+    comb = (rows % 8 == 0).float().view(1, 1, 64, 1)
+    higher, wider = torch.roll(comb, 3, 2), (rows % 16 == 0).float().view(1, 1, 64, 1)
+    term = Spectral(along=("frequency",))
+    assert term(higher, comb) < 1e-6 < term(wider, comb)
+    assert gaussian_nll(higher, comb) > gaussian_nll(wider, comb)

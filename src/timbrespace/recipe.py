@@ -417,9 +417,10 @@ class StftSection(Section):
 
 
 class PerceptualSection(Section):
-    """Distances of chosen sounds follow given ones: see training.perceptual."""
+    """Distances of chosen sounds follow given ones: see training.perceptual and
+    data.dissimilarities."""
 
-    file: Annotated[str, Field(min_length=1, max_length=4096)]  # CSV: names, and a square matrix
+    file: Annotated[str, Field(min_length=1, max_length=4096)]  # seen from where training starts
     sounds: Annotated[int, Field(ge=3, le=4096)] = 32  # of them in each step
 
 
@@ -755,7 +756,7 @@ def _check_terms(recipe: Recipe) -> None:
         *get_args(TermName), *VqSection(learn="gradient").terms, "adversary", "independence",
         "perceptual",
     }  # fmt: skip
-    for name in objective.weights.keys() - made:
+    for name in sorted(objective.weights.keys() - made):
         near = difflib.get_close_matches(name, sorted(made), n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(made))}"
         raise RecipeError(f"objective.weights.{name} is no term; {hint}")
@@ -763,6 +764,11 @@ def _check_terms(recipe: Recipe) -> None:
         raise RecipeError(
             "objective.perceptual names the dissimilarities and objective.weights.perceptual their "
             "weight: give both or neither"
+        )
+    if objective.perceptual and recipe.model.bottleneck.codebooks is not None:
+        raise RecipeError(
+            f"objective.perceptual moves sounds in the latent, but a bottleneck of kind "
+            f"{recipe.model.bottleneck.kind} has codes, which do not move; take it out"
         )
     if objective.cycle and (objective.warmup_steps or objective.bits_per_sound):
         rival = "bits_per_sound" if objective.bits_per_sound else "warmup_steps"

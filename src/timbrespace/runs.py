@@ -6,6 +6,7 @@ weights.safetensors  the weights in use (averaged when the recipe says so), plai
 checkpoints/         last, previous, best       history.csv    one line per epoch
 status.json          where the training stands  space/  evaluation/
 vocabulary.json      the values of each label that the model is told, in the order of their numbers
+dissimilarities.csv  what distances in the latent were to follow, where the recipe names such a file
 """
 
 import csv
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from timbrespace.data.atomic import write_text
 from timbrespace.data.corpus import Corpus
+from timbrespace.data.dissimilarities import Dissimilarities
 from timbrespace.data.storage import is_address
 from timbrespace.errors import RunError
 from timbrespace.features.catalogue import feature_of
@@ -55,6 +57,10 @@ class Run:
             )
         vocabulary = vocabulary_of(recipe, corpus)
         _check_codes(recipe, corpus)
+        dissimilarities = None
+        if recipe.objective.perceptual is not None:
+            dissimilarities = Dissimilarities.read(recipe.objective.perceptual.file)
+            dissimilarities.of_training_sounds(corpus)  # are there any?
         import torch
 
         from timbrespace import __version__
@@ -78,6 +84,8 @@ class Run:
         write_text(path / "feature.json", json.dumps(run.feature.settings(), indent=1) + "\n")
         write_text(path / "recipe.yaml", recipe.to_yaml())
         write_text(path / "vocabulary.json", json.dumps(vocabulary.words, indent=1) + "\n")
+        if dissimilarities is not None:
+            write_text(run.dissimilarities_path, dissimilarities.to_csv())
         write_text(path / "provenance.json", json.dumps(provenance, indent=1) + "\n")
         return run
 
@@ -139,6 +147,11 @@ class Run:
     def lock_path(self) -> Path:
         """Held by the process that trains this run."""
         return self.path / "training.lock"
+
+    @property
+    def dissimilarities_path(self) -> Path:
+        """What distances in the latent follow, where the recipe wants that."""
+        return self.path / "dissimilarities.csv"
 
     @property
     def weights_path(self) -> Path:

@@ -70,6 +70,11 @@ class Decibels(Feature):
         return self.shape[0]
 
     @property
+    @abstractmethod
+    def frequencies(self) -> Tensor:
+        """Hertz (height,) in the middle of each row."""
+
+    @property
     def yardstick(self) -> "Decibels":
         return self
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from timbrespace.features.decibels import Decibels, Refine
 from timbrespace.features.inversion import mel_plan, mel_to_power, pull_to_mel
-from timbrespace.features.mel import blocks, hz_to_mel, mel_filterbank
+from timbrespace.features.mel import blocks, hz_to_mel, mel_centres, mel_filterbank
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ class LogMel(Decibels):
     @property
     def words(self) -> str:
         return f"{self.mels} mels by {self.frames} frames"
+
+    @property
+    def frequencies(self) -> Tensor:
+        return mel_centres(self.sample_rate, self.mels)
 
     def row_of(self, hertz: float) -> float:
         return hz_to_mel(hertz)

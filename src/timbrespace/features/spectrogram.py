@@ -27,6 +27,10 @@ class Spectrogram(Decibels):
     def words(self) -> str:
         return f"{self.height} frequencies by {self.frames} frames"
 
+    @property
+    def frequencies(self) -> Tensor:
+        return torch.arange(self.height, dtype=torch.float64) * self.sample_rate / self.n_fft
+
     def row_of(self, hertz: float) -> float:
         return hertz
 

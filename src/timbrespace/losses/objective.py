@@ -25,7 +25,8 @@ class Objective(nn.Module):
         self.with_parameters = nn.ModuleDict(
             {name: term for name, term in self.further.items() if isinstance(term, nn.Module)}
         )
-        self.free_bits, self.free_bits_over, self.loud = free_bits, free_bits_over, loud
+        self.free_bits, self.loud = free_bits, loud
+        self.free_bits_over: FreeBitsOver = free_bits_over
         self.register_buffer("bands", bands, persistent=False)
 
     def terms(self, x: Tensor, target: Tensor, nats: Tensor) -> dict[str, Tensor]:

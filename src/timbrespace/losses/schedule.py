@@ -15,7 +15,7 @@ def cyclic(step: int, total: int, *, cycles: int, rise: float, shape: str) -> fl
     rises, `linear` or `cosine` (slow at both ends). After the last cycle: 1."""
     if step >= total:
         return 1.0
-    place = (step * cycles / total) % 1.0
+    place = step * cycles % total / total
     risen = min(1.0, place / rise)
     return risen if shape == "linear" else 0.5 - 0.5 * math.cos(math.pi * risen)
 

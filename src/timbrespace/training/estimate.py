@@ -8,6 +8,7 @@ from timbrespace.batches import Pictures
 from timbrespace.machine import use_bfloat16
 from timbrespace.recipe import Recipe
 from timbrespace.training.augment import training_batch
+from timbrespace.training.perceptual import Anchors
 from timbrespace.training.state import State
 from timbrespace.training.step import train_step
 
@@ -28,10 +29,12 @@ def estimate_training(recipe: Recipe, sounds: int, *, steps: int = 4) -> dict[st
     everything = torch.arange(batch)
     pictures = Pictures(None, everything.numpy(), labels, (noise[:, 0] * 2.0 - 1.0).half())
     autocast = use_bfloat16(recipe.train.precision, device)
+    chosen = recipe.objective.perceptual
+    anchors = None if chosen is None else Anchors.stand_in(chosen, pictures)
 
     def step() -> None:
         x, told = training_batch(pictures, everything, recipe, state.step, device)
-        train_step(state, recipe, x, told, steps=1000, autocast=autocast)
+        train_step(state, recipe, x, told, steps=1000, autocast=autocast, anchors=anchors)
 
     step()
     began = time.perf_counter()

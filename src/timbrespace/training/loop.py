@@ -26,6 +26,7 @@ from timbrespace.training import checkpoint
 from timbrespace.training.augment import training_batch
 from timbrespace.training.loggers import Logger, csv_logger
 from timbrespace.training.parallel import Ranks
+from timbrespace.training.perceptual import Anchors
 from timbrespace.training.state import State
 from timbrespace.training.step import NotFinite, train_step
 from timbrespace.training.validation import Validation, validate
@@ -50,6 +51,7 @@ def train_run(
     ranks, recipe = ranks or Ranks(), run.recipe
     autocast = use_bfloat16(recipe.train.precision, ranks.device)
     pictures, valid = _pictures(run)
+    anchors = Anchors.of(run, pictures)
     batch = min(recipe.train.batch, len(pictures))
     share = ranks.share(batch)
     state = State.fresh(recipe, ranks.device, run.vocabulary)
@@ -71,8 +73,9 @@ def train_run(
                 x, labels = training_batch(pictures, here, recipe, state.step, ranks.device, share)
                 try:
                     figures = train_step(
-                        state, recipe, x, labels, steps=steps, autocast=autocast, share=share
-                    )
+                        state, recipe, x, labels, steps=steps, autocast=autocast, share=share,
+                        anchors=anchors,
+                    )  # fmt: skip
                 except NotFinite as fault:
                     raise _no_number(run, state, pictures.rows[here.numpy()], fault) from None
                 state.position += 1

@@ -1,19 +1,22 @@
 """The objective that a recipe describes."""
 
-from timbrespace.features.mel import mel_centres
+from timbrespace.features.catalogue import feature_of
+from timbrespace.features.decibels import Decibels
 from timbrespace.losses.catalogue import NAMES, build_term
 from timbrespace.losses.objective import Objective
 from timbrespace.losses.reconstruction import band_weights
 from timbrespace.losses.schedule import cyclic, warm_up
-from timbrespace.recipe import LogMelSection, Recipe
+from timbrespace.recipe import Recipe
 
 
 def objective_of(recipe: Recipe) -> Objective:
-    section, feature = recipe.objective, recipe.feature
+    section = recipe.objective
     settings = section.model_dump()
     bands = None
-    if section.bands and isinstance(feature, LogMelSection):
-        bands = band_weights(mel_centres(feature.sample_rate, feature.mels), section.bands)
+    if section.bands:
+        feature = feature_of(recipe.feature.model_dump())
+        assert isinstance(feature, Decibels)  # says recipe.check
+        bands = band_weights(feature.frequencies, section.bands)
     return Objective(
         build_term(section.reconstruction, settings), section.free_bits, section.free_bits_over,
         loud=section.loud, bands=bands,

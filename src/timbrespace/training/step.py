@@ -11,6 +11,7 @@ from timbrespace.models.autoencoder import Reconstruction
 from timbrespace.recipe import Recipe
 from timbrespace.training.objective import beta_factor
 from timbrespace.training.parallel import Share
+from timbrespace.training.perceptual import Anchors
 from timbrespace.training.state import State
 
 
@@ -36,11 +37,12 @@ def beta_at(recipe: Recipe, state: State, steps: int) -> float:
 
 def train_step(
     state: State, recipe: Recipe, x: Tensor, labels: dict[str, Tensor], *,
-    steps: int, autocast: bool, share: Share | None = None,
+    steps: int, autocast: bool, share: Share | None = None, anchors: Anchors | None = None,
 ) -> dict[str, float]:  # fmt: skip
     """One update of `state` from pictures (B, 1, F, T), a batch or this rank's share of one; returns
     the raw terms, weights and total of the batch. NotFinite instead of an update by what is no number.
 
+    `anchors`: sounds encoded besides, where the recipe wants their distances to follow given ones.
     All that is random is drawn from (seed, step), so that a repeated step is the same step.
     """
     train, share = recipe.train, share or Share.whole(len(x))
@@ -62,7 +64,11 @@ def train_step(
     ):
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
         out = state.model(x, labels, noise)
-    terms = state.objective.terms(out.x, x, out.latent.nats(out.z)) | out.latent.terms | out.terms
+        extra = {}
+        if anchors is not None:
+            extra["perceptual"] = anchors.term(state.model, x.device, generator)
+    terms = state.objective.terms(out.x, x, out.latent.nats(out.z))
+    terms |= out.latent.terms | out.terms | extra
     beta = beta_at(recipe, state, steps)
     loss = total(terms, {"reconstruction": 1.0, "kl": beta, **recipe.objective.weights})
     state.optimizer.zero_grad(set_to_none=True)
