@@ -368,6 +368,27 @@ def test_the_map_follows_the_training_behind_it(page, place):
     expect(page.locator("#card-name")).to_have_text(name)  # the selection stays
 
 
+def test_a_list_and_a_slider_tell_the_model_other_labels(browser):
+    place = Place(build(told=("family", "velocity")))
+    tab = browser.new_page()
+    tab.goto(place.url)
+    said = tab.locator("#said")
+    tab.fill("#search", "organ_005")
+    tab.press("#search", "Enter")
+    expect(said).to_contain_text("Playing the original")
+    tab.select_option("#told select", label="flute")
+    expect(said).to_contain_text("Playing what the model keeps")
+    assert place.parts[2].said == {"family": ["flute"], "velocity": [50]}
+    tab.uncheck("#told input[type=checkbox]")
+    expect(said).to_contain_text("Playing what the model keeps")
+    assert place.parts[2].said == {"family": ["flute"], "velocity": ["100"]}
+    tab.fill("#pitch-number", "60.5")
+    tab.press("#pitch-number", "Enter")
+    expect(tab.locator("#pitch-name")).to_have_text("C♯4 −50 ct")
+    tab.close()
+    place.close()
+
+
 def test_before_the_first_space_the_page_waits_for_it(browser):
     parts = build()
     place = Place((parts[0], None, None))

@@ -13,6 +13,7 @@ import numpy as np
 
 from timbrespace.data.atomic import write_bytes, write_text
 from timbrespace.errors import MissingExtra, RunError
+from timbrespace.geometry.neighbours import nearest
 from timbrespace.machine import use_bfloat16
 from timbrespace.runs import Run
 
@@ -35,6 +36,14 @@ class Space:
     split: list[str]
     version: str
     weights: Path
+
+    def labels_near(self, points: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        """For latent points (N, Z) the labels (N,) of the sound nearest to each, but for the pitch;
+        a label that the space has not is left out."""
+        near = nearest(self.mean, points.astype(np.float32), 1)[1][:, 0]
+        found = {name: self.labels[name] for name in names if name in self.labels}
+        found.pop("pitch", None)
+        return {name: np.array([values[i] for i in near], object) for name, values in found.items()}
 
     @classmethod
     def open(cls, run: Run) -> "Space":

@@ -498,20 +498,11 @@ def generate(
         drawn = Prior.of(opened, known, prior, seed=seed).draw(n, rng, pitch=whole, spread=spread)
         latents, level = drawn.z, drawn.rms_db
         pitches = drawn.pitch if pitch is None else pitch
-    told = _nearest_labels(known, latents, synth.told) | asked
+    told = known.labels_near(latents, synth.told) | asked
     sounds = synth.decode(latents.astype(np.float32), pitch=pitches, labels=told, rms_db=level)
     names = [f"generated-{i:03d}" for i in range(n)]
     written = [_write(out, name, s, opened) for name, s in zip(names, sounds, strict=True)]
     return Written(written, list(np.broadcast_to(np.asarray(pitches, object), (n,))))
-
-
-def _nearest_labels(space: "Space", points: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
-    """For each latent point the labels (N,) of the sound nearest to it, but for the pitch."""
-    from timbrespace.geometry.neighbours import nearest
-
-    near = nearest(space.mean, points, 1)[1][:, 0]
-    found = {name: space.labels[name] for name in names if name in space.labels and name != "pitch"}
-    return {name: np.array([values[i] for i in near], object) for name, values in found.items()}
 
 
 @dataclass(frozen=True)

@@ -128,8 +128,11 @@ def measure(
     count = len(asked)
 
     def decoded(z: np.ndarray, pitch: np.ndarray | None) -> np.ndarray:
+        told = space.labels_near(z, synth.told)
         parts = [
-            synth.picture(z[at], pitch=None if pitch is None else pitch[at])
+            synth.picture(
+                z[at], None if pitch is None else pitch[at], {k: v[at] for k, v in told.items()}
+            )
             for at in np.array_split(np.arange(len(z)), max(1, len(z) // 64))
         ]
         return described(seen(np.concatenate(parts)))

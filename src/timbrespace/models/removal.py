@@ -64,12 +64,12 @@ class Independence(nn.Module):
         square = torch.cdist(z.float(), z.float()).square()
         near = torch.exp(-square / square.mean().detach().clamp_min(1e-12))
         apart = (label[:, None] - label[None]).float()
-        alike = torch.exp(-0.5 * (apart / NUMBER_WIDTH).square())
-        if not self.number:
-            alike = (apart == 0).float()
+        alike = (apart == 0).float()
+        if self.number:
+            alike = torch.exp(-0.5 * (apart / NUMBER_WIDTH).square())
         near, alike = _centred(near), _centred(alike)
-        scale = (near.square().sum() * alike.square().sum()).sqrt()
-        return (near * alike).sum() / scale.clamp_min(1e-12)
+        scale = near.square().sum() * alike.square().sum()
+        return (near * alike).sum() / scale.clamp_min(1e-12).sqrt()  # 0 where all are alike
 
 
 def _centred(kernel: Tensor) -> Tensor:
@@ -97,12 +97,9 @@ class Removal(nn.Module):
         """Terms of sampled z (B, Z); a sound whose label is unknown has no part in them."""
         found: dict[str, Tensor] = {}
         for (name, way), reader in zip(self.ways.items(), self.readers, strict=True):
-            label = labels.get(name)
-            known = torch.zeros(len(z), dtype=torch.bool, device=z.device)
-            if label is not None:
-                known = label < self.counts[name]
-            term = z.sum() * 0.0
-            if label is not None and int(known.sum()) > 1:
-                term = reader(z[known], label[known])
+            count = self.counts[name]
+            label = labels.get(name, torch.full((len(z),), count, device=z.device))
+            known = label < count
+            term = reader(z[known], label[known]) if int(known.sum()) > 1 else z.sum() * 0.0
             found[way] = found[way] + term if way in found else term
         return found

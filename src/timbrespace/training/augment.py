@@ -36,8 +36,11 @@ def training_batch(
         partners[chosen] = pictures.same_label("pitch", positions[chosen], generator)
         softer[chosen] = draw_layers(int(chosen.sum()), generator)
         ours = share.of(chosen)
-        other, _ = pictures.batch(share.of(partners)[ours], device)
+        other, others = pictures.batch(share.of(partners)[ours], device)
         x[ours] = layer(x[ours], other, share.of(softer)[ours], floor_db=floor_db)
+        for name, values in labels.items():  # two sounds at once have the labels that both have
+            unknown = pictures.vocabulary.count(name)
+            values[ours] = torch.where(values[ours] == others[name], values[ours], unknown)
     if augment.tilt_db:
         sizes = share.of(draw_tilts(len(positions), generator))
         x = tilt(x, sizes, tilt_db=augment.tilt_db, floor_db=floor_db)
