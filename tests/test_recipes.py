@@ -81,3 +81,11 @@ def test_yaml_traps_are_refused(text, words):
 def test_exponents_are_numbers():
     text = "name: a\nobjective: {beta: 1e-3}\ntrain: {learning_rate: 2e-3}"
     assert recipe.parse(text).objective.beta == 1e-3
+
+
+@pytest.mark.parametrize("option", ["film", "skip"])
+def test_what_would_reach_no_block_is_refused(option):
+    settings = (f"model.decoder.{option}=true", "model.decoder.residual=0")
+    with pytest.raises(RecipeError, match="residual is 0; set it to 1"):
+        recipe.load("instruments", settings=settings)
+    recipe.load("instruments", settings=(settings[0], "model.decoder.residual=1"))

@@ -131,14 +131,29 @@ Channels = Annotated[
 Activation = Literal["relu", "silu", "gelu"]
 
 
-class EncoderSection(Section):
-    kind: Literal["conv2d", "frames"] = "conv2d"
+class NetSection(Section):
+    """What is asked of every encoder and decoder."""
+
+    needs: ClassVar[tuple[str, ...]] = ()  # labels that it must be told
+
+    def settings(self, feature: AnyFeature) -> dict[str, Any]:
+        """What its class is built with."""
+        return self.model_dump()
+
+
+class LevelsSection(NetSection):
+    """Convolutions over pictures, from the picture inwards."""
+
     channels: Channels = (16, 32, 64)
     residual: Annotated[int, Field(ge=0, le=8)] = 0  # blocks per level
     hidden: Annotated[int, Field(ge=0, le=8192)] = 0  # width of the mixing layer; 0 = none
     activation: Activation = "relu"
     norm: Literal["none", "batch", "group"] = "none"
     attention: bool = False  # between the places of the innermost map
+
+
+class EncoderSection(LevelsSection):
+    kind: Literal["conv2d", "frames"] = "conv2d"
 
     def misfit(self, part: str, feature: AnyFeature) -> str | None:
         """Why it cannot take the feature's pictures, in words; None when it can."""
@@ -161,8 +176,75 @@ class DecoderSection(EncoderSection):
     film: bool = False  # tell the condition to every level, per frequency
     skip: bool = False  # tell the latent to every level
 
+    def misfit(self, part: str, feature: AnyFeature) -> str | None:
+        if self.kind == "frames" and (self.film or self.skip) and not self.residual:
+            return (
+                f"model.{part}.film and skip speak to the residual blocks of kind frames, but "
+                f"model.{part}.residual is 0; set it to 1, or switch them off"
+            )
+        return super().misfit(part, feature)
 
-class Conv1dSection(Section):
+
+class Mel2dSection(LevelsSection):
+    """conv2d on the log-mel picture of a waveform: see models.harmonic.MelEncoder."""
+
+    kind: Literal["mel2d"] = "mel2d"
+    n_fft: Annotated[int, Field(ge=64, le=16384)] = 1024  # samples
+    hop: Annotated[int, Field(ge=16, le=8192)] = 256  # samples
+    mels: Annotated[int, Field(ge=8, le=1024)] = 128
+
+    def settings(self, feature: AnyFeature) -> dict[str, Any]:
+        return {**self.model_dump(), "sample_rate": feature.sample_rate}
+
+    def misfit(self, part: str, feature: AnyFeature) -> str | None:
+        if feature.decibels:
+            return _not_samples(part, self.kind, feature)
+        step = 2 ** len(self.channels)
+        if self.mels % step:
+            return (
+                f"model.{part}.channels halves the picture {len(self.channels)} times, but "
+                f"model.{part}.mels {self.mels} is not divisible by {step}; change one of them"
+            )
+        return None
+
+
+class HarmonicSection(LevelsSection):
+    """Harmonics of the pitch and filtered noise: see models.harmonic.HarmonicDecoder."""
+
+    needs = ("pitch",)
+
+    kind: Literal["harmonic"] = "harmonic"
+    hop: Annotated[int, Field(ge=16, le=8192)] = 256  # samples between the values of a curve
+    partials: Annotated[int, Field(ge=1, le=512)] = 100
+    bands: Annotated[int, Field(ge=2, le=512)] = 64  # of noise, evenly spaced
+    stiff: bool = False  # partials may be spread as those of a stiff string
+    film: bool = False  # tell the condition to every level
+    skip: bool = False  # tell the latent to every level
+
+    def settings(self, feature: AnyFeature) -> dict[str, Any]:
+        return {**self.model_dump(), "sample_rate": feature.sample_rate}
+
+    def misfit(self, part: str, feature: AnyFeature) -> str | None:
+        if feature.decibels:
+            return _not_samples(part, self.kind, feature)
+        step = self.hop * 2 ** len(self.channels)
+        if feature.shape[1] % step:
+            return (
+                f"model.{part} makes frames of {self.hop} samples on {len(self.channels)} levels, so "
+                f"feature.samples {feature.shape[1]} should be a multiple of {step}; use "
+                f"{max(1, round(feature.shape[1] / step)) * step}"
+            )
+        return None
+
+
+def _not_samples(part: str, kind: str, feature: AnyFeature) -> str:
+    return (
+        f"model.{part}.kind {kind} wants samples, but feature.kind {feature.kind} is a picture with "
+        "two sides; use feature.kind: waveform, or kind: conv2d"
+    )
+
+
+class Conv1dSection(NetSection):
     """Convolutions along time for raw waveforms, from the sound inwards."""
 
     kind: Literal["conv1d"] = "conv1d"
@@ -176,10 +258,7 @@ class Conv1dSection(Section):
 
     def misfit(self, part: str, feature: AnyFeature) -> str | None:
         if feature.decibels:
-            return (
-                f"model.{part}.kind conv1d wants samples, but feature.kind {feature.kind} is a "
-                "picture with two sides; use feature.kind: waveform, or kind: conv2d"
-            )
+            return _not_samples(part, self.kind, feature)
         if len(self.strides) != len(self.channels):
             return (
                 f"model.{part} has {len(self.channels)} channels and {len(self.strides)} strides; "
@@ -213,13 +292,15 @@ def prime_factors(number: int) -> list[int]:
 AnyEncoder = Annotated[
     Annotated[EncoderSection, Tag("conv2d")]
     | Annotated[EncoderSection, Tag("frames")]
-    | Annotated[Conv1dSection, Tag("conv1d")],
+    | Annotated[Conv1dSection, Tag("conv1d")]
+    | Annotated[Mel2dSection, Tag("mel2d")],
     Discriminator(_kind("conv2d")),
 ]
 AnyDecoder = Annotated[
     Annotated[DecoderSection, Tag("conv2d")]
     | Annotated[DecoderSection, Tag("frames")]
-    | Annotated[Conv1dDecoderSection, Tag("conv1d")],
+    | Annotated[Conv1dDecoderSection, Tag("conv1d")]
+    | Annotated[HarmonicSection, Tag("harmonic")],
     Discriminator(_kind("conv2d")),
 ]
 
@@ -674,6 +755,12 @@ def check(recipe: Recipe) -> None:
                 )
     _check_terms(recipe)
     condition = recipe.model.condition
+    for name in recipe.model.decoder.needs:
+        if name not in condition.told("decoder"):
+            raise RecipeError(
+                f"model.decoder.kind {recipe.model.decoder.kind} must be told the {name}, but "
+                f"model.condition.labels tells the decoder none; add labels: [{name}]"
+            )
     if recipe.model.decoder.film and not condition.told("decoder"):
         raise RecipeError(
             "model.decoder.film tells the condition to every level, but model.condition.labels tells "
@@ -838,8 +925,10 @@ def build(recipe: Recipe, vocabulary: Vocabulary | None = None) -> Any:
     try:
         return build_model(
             recipe.feature.shape,
-            encoder=model.encoder.model_dump(), bottleneck=model.bottleneck.model_dump(),
-            decoder=model.decoder.model_dump(), condition=model.condition.model_dump(),
+            encoder=model.encoder.settings(recipe.feature),
+            bottleneck=model.bottleneck.model_dump(),
+            decoder=model.decoder.settings(recipe.feature),
+            condition=model.condition.model_dump(),
             vocabulary=vocabulary or Vocabulary(),
         )  # fmt: skip
     except ValueError as error:
