@@ -51,26 +51,26 @@ class TheirEncoder(nn.Module):
 
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
-        self.half, neck = model.encoder, model.encoder.bottleneck
+        self.part, neck = model.encoder, model.encoder.bottleneck
         self.shape = (neck.codebooks.positions, neck.dim)
 
     def forward(self, x: Tensor):
         from pythae.models.base.base_utils import ModelOutput  # pyright: ignore
 
-        told = self.half.conditions({}, len(x), x.device)
-        vectors = self.half.bottleneck.vectors(self.half.net(x, told))
+        told = self.part.conditions({}, len(x), x.device)
+        vectors = self.part.bottleneck.vectors(self.part.net(x, told))
         return ModelOutput(embedding=vectors.unflatten(1, self.shape).transpose(1, 2)[:, :, None])
 
 
 class TheirDecoder(nn.Module):
     def __init__(self, model: Autoencoder) -> None:
         super().__init__()
-        self.half = model.decoder
+        self.part = model.decoder
 
     def forward(self, z: Tensor):
         from pythae.models.base.base_utils import ModelOutput  # pyright: ignore
 
-        return ModelOutput(reconstruction=self.half(z[:, :, 0].transpose(1, 2).flatten(1), {}))
+        return ModelOutput(reconstruction=self.part(z[:, :, 0].transpose(1, 2).flatten(1), {}))
 
 
 def vq(recipe: Recipe) -> nn.Module:

@@ -70,19 +70,18 @@ def judge(metrics: dict[str, Any]) -> Judgement:
             "learning rate and train again"
         )  # fmt: skip
     dimensions, codes = rate["dimensions"], rate.get("codes")
-    bits = most = nats / math.log(2.0)
+    bits, most = nats / math.log(2.0), ""
     if rate.get("entropy_bits_per_sound") is not None:
-        bits = min(most, rate["entropy_bits_per_sound"])
+        most = f" of the {_number(bits)} that its codes could say"
+        bits = min(bits, rate["entropy_bits_per_sound"])
         nats = bits * math.log(2.0)
-    keeps = f"keeps {_number(bits)} {_plural(bits, 'bit')} per sound"
+    keeps = f"keeps {_number(bits)} {_plural(bits, 'bit')} per sound{most}"
     if codes is None:
         active = rate["active_units"]
         keeps += f"; {active} of {dimensions} dimensions {'is' if active == 1 else 'are'} active"
     else:
         used = rate["codes_used"]
-        keeps += (
-            f" of the {_number(most)} that its codes could say; {used} of {codes} codes are used"
-        )
+        keeps += f"; {used} of {codes} codes are used"
     mean_sound, per_pitch = floors.get("mean_sound_rmse_db"), floors.get("mean_per_pitch_rmse_db")
     faults: list[str] = []
     said: list[str] = []
