@@ -72,7 +72,7 @@ def test_each_half_hears_the_labels_that_are_for_it():
     model = recipe.build(wanted, Vocabulary.of({"family": ["a", "b"], "velocity": ()})).eval()
     x, z = torch.rand(1, 1, 80, 16), torch.zeros(1, 32)
 
-    def change(name: str) -> tuple[bool, bool]:
+    def change(name: str) -> tuple[bool, ...]:
         one, other = {name: torch.tensor([0])}, {name: torch.tensor([1])}
         with torch.no_grad():
             heard = [(model.encode(x, said).mean, model.decode(z, said)) for said in (one, other)]
