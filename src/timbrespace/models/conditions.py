@@ -68,11 +68,16 @@ class Conditions(nn.Module):
         })  # fmt: skip
         self.size = size * len(counts)
 
+    def numbers(
+        self, name: str, labels: dict[str, Tensor], batch: int, device: torch.device
+    ) -> Tensor:
+        """The numbers (B,) of one label, "unknown" where it is not given."""
+        return labels.get(name, torch.full((batch,), self.counts[name], device=device))
+
     def forward(self, labels: dict[str, Tensor], batch: int, device: torch.device) -> Tensor:
         parts = []
-        for name, count in self.counts.items():
-            unknown = torch.full((batch,), count, device=device)
-            parts.append(self.tables[_key(name)](labels.get(name, unknown)))
+        for name in self.counts:
+            parts.append(self.tables[_key(name)](self.numbers(name, labels, batch, device)))
         return torch.cat(parts, 1) if parts else torch.zeros(batch, 0, device=device)
 
 

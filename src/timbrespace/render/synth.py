@@ -100,7 +100,9 @@ class Synth:
         pitches = np.arange(21, 109)
         x = window[None].expand(len(pitches), -1, -1)
         mean, _ = self._encode_windows(x, pitches, labels)
-        error = (torch.from_numpy(self.picture(mean, pitches, labels)) - x).square().mean((1, 2))
+        made = torch.from_numpy(self.picture(mean, pitches, labels))
+        original, seen = self.feature.compared(x, made)
+        error = (seen - original).square().mean((1, 2))
         return int(pitches[int(error.argmin())])
 
     @torch.no_grad()

@@ -1,0 +1,232 @@
+"""Harmonics and filtered noise: control curves to a waveform of the pitch that is told; and an encoder
+that sees a waveform as a log-mel picture.
+
+Serra & Smith 1990 (spectral modelling synthesis); Engel et al. 2020, arXiv 2001.04643 (DDSP).
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from timbrespace.features.log_mel import LogMel
+from timbrespace.models.encoders import Conv2dEncoder
+from timbrespace.models.framewise import FrameDecoder
+from timbrespace.models.vocabulary import MIDI
+
+STEEPNESS = 4.6  # of `loudness`: 40 dB per unit far below zero
+INHARMONICITY = 0.01  # the largest; a piano's lies between 0.0001 and 0.01 (Fletcher 1964)
+
+
+def loudness(controls: Tensor) -> Tensor:
+    """What a network says as amplitudes in 0..1: -28 dB at 0, and 40 dB less for each unit below."""
+    return controls.sigmoid().pow(STEEPNESS)
+
+
+def hertz(pitch: Tensor) -> Tensor:
+    """Frequencies of MIDI numbers, which may have a fraction, in float64; 0 for "unknown"."""
+    pitch = pitch.double()
+    return torch.where(pitch < MIDI, 440.0 * torch.exp2((pitch - 69.0) / 12.0), 0.0)
+
+
+def partials_of(hz: Tensor, count: int, inharmonicity: Tensor) -> Tensor:
+    """Frequencies (B, count) of the partials of hz (B,): k hz sqrt((1 + b k^2) / (1 + b)).
+
+    A stiff string of inharmonicity b (B,) sounds so (Fletcher 1964, equation 2); its first partial
+    stays at hz.
+    """
+    number = torch.arange(1, count + 1, dtype=torch.float64, device=hz.device)
+    b = inharmonicity.double()[:, None]
+    return hz.double()[:, None] * number * ((1.0 + b * number.square()) / (1.0 + b)).sqrt()
+
+
+def _sine_cosine(cycles: Tensor) -> tuple[Tensor, Tensor]:
+    """float32 sine and cosine of float64 turns: whole ones are dropped before precision is."""
+    angle = (cycles - cycles.detach().floor()).float() * (2.0 * math.pi)
+    return angle.sin(), angle.cos()
+
+
+def _audible(frequencies: Tensor, sample_rate: int) -> Tensor:
+    """1 for frequencies that can be played, 0 from half the sample rate on and for 0 Hz."""
+    return ((frequencies > 0.0) & (frequencies < sample_rate / 2.0)).float()
+
+
+def harmonics(amplitudes: Tensor, frequencies: Tensor, *, hop: int, sample_rate: int) -> Tensor:
+    """Sum (B, T * hop) of sines of constant frequencies (B, K) in Hz and amplitudes (B, K, T + 1),
+    which go in straight lines from one frame to the next, `hop` samples on.
+
+    In frame t, with the phase p = 2 pi f t hop / rate, sin(p + w n) = sin p cos w n + cos p sin w n:
+    cosine and sine over n are the same in all frames, so the bank is a product of two matrices and
+    exact in phase. No partial lies above half the sample rate.
+    """
+    amplitudes = amplitudes * _audible(frequencies, sample_rate)[:, :, None]
+    frames = amplitudes.shape[2] - 1
+    turns = frequencies.double() / sample_rate  # per sample
+    starts = torch.arange(frames, device=turns.device) * float(hop)
+    sine, cosine = _sine_cosine(turns[:, :, None] * starts)  # (B, K, T)
+    here, change = amplitudes[:, :, :-1], amplitudes.diff(dim=2)
+    sizes = torch.cat([here * sine, here * cosine, change * sine, change * cosine], 1)
+    sine, cosine = _sine_cosine(turns[:, :, None] * torch.arange(hop, device=turns.device))
+    waves = torch.cat([cosine, sine], 1)  # (B, 2 K, hop)
+    ramp = torch.arange(hop, device=turns.device) / hop
+    return torch.bmm(sizes.transpose(1, 2), torch.cat([waves, waves * ramp], 1)).flatten(1)
+
+
+def gliding_harmonics(amplitudes: Tensor, hz: Tensor, *, sample_rate: int) -> Tensor:
+    """Sum (B, N) of the harmonics of hz (B, N), which may change at every sample; amplitudes
+    (B, K, T + 1) as in `harmonics`. The phase is the running sum of the frequency."""
+    samples = hz.shape[1]
+    turns = torch.cumsum(hz.double(), 1) - hz.double()
+    turns = turns / sample_rate
+    curves = _lines(amplitudes, samples)
+    sound = torch.zeros(hz.shape, device=hz.device)
+    for k in range(1, amplitudes.shape[1] + 1):
+        sound = sound + curves[:, k - 1] * _sine_cosine(k * turns)[0] * _audible(
+            k * hz, sample_rate
+        )
+    return sound
+
+
+def _lines(curves: Tensor, samples: int) -> Tensor:
+    """Curves (B, K, T + 1) as (B, K, samples): straight lines, the last value at `samples`."""
+    frames = curves.shape[2] - 1
+    place = torch.arange(samples, device=curves.device) * (frames / samples)
+    left = place.long().clamp_max(frames - 1)
+    return torch.lerp(curves[:, :, left], curves[:, :, left + 1], (place - left).float())
+
+
+def noise_bands(frames: int, hop: int, bands: int) -> Tensor:
+    """White noise of RMS 1, always the same, as `bands` parts that add up to it: (frames, bands, hop).
+
+    Part b has the frequencies about b / (bands - 1) of half the sample rate, triangular in magnitude
+    with a width of one band to either side. The end goes on in the beginning.
+    """
+    white = np.random.default_rng(0).standard_normal(frames * hop)
+    spectrum = np.fft.rfft(white)
+    place = np.linspace(0.0, bands - 1.0, len(spectrum))
+    parts = [
+        np.fft.irfft(spectrum * np.maximum(0.0, 1.0 - np.abs(place - band)), frames * hop)
+        for band in range(bands)
+    ]
+    shaped = np.stack(parts).astype(np.float32).reshape(bands, frames, hop)
+    return torch.from_numpy(shaped).transpose(0, 1).contiguous()
+
+
+def filtered_noise(gains: Tensor, noise: Tensor) -> Tensor:
+    """Noise (B, T * hop) of `noise_bands` (F, bands, hop), each part as loud as its gains
+    (B, bands, T + 1), in straight lines between frames; after F frames it begins anew."""
+    frames = gains.shape[2] - 1
+    noise = (
+        noise[torch.arange(frames, device=noise.device) % len(noise)]
+        if frames > len(noise)
+        else (noise[:frames])
+    )
+    left, right = gains[:, :, :-1].permute(2, 0, 1), gains[:, :, 1:].permute(2, 0, 1)
+    both = torch.bmm(torch.cat([left, right], 1), noise)  # (T, 2 B, hop)
+    ramp = torch.arange(noise.shape[2], device=noise.device) / noise.shape[2]
+    left, right = both.chunk(2, 1)
+    return torch.lerp(left, right, ramp).transpose(0, 1).flatten(1)
+
+
+class HarmonicDecoder(nn.Module):
+    """A latent (B, Z), a condition (B, C) and pitches (B,) to samples (B, 1, 1, N) in [-1, 1].
+
+    A FrameDecoder draws one curve for each of `partials` and of `bands`, a value every `hop` samples;
+    they steer a bank of harmonics of the pitch and a bank of noise. A sound whose pitch is unknown is
+    noise alone. With `stiff` the partials may be spread as those of a stiff string, as z says. What
+    would be louder than full scale is made softer as a whole.
+    """
+
+    reads = ("pitch",)
+    noise: Tensor
+
+    def __init__(
+        self, shape: tuple[int, int], latent: int, condition_size: int, *, sample_rate: int,
+        hop: int = 256, partials: int = 100, bands: int = 64, stiff: bool = False,
+        channels: tuple[int, ...] = (256, 256), residual: int = 1, hidden: int = 512,
+        activation: str = "silu", norm: str = "none", attention: bool = False,
+        film: bool = True, skip: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        height, samples = shape
+        step = hop * 2 ** len(channels)
+        if height != 1 or samples % step:
+            raise ValueError(
+                f"a sound of shape {height} x {samples} cannot be made of frames of {hop} samples that "
+                f"{len(channels)} levels double; give one line of samples, a multiple of {step}"
+            )
+        self.sample_rate, self.hop, self.partials, self.bands = sample_rate, hop, partials, bands
+        frames = samples // hop
+        self.curves = FrameDecoder(
+            (partials + bands, frames), latent, condition_size, channels=channels, residual=residual,
+            hidden=hidden, activation=activation, norm=norm, attention=attention, film=film, skip=skip,
+        )  # fmt: skip
+        self.stiffness = nn.Linear(latent + condition_size, 1) if stiff else None
+        if self.stiffness is not None:
+            nn.init.constant_(self.stiffness.bias, -4.0)
+        self.register_buffer("noise", noise_bands(frames, hop, bands), persistent=False)
+
+    def controls(self, z: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Amplitudes (B, partials, T + 1) and noise gains (B, bands, T + 1), the last value held."""
+        curves = loudness(self.curves(z, condition)[:, 0].float())
+        held = torch.cat([curves, curves[:, :, -1:]], 2)
+        return held[:, : self.partials], held[:, self.partials :]
+
+    def inharmonicity(self, z: Tensor, condition: Tensor) -> Tensor:
+        """Of each sound (B,), 0 to 0.01; see `partials_of`."""
+        if self.stiffness is None:
+            return torch.zeros(len(z), device=z.device)
+        told = torch.cat([z, condition.to(z.dtype)], 1)
+        return INHARMONICITY * loudness(self.stiffness(told)[:, 0].float())
+
+    def forward(self, z: Tensor, condition: Tensor, pitch: Tensor) -> Tensor:
+        amplitudes, gains = self.controls(z, condition)
+        with torch.autocast(z.device.type, enabled=False):  # a phase needs its digits
+            frequencies = partials_of(hertz(pitch), self.partials, self.inharmonicity(z, condition))
+            tone = harmonics(amplitudes, frequencies, hop=self.hop, sample_rate=self.sample_rate)
+            return _full_scale(tone + filtered_noise(gains, self.noise))
+
+    def glide(self, z: Tensor, condition: Tensor, pitch: Tensor) -> Tensor:
+        """Samples (B, 1, 1, N) of pitches (B, N), one for each sample: the curves take as long as the
+        pitches do (N is rounded up to whole frames)."""
+        samples = pitch.shape[1]
+        frames = -(-samples // self.hop)
+        amplitudes, gains = (_lines(c, frames + 1) for c in self.controls(z, condition))
+        held = pad(hertz(pitch)[:, None], (0, frames * self.hop - samples), mode="replicate")[:, 0]
+        tone = gliding_harmonics(amplitudes, held, sample_rate=self.sample_rate)
+        return _full_scale(tone + filtered_noise(gains, self.noise))
+
+
+def _full_scale(sound: Tensor) -> Tensor:
+    """Sounds (B, N) as (B, 1, 1, N), divided by their peak where that is above 1."""
+    return (sound / sound.abs().amax(1, keepdim=True).clamp_min(1.0))[:, None, None]
+
+
+class MelEncoder(nn.Module):
+    """Samples (B, 1, 1, N) and a condition to hidden numbers: a Conv2dEncoder that sees the log-mel
+    picture of the samples, which is made on the way and not learnt.
+
+    n_fft and hop in samples; the picture is padded by silence to frames that halve evenly.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], condition_size: int, *, sample_rate: int, n_fft: int = 1024,
+        hop: int = 256, mels: int = 128, channels: tuple[int, ...] = (16, 32, 64), residual: int = 0,
+        hidden: int = 0, activation: str = "relu", norm: str = "none", attention: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        step = 2 ** len(channels)
+        frames = -(-shape[1] // (hop * step)) * step
+        self.feature = LogMel(sample_rate, n_fft=n_fft, hop=hop, frames=frames, mels=mels)
+        self.net = Conv2dEncoder(
+            self.feature.shape, condition_size, channels=channels, residual=residual, hidden=hidden,
+            activation=activation, norm=norm, attention=attention,
+        )  # fmt: skip
+        self.width = self.net.width
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            picture = self.feature.analyse(x[:, 0, 0]).values[:, None]
+        return self.net(picture.contiguous(memory_format=torch.channels_last), condition)

@@ -1,0 +1,234 @@
+"""Harmonics and noise: in tune, without aliases, noise in its band, and a run that plays."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from timbrespace import verbs
+from timbrespace.errors import RecipeError
+from timbrespace.explorer.session import Session
+from timbrespace.features.waveform import Waveform
+from timbrespace.models.harmonic import (
+    HarmonicDecoder,
+    MelEncoder,
+    filtered_noise,
+    gliding_harmonics,
+    harmonics,
+    hertz,
+    noise_bands,
+    partials_of,
+)
+from timbrespace.models.vocabulary import MIDI
+from timbrespace.recipe import build, parse
+from timbrespace.render.synth import Synth
+from timbrespace.runs import Run
+
+RATE, HOP = 16000, 256
+
+
+def sounding(pitch: float, amplitudes: torch.Tensor, inharmonicity: float = 0.0) -> torch.Tensor:
+    """Harmonics (N,) of a pitch with amplitudes (K, T + 1)."""
+    spread = torch.tensor([inharmonicity])
+    frequencies = partials_of(hertz(torch.tensor([pitch])), len(amplitudes), spread)
+    return harmonics(amplitudes[None], frequencies, hop=HOP, sample_rate=RATE)[0]
+
+
+def strongest(sound: torch.Tensor) -> float:
+    """Hertz of the strongest sine: the peak of a parabola through the log spectrum, Hann window."""
+    spectrum = np.abs(np.fft.rfft(sound.double().numpy() * np.hanning(len(sound)), 8 * len(sound)))
+    top = int(spectrum.argmax())
+    a, b, c = np.log(spectrum[top - 1 : top + 2])
+    return (top + 0.5 * (a - c) / (a - 2 * b + c)) * RATE / (8 * len(sound))
+
+
+def decoder(**settings) -> HarmonicDecoder:
+    torch.manual_seed(0)
+    given = {"partials": 12, "bands": 9, "channels": (16, 16), "hidden": 16, **settings}
+    return HarmonicDecoder((1, 16 * HOP), 4, 3, sample_rate=RATE, **given).eval()
+
+
+@pytest.mark.parametrize("pitch", [24, 45.5, 60, 84.25, 108])
+def test_a_pure_tone_is_in_tune_within_a_cent(pitch):
+    sound = sounding(pitch, torch.ones(1, 129))
+    wanted = 440.0 * 2.0 ** ((pitch - 69) / 12)
+    assert abs(1200 * math.log2(strongest(sound) / wanted)) < 0.1
+    # and in phase to the last sample: frames join without a seam
+    ideal = torch.sin(2 * torch.pi * wanted / RATE * torch.arange(len(sound)).double())
+    assert (sound - ideal).abs().max() < 1e-4
+
+
+def test_amplitudes_go_in_straight_lines():
+    curve = torch.tensor([[0.0, 1.0, 0.5, 0.5]])
+    ramp = np.interp(np.arange(3 * HOP) / HOP, [0, 1, 2, 3], curve[0].numpy())
+    np.testing.assert_allclose(
+        sounding(69, curve), ramp * np.sin(2 * np.pi * 440 / RATE * np.arange(3 * HOP)), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("glides", [False, True])
+def test_no_partial_comes_back_from_above_half_the_rate(glides):
+    pitch = 100.0  # 2637 Hz: three partials fit below 8 kHz, the fourth would come back at 5453 Hz
+    amplitudes = torch.ones(20, 129)
+    if glides:
+        held = hertz(torch.full((1, 128 * HOP), pitch))
+        sound = gliding_harmonics(amplitudes[None], held, sample_rate=RATE)[0]
+    else:
+        sound = sounding(pitch, amplitudes)
+    spectrum = np.abs(np.fft.rfft(sound.numpy() * np.blackman(len(sound)))) ** 2
+    frequencies = np.fft.rfftfreq(len(sound), 1 / RATE)
+    f0 = float(hertz(torch.tensor(pitch)))
+    near = np.min(np.abs(frequencies[:, None] - f0 * np.arange(1, 4)), 1) < 30
+    assert 10 * np.log10(spectrum[~near].sum() / spectrum.sum()) < -80
+
+
+def test_a_stiff_string_spreads_its_partials_and_keeps_its_pitch():
+    frequencies = partials_of(torch.tensor([100.0]), 10, torch.tensor([0.001]))[0]
+    assert float(frequencies[0]) == pytest.approx(100.0)
+    assert float(frequencies[9]) == pytest.approx(1000 * math.sqrt(1.1 / 1.001))
+    sound = sounding(60, torch.cat([torch.zeros(9, 129), torch.ones(1, 129)]), 0.001)
+    assert strongest(sound) == pytest.approx(261.6256 * 10 * math.sqrt(1.1 / 1.001), rel=1e-5)
+
+
+def test_a_glide_that_stands_still_is_the_fast_bank():
+    amplitudes = torch.rand(2, 7, 17)
+    pitch = torch.tensor([50.0, 71.3])
+    frequencies = partials_of(hertz(pitch), 7, torch.zeros(2))
+    fast = harmonics(amplitudes, frequencies, hop=HOP, sample_rate=RATE)
+    held = hertz(pitch)[:, None].expand(-1, fast.shape[1])
+    torch.testing.assert_close(
+        gliding_harmonics(amplitudes, held, sample_rate=RATE), fast, atol=1e-4, rtol=0
+    )
+
+
+def test_silence_is_silence():
+    assert not sounding(60, torch.zeros(5, 9)).any()
+    assert not filtered_noise(torch.zeros(1, 9, 9), noise_bands(8, HOP, 9)).any()
+
+
+def test_noise_lands_in_its_band():
+    noise, gains = noise_bands(64, HOP, 9), torch.zeros(1, 9, 65)
+    gains[0, 3] = 1.0  # about 3 kHz, from 2 to 4 kHz
+    power = np.abs(np.fft.rfft(filtered_noise(gains, noise)[0].numpy())) ** 2
+    inside = np.abs(np.fft.rfftfreq(64 * HOP, 1 / RATE) - 3000) < 1000
+    assert power[inside].sum() / power.sum() > 0.9999
+    white = filtered_noise(torch.ones(1, 9, 65), noise)
+    assert float(white.square().mean().sqrt()) == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_decoder_is_a_function_that_learns_everywhere():
+    net = decoder(stiff=True)
+    for name, gain in net.named_parameters():
+        if name.endswith("gain"):
+            torch.nn.init.ones_(gain)  # blocks start as the identity
+    z, told, pitch = torch.randn(3, 4), torch.randn(3, 3), torch.tensor([40.0, 60.5, 80.0])
+    sound = net(z, told, pitch)
+    assert sound.shape == (3, 1, 1, 16 * HOP) and sound.abs().max() <= 1.0
+    assert torch.equal(sound, net(z, told, pitch))
+    torch.testing.assert_close(sound[1:2], net(z[1:2], told[1:2], pitch[1:2]), atol=1e-5, rtol=0)
+    sound.square().sum().backward()
+    idle = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
+    assert idle == []
+
+
+def test_an_unknown_pitch_is_noise_alone():
+    net = decoder()
+    with torch.no_grad():
+        z, told = torch.randn(1, 4), torch.randn(1, 3)
+        unknown = net(z, told, torch.tensor([MIDI]))
+        gains = net.controls(z, told)[1]
+    noise = filtered_noise(gains, net.noise)
+    torch.testing.assert_close(unknown[0, 0], noise / noise.abs().max().clamp_min(1.0))
+
+
+def test_a_glide_follows_its_pitches_as_long_as_it_likes():
+    net = decoder(partials=1)
+    with torch.no_grad():
+        pitch = torch.cat([torch.full((1, 16000), 57.0), torch.full((1, 16000), 81.0)], 1)
+        amplitudes = torch.ones(1, 1, 126)
+        sound = gliding_harmonics(amplitudes, hertz(pitch), sample_rate=RATE)[0]
+        assert net.glide(torch.randn(1, 4), torch.randn(1, 3), pitch).shape == (1, 1, 1, 32000)
+    assert strongest(sound[:15000]) == pytest.approx(220.0, abs=0.1)
+    assert strongest(sound[17000:]) == pytest.approx(880.0, abs=0.1)
+
+
+def test_the_encoder_sees_the_log_mel_picture():
+    encoder = MelEncoder((1, 5000), 2, sample_rate=RATE, mels=16, channels=(4, 8))
+    seen = []
+    encoder.net.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    x = torch.randn(2, 1, 1, 5000)
+    assert encoder(x, torch.zeros(2, 2)).shape == (2, encoder.width)
+    assert seen[0].shape == (2, 1, 16, 20)  # 20 frames of 256 samples, which halve twice
+    torch.testing.assert_close(seen[0][:, 0], encoder.feature.analyse(x[:, 0, 0]).values)
+
+
+TINY = """
+name: h
+feature: {kind: waveform, samples: 8192}
+model:
+  encoder: {kind: mel2d, channels: [4, 8], mels: 16}
+  decoder: {kind: harmonic, channels: [16, 16], hidden: 16, partials: 20, bands: 8}
+  bottleneck: {latent: 4}
+  condition: {labels: {pitch: {kind: continuous}}, size: 8}
+objective: {reconstruction: multi_resolution_stft, stft: {sizes: [512]}, beta: 0.001}
+train: {epochs: 1, batch: 16, precision: float32}
+"""
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("model.condition={labels: [velocity]}", "must be told the pitch"),
+        ("model.condition={labels: {pitch: {to: encoder}}}", "must be told the pitch"),
+        ("feature.samples=8200", "a multiple of 1024; use 8192"),
+        ("feature={kind: log_mel}", "wants samples"),
+        ("model.encoder.mels=18", "model.encoder.mels 18 is not divisible by 4"),
+        ("model.decoder.partial=3", "did you mean partials?"),
+    ],
+)
+def test_recipes_that_cannot_fit_are_refused(setting, words):
+    with pytest.raises(RecipeError, match=words):
+        parse(TINY, settings=(setting,))
+
+
+def test_a_recipe_builds_and_a_fraction_of_a_pitch_sounds():
+    recipe = parse(TINY)
+    assert parse(recipe.to_yaml()) == recipe
+    model = build(recipe).eval()
+    x = torch.zeros(2, 1, *recipe.feature.shape)
+    assert model(x, {"pitch": torch.tensor([60, MIDI])}, torch.zeros(2, 4)).x.shape == x.shape
+    sound = [model.decode(torch.zeros(1, 4), {"pitch": torch.tensor([p])}) for p in (60.0, 60.5)]
+    assert not torch.allclose(*sound)
+
+
+def test_a_harmonic_run_plays(tiny_notes, tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    verbs.prepare(tiny_notes, tmp_path / "corpus", recipe=tmp_path / "tiny.yaml", workers=1)
+    verbs.train(tmp_path / "tiny.yaml", tmp_path / "corpus", tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    assert np.isfinite(run.history()[-1]["valid_rmse_db"])
+    verbs.space(run.path, umap=False)
+    files = sorted(tiny_notes.rglob("*.wav"))[:2]
+    assert verbs.reconstruct(run.path, files, tmp_path / "again", pitch=60).files
+    assert len(verbs.morph(run.path, files, tmp_path / "way", steps=3, pitch=60.5).files) == 3
+    assert len(verbs.generate(run.path, tmp_path / "new", n=2, pitch=50).files) == 2
+    session = Session.open(run.path)
+    assert session.point("pca", 0.0, 0.0).clip.picture.max() > 0
+
+
+def test_the_pitch_of_a_wave_is_found_whatever_its_phase():
+    """Analysis by synthesis compares what is heard: the same harmonics, each a quarter turn on."""
+    recipe = parse(TINY)
+    synth = Synth(build(recipe), Waveform(samples=8192))
+    net = synth.model.decoder.net
+    assert isinstance(net, HarmonicDecoder)
+    last = net.curves.up[-1]
+    assert isinstance(last, torch.nn.ConvTranspose2d) and last.bias is not None
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias[:20], last.bias[20:] = 0.0, -9.0  # harmonics of one loudness, no noise
+    n = torch.arange(8192) / RATE
+    hz = float(hertz(torch.tensor(64.0)))
+    wave = torch.stack([torch.cos(2 * torch.pi * k * hz * n) for k in range(1, 20)]).sum(0)
+    assert synth.guess_pitch(synth.feature.analyse(wave).values) == 64
