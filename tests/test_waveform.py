@@ -262,7 +262,7 @@ def wave_run(sounds, tmp_path_factory):
     folder = tmp_path_factory.mktemp("wave")
     recipe = folder / "tiny.yaml"
     recipe.write_text(WAVE + "train: {epochs: 2, batch: 8, precision: float32}\n", encoding="utf-8")
-    corpus = verbs.prepare(sounds, folder / "corpus", recipe=recipe, cut="chunks", workers=1)
+    corpus = verbs.prepare(sounds, folder / "corpus", recipe=recipe, cut="chunks", workers=0)
     assert corpus.features(feature_of({"kind": "waveform", "samples": 1600})).values.shape[0] > 60
     assert verbs.estimate(recipe, folder / "corpus")["seconds"] > 0.0
     verbs.train(recipe, folder / "corpus", folder / "run")
