@@ -13,7 +13,8 @@ import pytest
 import soundfile
 
 import timbrespace
-from timbrespace.data import atomic, cluster, workers
+from timbrespace import atomic
+from timbrespace.data import cluster, workers
 from timbrespace.data.cutting import Cut
 from timbrespace.data.jobs import Jobs
 from timbrespace.data.part import Job, make

@@ -26,7 +26,8 @@ OTHER = LogMel(sample_rate=RATE, mels=24, frames=10, n_fft=512, hop=128, dtype="
 WRITER = """
 import sys
 from pathlib import Path
-from timbrespace.data import atomic, jobs
+from timbrespace import atomic
+from timbrespace.data import jobs
 from timbrespace.data.corpus import Corpus
 from timbrespace.data.prepare import prepare
 from timbrespace.features.log_mel import LogMel

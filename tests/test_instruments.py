@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from timbrespace.data import atomic, instruments
+from timbrespace import atomic
+from timbrespace.data import instruments
 from timbrespace.data.build_bank import build_bank
 from timbrespace.data.instruments import (
     BANK,

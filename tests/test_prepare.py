@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from timbrespace.data import atomic, jobs, part, workers
+from timbrespace import atomic
+from timbrespace.data import jobs, part, workers
 from timbrespace.data.corpus import Corpus
 from timbrespace.data.cutting import Cut
 from timbrespace.data.prepare import prepare

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from timbrespace.data.atomic import write_bytes, write_text
+from timbrespace.atomic import write_bytes, write_text
 from timbrespace.errors import MissingExtra, RunError
 from timbrespace.geometry.neighbours import nearest
 from timbrespace.machine import use_bfloat16

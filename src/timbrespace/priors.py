@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
-from timbrespace.data.atomic import write_bytes
+from timbrespace.atomic import write_bytes
 from timbrespace.errors import RunError
 from timbrespace.geometry.neighbours import nearest
 from timbrespace.mapping import Space

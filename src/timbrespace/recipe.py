@@ -476,9 +476,9 @@ class CycleSection(Section):
 class SpectralSection(Section):
     """What losses.spectral.Spectral transforms."""
 
-    along: Annotated[tuple[Literal["frequency", "time"], ...], Field(min_length=1, max_length=2)] = (
-        "frequency",
-    )
+    along: Annotated[
+        tuple[Literal["frequency", "time"], ...], Field(min_length=1, max_length=2)
+    ] = ("frequency",)
 
     @field_validator("along")
     @classmethod
@@ -494,7 +494,9 @@ class StftSection(Section):
     sizes: Annotated[
         tuple[Annotated[int, Field(ge=16, le=65536)], ...], Field(min_length=1, max_length=16)
     ] = (256, 512, 1024, 2048)  # windows in samples
-    floor_db: Annotated[float, Field(ge=-200.0, le=0.0)] = -60.0  # RMS below which a target is silent
+    floor_db: Annotated[
+        float, Field(ge=-200.0, le=0.0)
+    ] = -60.0  # RMS below which a target is silent
 
 
 class PerceptualSection(Section):
@@ -859,9 +861,7 @@ def _check_terms(recipe: Recipe) -> None:
         )
     if objective.cycle and (objective.warmup_steps or objective.bits_per_sound):
         rival = "bits_per_sound" if objective.bits_per_sound else "warmup_steps"
-        raise RecipeError(
-            f"objective.cycle and objective.{rival} both move beta; keep one of them"
-        )
+        raise RecipeError(f"objective.cycle and objective.{rival} both move beta; keep one of them")
     wants_decibels = [name for name in ("bernoulli_nll", "spectral") if name in used]
     wants_decibels += ["bands"] if objective.bands else []
     if wants_decibels and not feature.decibels:

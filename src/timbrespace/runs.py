@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from timbrespace.data.atomic import write_text
+from timbrespace.atomic import write_text
 from timbrespace.data.corpus import Corpus
 from timbrespace.data.dissimilarities import Dissimilarities
 from timbrespace.data.storage import is_address

@@ -353,7 +353,7 @@ def encode(
     label_NAME for each other label that the model was told."""
     import io
 
-    from timbrespace.data.atomic import write_bytes
+    from timbrespace.atomic import write_bytes
     from timbrespace.runs import Run
 
     opened = Run.open(run)

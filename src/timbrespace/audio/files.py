@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from timbrespace.atomic import write_bytes
 from timbrespace.audio import riff
 from timbrespace.audio.riff import Unusable
 from timbrespace.errors import AudioError
@@ -277,19 +278,11 @@ def write(
     """
     path = Path(path)
     data = to_wav_bytes(samples, sample_rate, subtype=subtype)
-    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_bytes(path, data)
     except OSError as error:
         raise AudioError(f"{printable(path)} cannot be written: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def to_wav_bytes(samples: np.ndarray, sample_rate: int, *, subtype: str = "PCM_16") -> bytes:

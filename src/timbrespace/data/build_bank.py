@@ -29,7 +29,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from timbrespace.data.atomic import write_bytes, write_text
+from timbrespace.atomic import write_bytes, write_text
 from timbrespace.data.instruments import BANK, HELD, RELEASED, SAMPLE_RATE, borne_pitches, family_of
 from timbrespace.data.sampler import audible_zones, transposition, zone_points
 from timbrespace.data.soundfont import GENERATORS, Preset, SoundFont, Zone

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from timbrespace import __version__
+from timbrespace.atomic import temporary_name
 from timbrespace.audio.files import printable
 from timbrespace.data import workers
-from timbrespace.data.atomic import temporary_name
 from timbrespace.data.cutting import Cut
 from timbrespace.data.part import Job, inputs_digest
 from timbrespace.data.storage import Storage, is_address, shown

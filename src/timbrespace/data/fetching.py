@@ -16,8 +16,8 @@ from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from timbrespace.atomic import temporary_name
 from timbrespace.audio.files import Unusable
-from timbrespace.data.atomic import temporary_name
 from timbrespace.data.storage import PAUSES, Storage, cache_folder, is_address, reason, shown
 
 AHEAD = 16  # files that are on their way at a time

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from timbrespace.atomic import replacing, write_bytes
 from timbrespace.audio.files import printable
-from timbrespace.data.atomic import replacing, write_bytes
 from timbrespace.errors import CorpusError
 
 

@@ -33,7 +33,7 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 
-from timbrespace.data.atomic import remove_abandoned, write_bytes
+from timbrespace.atomic import remove_abandoned, write_bytes
 from timbrespace.data.sampler import Sampler, audible_zones, transposition
 from timbrespace.data.soundfont import Preset, SoundFont
 from timbrespace.errors import CorpusError

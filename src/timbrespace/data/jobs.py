@@ -9,9 +9,9 @@ from typing import overload
 
 import numpy as np
 
+from timbrespace.atomic import remove_abandoned, write_text
 from timbrespace.audio.files import printable
 from timbrespace.data import workers
-from timbrespace.data.atomic import remove_abandoned, write_text
 from timbrespace.data.columns import Texts
 from timbrespace.data.cutting import Cut
 from timbrespace.data.findings import Findings, Gathering

@@ -19,8 +19,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
+from timbrespace.atomic import TEMPORARY, remove_abandoned, write_bytes
 from timbrespace.audio.files import printable
-from timbrespace.data.atomic import TEMPORARY, remove_abandoned, write_bytes
 from timbrespace.data.lock import locked
 from timbrespace.data.part import read_part
 from timbrespace.data.storage import (

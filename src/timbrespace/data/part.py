@@ -20,9 +20,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from timbrespace.atomic import replacing, write_text
 from timbrespace.audio import level
 from timbrespace.audio.files import Facts, Sound, Unusable
-from timbrespace.data.atomic import replacing, write_text
 from timbrespace.data.cutting import Cut, Piece, pieces
 from timbrespace.data.fetching import UNREACHED, sounds
 from timbrespace.features.catalogue import feature_of

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from timbrespace.atomic import remove_abandoned
 from timbrespace.audio.files import printable
 from timbrespace.data import health, health_page, splits
-from timbrespace.data.atomic import remove_abandoned
 from timbrespace.data.corpus import COLUMNS, FORMAT, Corpus
 from timbrespace.data.cutting import Cut
 from timbrespace.data.files import (

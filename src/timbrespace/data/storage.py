@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from timbrespace.atomic import temporary_name
 from timbrespace.audio.files import printable
-from timbrespace.data.atomic import temporary_name
 from timbrespace.errors import CorpusError, MissingExtra
 
 PAUSES = (0.5, 2.0)  # seconds before each further try

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from timbrespace.data.atomic import TEMPORARY
+from timbrespace.atomic import TEMPORARY
 from timbrespace.data.files import write_changed
 from timbrespace.data.findings import Findings
 from timbrespace.data.jobs import Jobs

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from timbrespace.data.atomic import write_text
+from timbrespace.atomic import write_text
 from timbrespace.errors import RunError
 from timbrespace.evaluation import figures
 from timbrespace.evaluation.latent import ACTIVE_NATS, bits

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from timbrespace.data.atomic import sync_folder, write_text
+from timbrespace.atomic import sync_folder, write_text
 from timbrespace.errors import RunError
 
 

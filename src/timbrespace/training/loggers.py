@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-from timbrespace.data.atomic import write_text
+from timbrespace.atomic import write_text
 from timbrespace.errors import MissingExtra
 
 Logger = Callable[[int, dict[str, float]], None]

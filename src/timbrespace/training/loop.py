@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
+from timbrespace.atomic import write_bytes, write_text
 from timbrespace.batches import Pictures, order
-from timbrespace.data.atomic import write_bytes, write_text
 from timbrespace.data.lock import locked
 from timbrespace.errors import RunError
 from timbrespace.machine import use_bfloat16
