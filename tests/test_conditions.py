@@ -97,6 +97,9 @@ def test_a_vocabulary_has_a_fixed_order_and_one_number_for_all_it_does_not_know(
     assert {words.number("pitch", v) for v in (None, "", "x", -1, 128, float("nan"))} == {MIDI}
 
 
+TOLD = ("model.decoder.film=true", "model.decoder.residual=1")
+
+
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
@@ -110,7 +113,7 @@ def test_a_vocabulary_has_a_fixed_order_and_one_number_for_all_it_does_not_know(
 )
 def test_conditions_that_cannot_be_are_one_sentence(setting, words):
     with pytest.raises(RecipeError) as caught:
-        recipe.load("instruments", settings=(setting,))
+        recipe.load("instruments", settings=(*TOLD, setting))
     assert words in str(caught.value)
 
 

@@ -87,7 +87,7 @@ def test_options_of_the_networks_train_and_come_back_from_disk(part, option):
     settings = (
         "feature.mels=16", "feature.frames=16", f"model.encoder={kind}", f"model.decoder={kind}",
         f"model.encoder={OPTIONS[option]}", f"model.decoder={OPTIONS[option]}",
-        "model.decoder.skip=true", "train.average=0.9",
+        *SKIP, "train.average=0.9",
     )  # fmt: skip
     wanted = recipe.load("nsynth-pitch", settings=settings)
     state = State.fresh(wanted, torch.device("cpu"))

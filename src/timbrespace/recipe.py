@@ -177,12 +177,8 @@ class DecoderSection(EncoderSection):
     skip: bool = False  # tell the latent to every level
 
     def misfit(self, part: str, feature: AnyFeature) -> str | None:
-        if self.kind == "frames" and (self.film or self.skip) and not self.residual:
-            return (
-                f"model.{part}.film and skip speak to the residual blocks of kind frames, but "
-                f"model.{part}.residual is 0; set it to 1, or switch them off"
-            )
-        return super().misfit(part, feature)
+        deaf = _deaf(part, self) if self.kind == "frames" else None
+        return deaf or super().misfit(part, feature)
 
 
 class Mel2dSection(LevelsSection):
@@ -234,7 +230,17 @@ class HarmonicSection(LevelsSection):
                 f"feature.samples {feature.shape[1]} should be a multiple of {step}; use "
                 f"{max(1, round(feature.shape[1] / step)) * step}"
             )
+        return _deaf(part, self)
+
+
+def _deaf(part: str, section: "DecoderSection | HarmonicSection") -> str | None:
+    """Why film and skip would reach nothing in a decoder of frames; None when they do."""
+    if section.residual or not (section.film or section.skip):
         return None
+    return (
+        f"model.{part}.film and skip speak to the residual blocks of kind {section.kind}, but "
+        f"model.{part}.residual is 0; set it to 1, or switch them off"
+    )
 
 
 def _not_samples(part: str, kind: str, feature: AnyFeature) -> str:

@@ -42,20 +42,17 @@ class Coupling(nn.Module):
 
 
 class Flow(nn.Module):
-    """A density over rows of D numbers, from N(0, I) by `layers` couplings. Starts as N(0, I)."""
+    """A density over rows of D numbers, from N(0, I) by `layers` couplings (an even number). Starts as N(0, I)."""
 
     def __init__(self, size: int, *, layers: int = 8, hidden: int = 96, seed: int = 0) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.size = size
         self.layers = nn.ModuleList()
-        for index in range(layers):
-            if index % 2 == 0:
-                keep = torch.zeros(size)
-                keep[torch.randperm(size, generator=generator)[: (size + 1) // 2]] = 1.0
-            else:
-                keep = 1.0 - keep  # the other half's turn
-            self.layers.append(Coupling(keep, hidden))
+        for _ in range(layers // 2):
+            keep = torch.zeros(size)
+            keep[torch.randperm(size, generator=generator)[: (size + 1) // 2]] = 1.0
+            self.layers += [Coupling(keep, hidden), Coupling(torch.ones(size) - keep, hidden)]
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density in nats (N,) of rows x (N, D)."""
