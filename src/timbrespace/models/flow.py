@@ -42,7 +42,8 @@ class Coupling(nn.Module):
 
 
 class Flow(nn.Module):
-    """A density over rows of D numbers, from N(0, I) by `layers` couplings (an even number). Starts as N(0, I)."""
+    """A density over rows of D numbers, from N(0, I) by `layers` couplings, an even number; it starts
+    as N(0, I)."""
 
     def __init__(self, size: int, *, layers: int = 8, hidden: int = 96, seed: int = 0) -> None:
         super().__init__()
