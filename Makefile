@@ -27,8 +27,10 @@ bench: $(VENV)/.installed-dev $(CORPUS)
 	$(BIN)/python bench/inversion.py $(NOTES)
 	$(BIN)/python bench/prepare.py $(NOTES)
 	$(BIN)/python bench/store.py $(NOTES)
+	$(BIN)/python bench/scale.py
 	$(BIN)/python bench/alike.py $(CORPUS)
 	$(BIN)/python bench/training.py $(CORPUS)
+	$(BIN)/python bench/parallel.py $(CORPUS)
 	$(BIN)/python bench/rate_distortion.py $(CORPUS)
 
 $(NOTES): | $(VENV)/.installed
