@@ -282,7 +282,11 @@ def test_a_waveform_run_is_measured_beside_what_knows_nothing(wave_run):
     assert abs(waves["noise"]["cosine"]) < 0.1
     last = Run.open(wave_run).history()[-1]
     assert np.isfinite(last["valid_si_sdr_db"]) and last["valid_rmse_db"] > 0.0
-    assert "SI-SDR" in (wave_run / "evaluation" / "report.html").read_text(encoding="utf-8")
+    heard = metrics["heard"]  # under the names that every feature has
+    assert heard["inversion"]["mr_stft"] < 0.1 < heard["model"]["mr_stft"]
+    assert heard["model"]["mr_stft"] < heard["noise"]["mr_stft"] and "mr_stft" not in waves["model"]
+    page = (wave_run / "evaluation" / "report.html").read_text(encoding="utf-8")
+    assert "SI-SDR" in page and "MR-STFT" in page
 
 
 def test_a_waveform_run_makes_sound(wave_run, sounds, tmp_path):

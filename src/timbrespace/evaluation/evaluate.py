@@ -22,9 +22,9 @@ from timbrespace.atomic import write_text
 from timbrespace.errors import RunError
 from timbrespace.evaluation import codes as code
 from timbrespace.evaluation import floors as floor
+from timbrespace.evaluation import heard, reconstruction, waves
 from timbrespace.evaluation import latent as rate
 from timbrespace.evaluation import levels as level
-from timbrespace.evaluation import reconstruction, waves
 from timbrespace.evaluation.report import Map, report
 from timbrespace.evaluation.verdict import judge
 from timbrespace.geometry.project import Pca
@@ -146,7 +146,7 @@ def measure(
         if progress:
             progress("evaluate", done, total, {})
 
-    steps = 6
+    steps = 7
     with torch.no_grad():
         tell(0, steps)
         here = _encode(run, measured, rows, rng)
@@ -170,12 +170,14 @@ def measure(
         train_errors = _distortion(run, brief, rng)
         inverted = _inversion(run, here, rng)
         tell(4, steps)
+        listened = heard.measure(run, measured, here, fitted.mean, seed=seed)
+        tell(5, steps)
     families = _labels(measured, "family", rows)
     train_families = _labels(learnt, "family", some)
     train_pitches = _labels(learnt, "pitch", some)
     names = dict.fromkeys((*PROBED, *run.recipe.model.condition.names, *labels))
     probes = {name: _probe(name, (measured, here), (learnt, there)) for name in names}
-    tell(5, steps)
+    tell(6, steps)
 
     floor_db = run.feature.yardstick.floor_db
     unit = reconstruction.db_per_unit(floor_db)
@@ -216,6 +218,7 @@ def measure(
             "pca_rows": fitted.pca_rows,
         },
         "ceilings": {"inversion_rmse_db": inverted},
+        "heard": listened,
         "waves": _waves(run, here, learnt, train_rows, rng) if run.feature.keeps_phase else None,
         "feature": floor.scale(
             view(torch.from_numpy(

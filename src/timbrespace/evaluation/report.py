@@ -12,6 +12,7 @@ import base64
 import html
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from timbrespace.atomic import write_text
-from timbrespace.errors import RunError
+from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.evaluation import figures
 from timbrespace.evaluation.latent import ACTIVE_NATS, bits
 
@@ -44,7 +45,8 @@ class Map:
 
 @dataclass(frozen=True)
 class Example:
-    """One sound of the report: its pictures (mels, frames), and WAV bytes of the three sounds."""
+    """One sound of the report: its pictures (mels, frames), and WAV bytes of its sounds by name; a
+    recording that cannot be read is not among them."""
 
     group: str
     row: int
@@ -196,13 +198,12 @@ def _examples(
     error = np.square((seen - original).numpy()).mean((1, 2))
     examples = []
     for i, (group, row) in enumerate(wanted):
-        sound = corpus.audio(row, sample_rate=feature.sample_rate).mono()[:most]
-        length = len(sound)
         clips = {
-            "original": sound,
-            "inversion of the original picture": inverted[i][:length],
-            "model": heard[i][:length],
-        }
+            "inversion of the original picture": inverted[i][:most], "model": heard[i][:most],
+        }  # fmt: skip
+        with suppress(TimbrespaceError, OSError):  # `heard` says in the page why there is none
+            sound = corpus.audio(row, sample_rate=feature.sample_rate).mono()[:most]
+            clips = {"original": sound} | {k: clip[: len(sound)] for k, clip in clips.items()}
         examples.append(
             Example(
                 group,
@@ -292,6 +293,7 @@ def _page(
     body += [
         _codes(metrics),
         _levels(metrics),
+        _heard(metrics),
         _waves(metrics),
         _probes(metrics),
     ]
@@ -405,7 +407,7 @@ def _waves(metrics: dict[str, Any]) -> str:
         "model": "model, z sampled", "model_at_mean": "model, decode(mu)",
         "mean_sound": "mean sound", "silence": "silence", "noise": "noise of the same level",
     }  # fmt: skip
-    forms = {"mse": "{:.5f}", "cosine": "{:.3f}", "si_sdr_db": "{:.1f}", "mr_stft": "{:.2f}"}
+    forms = {"mse": "{:.5f}", "cosine": "{:.3f}", "si_sdr_db": "{:.1f}"}
     lines = [
         f"<tr><td>{words}</td>"
         + "".join(f"<td class='n'>{form.format(found[n][k])}</td>" for k, form in forms.items())
@@ -415,11 +417,42 @@ def _waves(metrics: dict[str, Any]) -> str:
     return (
         "<h2>The samples</h2><p>What is heard and what is measured of samples differ: a wave that "
         "sounds the same from a moment later is as far from the original as noise, and silence is "
-        "nearer than both. The multi-resolution STFT distance comes nearest to the ear.</p>"
+        "nearer than both.</p>"
         "<div class='scroll'><table><tr><th></th><th class='n'>mean squared error</th>"
-        "<th class='n'>cosine</th><th class='n'>SI-SDR, dB</th><th class='n'>MR-STFT</th></tr>"
+        "<th class='n'>cosine</th><th class='n'>SI-SDR, dB</th></tr>"
         + "".join(lines)
         + "</table></div>"
+    )
+
+
+def _heard(metrics: dict[str, Any]) -> str:
+    """A table of how far what is heard is from the recordings; nothing where nothing was heard."""
+    found = metrics.get("heard")
+    if not found:
+        return ""
+    names = {
+        "inversion": "the original's own picture, made sound", "model": "model, z sampled",
+        "mean_sound": "mean sound", "noise": "white noise",
+    }  # fmt: skip
+    recorded = found["reference"] == "recording"
+    key = "mr_stft" if recorded else "mr_stft_to_inversion"
+    lines = [
+        f"<tr><td>{words}</td><td class='n'>{found[name][key]:.2f}</td>"
+        f"<td class='n'>{found[name]['peak_db']:+.1f}</td></tr>"
+        for name, words in names.items()
+        if name in found
+    ]
+    against = (
+        "the recordings" if recorded
+        else "the original's own picture made sound, since no recording could be read"
+    )  # fmt: skip
+    note = f" {html.escape(found['note'])}." if found["note"] else ""
+    return (
+        "<h2>What is heard</h2><p>Multi-resolution STFT distance (MR-STFT, 0 for equal sounds) of "
+        f"{found['sounds']} sounds of {found['seconds']:.2f} s at most to {against}, all as loud as "
+        f"these. No phase is asked for, so models of every feature compare.{note}</p>"
+        "<div class='scroll'><table><tr><th></th><th class='n'>MR-STFT</th>"
+        "<th class='n'>peak, dB re original</th></tr>" + "".join(lines) + "</table></div>"
     )
 
 

@@ -5,9 +5,8 @@ Conventions
 Waveforms are (N, samples), divided by the peak of the original. Figures of a set are means over its
 sounds. mse: perfect 0; silence costs the sound's own power. cosine: perfect 1, of silence 0. si_sdr_db
 (Le Roux et al. 2019): perfect 100, of silence -100, of noise about -10 log10(samples); no level
-counts. mr_stft (Yamamoto, Song & Kim 2020, as losses.spectral defines it): perfect 0; of silence it is
-the largest. The first three ask for the very phase of each partial, which no ear does: silence has a
-smaller mse than noise of the right level, and than the sound itself a moment later.
+counts. All three ask for the very phase of each partial, which no ear does: silence has a smaller mse
+than noise of the right level, and than the sound itself a moment later. `heard` asks for no phase.
 """
 
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from timbrespace.errors import TimbrespaceError
 if TYPE_CHECKING:
     from torch import Tensor
 
-NAMES = ("mse", "cosine", "si_sdr_db", "mr_stft")
+NAMES = ("mse", "cosine", "si_sdr_db")
 
 
 def validate(original: "Tensor", made: "Tensor") -> None:
@@ -38,20 +37,15 @@ def validate(original: "Tensor", made: "Tensor") -> None:
 
 
 def figures(original: "Tensor", made: "Tensor") -> np.ndarray:
-    """`NAMES` of each sound (N, 4); mr_stft is the mean of all N."""
+    """`NAMES` of each sound (N, 3)."""
     import torch
 
     from timbrespace.features.waveform import si_sdr_db
-    from timbrespace.losses.spectral import OCTAVES, multi_resolution_stft
 
     validate(original, made)
-    # short sounds are padded: half of the longest window has to fit
-    short = max(0, OCTAVES[-1].n_fft // 2 + 1 - original.shape[1])
-    one, other = (torch.nn.functional.pad(x, (0, short)) for x in (original, made))
-    spectral = multi_resolution_stft(other, one).expand(len(one))  # their mean, which is asked for
     cosine = torch.nn.functional.cosine_similarity(made, original, dim=1)
     found = ((made - original).square().mean(1), cosine, si_sdr_db(original, made))
-    return torch.stack([*found, spectral], 1).double().numpy()
+    return torch.stack(found, 1).double().numpy()
 
 
 def floors(original: "Tensor", rng: np.random.Generator) -> dict[str, "Tensor"]:
@@ -64,5 +58,5 @@ def floors(original: "Tensor", rng: np.random.Generator) -> dict[str, "Tensor"]:
 
 
 def evaluate(table: np.ndarray) -> dict[str, float]:
-    """Means of `figures` (N, 4), by name."""
+    """Means of `figures` (N, 3), by name."""
     return dict(zip(NAMES, table.mean(0).tolist(), strict=True))
