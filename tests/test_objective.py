@@ -1,5 +1,7 @@
 """What a recipe asks of the objective: options that train and resume, and clear refusals."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from timbrespace.data.corpus import Corpus
 from timbrespace.data.dissimilarities import Dissimilarities
 from timbrespace.errors import CorpusError, RecipeError, RunError
 from timbrespace.losses.catalogue import NAMES
+from timbrespace.recipe.objective import TermName
 from timbrespace.training import loop
 from timbrespace.training.objective import beta_factor, objective_of
 
@@ -38,7 +41,7 @@ def dissimilarities(tiny_corpus, tmp_path_factory):
 
 
 def test_the_catalogue_and_the_recipe_know_the_same_terms():
-    assert set(recipe.get_args(recipe.TermName)) == NAMES
+    assert set(get_args(TermName)) == NAMES
 
 
 @pytest.mark.parametrize(

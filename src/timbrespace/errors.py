@@ -4,6 +4,9 @@ Everything a user can cause derives from `TimbrespaceError`; the command line an
 its sentence and exit with code 2. Anything else that escapes is a bug of ours and may trace back.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class TimbrespaceError(Exception):
     """Root of every error whose message is one clear sentence for the user."""
@@ -27,3 +30,9 @@ class RunError(TimbrespaceError):
 
 class MissingExtra(TimbrespaceError):
     """An optional dependency that is not installed; the sentence names the command that adds it."""
+
+
+def suggestion(name: str, known: Iterable[str], otherwise: str, *, cutoff: float = 0.5) -> str:
+    """`did you mean` the nearest of the known names; `otherwise` where none is near."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    return f"did you mean {near[0]}?" if near else otherwise

@@ -1,6 +1,5 @@
 """What every feature has: a way from sound to a picture and back, and settings that name it."""
 
-import difflib
 import hashlib
 import json
 from abc import ABC, abstractmethod
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from timbrespace.errors import RecipeError
+from timbrespace.errors import RecipeError, suggestion
 
 if TYPE_CHECKING:
     from timbrespace.features.decibels import Decibels
@@ -107,8 +106,7 @@ class Feature(ABC):
         known = ["kind", *(field.name for field in fields(cls))]
         unknown = [str(key) for key in settings if key not in known]
         if unknown:
-            near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+            hint = suggestion(unknown[0], known, f"known here: {', '.join(known)}")
             raise RecipeError(f"feature.{unknown[0]} is no setting of {cls.kind}; {hint}")
         if settings.get("kind", cls.kind) != cls.kind:
             raise RecipeError(f"feature.kind should be {cls.kind}, got {settings['kind']!r}")

@@ -1,0 +1,109 @@
+"""The feature: which picture a model is given of a sound."""
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from timbrespace.recipe.section import Fft, Hop, Section, kind_or
+
+Frames = Annotated[int, Field(ge=8, le=8192)]
+Floor = Annotated[float, Field(ge=-160.0, le=-20.0)]  # dB
+Precision = Literal["float16", "float32"]
+
+
+class FeatureSection(Section):
+    """What every kind of picture has."""
+
+    decibels: ClassVar[bool] = True
+
+    kind: str
+    sample_rate: Annotated[int, Field(ge=8000, le=48000)] = 16000  # Hz
+
+    def misfits(self) -> Iterator[str]:
+        return iter(())
+
+    def without_decibels(self, settings: dict[str, float]) -> Iterator[str]:
+        """The settings, by their keys in the recipe, that work on decibels where there are none."""
+        for key, value in settings.items():
+            if value and not self.decibels:
+                yield (
+                    f"{key} works on decibels, which feature.kind {self.kind} has not; set it to 0"
+                )
+
+
+class FramesSection(FeatureSection):
+    """Pictures of windows, frame by frame."""
+
+    n_fft: Fft = 1024
+    hop: Hop = 256
+
+    def misfits(self) -> Iterator[str]:
+        if self.hop * 2 > self.n_fft:
+            yield (
+                f"feature.hop {self.hop} leaves gaps between windows of {self.n_fft} samples that "
+                f"cannot be inverted; use at most {self.n_fft // 2}"
+            )
+
+
+class LogMelSection(FramesSection):
+    """The picture: see features.LogMel."""
+
+    kind: Literal["log_mel"] = "log_mel"
+    mels: Annotated[int, Field(ge=8, le=1024)] = 80
+    frames: Frames = 128
+    floor_db: Floor = -80.0
+    dtype: Precision = "float16"  # of the pictures on disk
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of a picture."""
+        return self.mels, self.frames
+
+    @property
+    def sides(self) -> str:
+        """The settings that decide them, in words."""
+        return f"feature.mels {self.mels} and feature.frames {self.frames}"
+
+
+class SpectrogramSection(FramesSection):
+    """All frequencies evenly spaced, half as many as n_fft: see features.Spectrogram."""
+
+    kind: Literal["spectrogram"] = "spectrogram"
+    frames: Frames = 128
+    floor_db: Floor = -80.0
+    dtype: Precision = "float16"  # of the pictures on disk
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.n_fft // 2, self.frames
+
+    @property
+    def sides(self) -> str:
+        return f"half of feature.n_fft {self.n_fft} and feature.frames {self.frames}"
+
+
+class WaveformSection(FeatureSection):
+    """The samples themselves: see features.Waveform."""
+
+    decibels = False
+
+    kind: Literal["waveform"] = "waveform"
+    samples: Annotated[int, Field(ge=64, le=480_000)] = 16000
+    dtype: Precision = "float16"  # of the pictures on disk
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return 1, self.samples
+
+    @property
+    def sides(self) -> str:
+        return f"the one line of feature.kind waveform and feature.samples {self.samples}"
+
+
+AnyFeature = Annotated[
+    Annotated[LogMelSection, Tag("log_mel")]
+    | Annotated[SpectrogramSection, Tag("spectrogram")]
+    | Annotated[WaveformSection, Tag("waveform")],
+    Discriminator(kind_or("log_mel")),
+]

@@ -1,0 +1,83 @@
+"""The whole recipe: all sections together, whether they fit, and the model that they ask for."""
+
+from itertools import chain
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field
+
+from timbrespace.errors import RecipeError
+from timbrespace.models.vocabulary import Vocabulary
+from timbrespace.recipe.bottleneck import AnyBottleneck, GaussianSection
+from timbrespace.recipe.condition import ConditionSection
+from timbrespace.recipe.feature import AnyFeature, LogMelSection
+from timbrespace.recipe.networks import AnyDecoder, AnyEncoder, DecoderSection, EncoderSection
+from timbrespace.recipe.objective import ObjectiveSection
+from timbrespace.recipe.section import Section
+from timbrespace.recipe.train import TrainSection
+
+
+class ModelSection(Section):
+    encoder: AnyEncoder = EncoderSection()
+    bottleneck: AnyBottleneck = GaussianSection()
+    decoder: AnyDecoder = DecoderSection()
+    condition: ConditionSection = ConditionSection()
+
+
+class Recipe(Section):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+    about: str = ""
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    feature: AnyFeature = LogMelSection()
+    model: ModelSection = ModelSection()
+    objective: ObjectiveSection
+    train: TrainSection = TrainSection()
+
+    def to_yaml(self) -> str:
+        """The whole recipe, defaults included, as YAML that `parse` takes back unchanged."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+    def with_usual_weights(self) -> "Recipe":
+        """This recipe with the weights of its bottleneck's terms where it names none."""
+        usual = {name: weight for name, weight in self.model.bottleneck.terms.items() if weight}
+        weights = {**usual, **self.objective.weights}
+        objective = self.objective.model_copy(update={"weights": weights})
+        return self.model_copy(update={"objective": objective})
+
+
+def check(recipe: Recipe) -> None:
+    """RecipeError when the parts cannot fit; costs nothing, so it runs before any data is read."""
+    feature, model = recipe.feature, recipe.model
+    misfits = chain(
+        model.encoder.misfits(feature),
+        model.decoder.misfits(feature),
+        recipe.objective.misfits(feature, model.bottleneck),
+        model.condition.misfits(model.decoder, recipe.objective.weights),
+        model.bottleneck.misfits(recipe.train.batch),
+        recipe.train.augment.misfits(feature, model.condition),
+        feature.misfits(),
+    )
+    for misfit in misfits:
+        raise RecipeError(misfit)
+
+
+def build(recipe: Recipe, vocabulary: Vocabulary | None = None) -> Any:
+    """The recipe's untrained Autoencoder (weights from torch's current random state).
+
+    vocabulary: the values of its labels; pitch and velocity need none, any other label is always
+    unknown without.
+    """
+    from timbrespace.models.catalogue import build_model
+
+    model = recipe.model
+    try:
+        return build_model(
+            recipe.feature.shape,
+            encoder=model.encoder.settings(recipe.feature),
+            bottleneck=model.bottleneck.model_dump(),
+            decoder=model.decoder.settings(recipe.feature),
+            condition=model.condition.model_dump(),
+            vocabulary=vocabulary or Vocabulary(),
+        )  # fmt: skip
+    except ValueError as error:
+        raise RecipeError(f"recipe {recipe.name}: {error}") from None
