@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "src" / "timbrespace"
 RANKS = [
-    {"errors", "machine", "atomic"}, {"audio", "geometry"}, {"features"}, {"data", "models", "losses"},
+    {"errors", "machine", "atomic"}, {"audio", "geometry"}, {"features", "page"}, {"data", "models", "losses"},
     {"recipe", "render", "batches"}, {"runs"}, {"training", "mapping"}, {"priors"},
     {"evaluation"}, {"explorer"}, {"verbs", "cli", "__init__", "__main__"},
 ]  # fmt: skip

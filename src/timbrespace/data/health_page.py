@@ -1,12 +1,8 @@
 """The health report as one page for people, that holds everything it shows.
 
-No network, no script, no other file: pictures and sounds are inside the page, and a policy in its
-head forbids anything else. Every text that comes from a corpus is escaped. The same corpus gives the
-same bytes.
+The same corpus gives the same bytes.
 """
 
-import base64
-import html
 import math
 import struct
 import zlib
@@ -23,6 +19,7 @@ from timbrespace.data.health import split_words
 from timbrespace.data.store import FeatureStore
 from timbrespace.data.table import SPLITS, Row
 from timbrespace.errors import AudioError
+from timbrespace.page import cards, document, escape, image, player, table
 
 SHOWN = 24  # sounds to see and hear
 AUDIO_BYTES = 3_900_000  # of WAV; longer sounds are heard as far as that reaches
@@ -35,32 +32,12 @@ _MAGMA = (  # every 32nd colour of matplotlib's magma, from quiet to loud
     (251, 135, 97), (254, 194, 135), (252, 253, 191),
 )  # fmt: skip
 STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff; margin: 0 auto;
-  max-width: 62rem; padding: 1rem 1.5rem 4rem; }
-h1 { font-size: 1.5rem; margin: 1rem 0 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin: 2.4rem 0 .4rem; } h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
-p { max-width: 46rem; } .quiet { color: #555; font-size: .875rem; }
-.note { border-left: .4rem solid #009E73; background: #f4f6f8; padding: .8rem 1rem; margin: 1rem 0; }
-.note.look { border-color: #D55E00; } .note ul { margin: 0; padding-left: 1.2rem; }
-.note li { margin: .3rem 0; overflow-wrap: anywhere; }
-table { border-collapse: collapse; font-size: .9rem; margin-bottom: .8rem; }
-th, td { padding: .25rem .8rem .25rem 0; text-align: left; border-bottom: 1px solid #e3e3e3;
-  vertical-align: top; }
-td { overflow-wrap: break-word; } td.n, th.n { text-align: right; overflow-wrap: normal;
-  font-variant-numeric: tabular-nums; }
-.scroll { overflow: auto; max-height: 28rem; }
-.key { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .6rem;
-  margin: 1rem 0; }
-.key div { border: 1px solid #ddd; border-radius: .4rem; padding: .5rem .8rem; }
-.key b { font-size: 1.35rem; display: block; } .key span { font-size: .85rem; color: #444; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(21rem, 1fr)); gap: 0 2rem; }
 .pair svg { width: 100%; max-width: 31rem; height: auto; } figure { margin: .6rem 0; }
-figcaption { font-size: .85rem; overflow-wrap: anywhere; }
 .sounds { display: grid; grid-template-columns: repeat(auto-fill, minmax(13.5rem, 1fr));
   gap: 1.2rem 1rem; }
-.sounds figure { margin: 0; } .sounds img { width: 100%; height: 7.5rem; display: block; }
-audio { width: 100%; height: 2.2rem; display: block; margin-top: .3rem; }
+.sounds figure { margin: 0; } .sounds img { width: 100%; height: 7.5rem; }
+.sounds audio { width: 100%; margin-top: .3rem; }
 """
 
 
@@ -69,8 +46,8 @@ def page(found: dict[str, Any], rows: Sequence[Row], store: FeatureStore, root: 
     name = printable(PurePosixPath(root).name) or "sounds"
     mels, frames = store.feature.yardstick.shape
     body = [
-        f"<h1>{_e(name)}: the health of this corpus</h1>",
-        f"<p class='quiet'>Read as layout {_e(found['layout'])}; pictures of {mels} "
+        f"<h1>{escape(name)}: the health of this corpus</h1>",
+        f"<p class='quiet'>Read as layout {escape(found['layout'])}; pictures of {mels} "
         f"mels by {frames} frames ({store.feature.seconds:.2f} s at "
         f"{store.feature.sample_rate} Hz). The numbers are in health.json, every file is in "
         "report.jsonl.</p>",
@@ -86,22 +63,7 @@ def page(found: dict[str, Any], rows: Sequence[Row], store: FeatureStore, root: 
         _pictures(found["pictures"], -2.0 * store.feature.yardstick.db_per_unit),
         _sounds(rows, store, root),
     ]
-    policy = (
-        "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return (
-        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{_e(name)}: health</title><style>{STYLE}</style></head><body>\n"
-        + "\n".join(part for part in body if part)
-        + "\n</body></html>\n"
-    )
-
-
-def _e(text: object) -> str:
-    return html.escape(printable(str(text)))
+    return document(f"{name}: health", body, STYLE)
 
 
 # Words and tables
@@ -110,22 +72,21 @@ def _e(text: object) -> str:
 def _warnings(warnings: list[str]) -> str:
     if not warnings:
         return "<p class='note' role='note'>Nothing to look at; it looks well.</p>"
-    items = "".join(f"<li>{_e(w[:1].upper() + w[1:])}.</li>" for w in warnings)
+    items = "".join(f"<li>{escape(w[:1].upper() + w[1:])}.</li>" for w in warnings)
     return f"<div class='note look' role='note'><ul>{items}</ul></div>"
 
 
 def _cards(found: dict[str, Any]) -> str:
     total = found["seconds"]["total"]
     near = found["near_duplicates"]["sounds"]
-    cards = [
+    figures = [
         (f"{found['sounds']:,}", f"sounds of {found['used']:,} files"),
         (_duration(total), "in all"),
         (f"{found['skipped']:,}", "files skipped"),
         (f"{sum(found['doubtful_by_code'].values()):,}", "doubts: silence, clipping, DC, cut off"),
         (f"{found['duplicates']:,} + {near:,}", "exact and near copies"),
     ]
-    inner = "".join(f"<div><b>{_e(b)}</b><span>{_e(s)}</span></div>" for b, s in cards)
-    return f"<div class='key'>{inner}</div>"
+    return cards(figures)
 
 
 def _duration(seconds: float) -> str:
@@ -134,41 +95,23 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _table(heads: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
-    """A table whose numbers, and heads above numbers, are set to the right."""
-    numbers = [bool(lines) and isinstance(cell, (int, float)) for cell in (lines or [heads])[0]]
-    sort = [" class='n'" if number else "" for number in numbers]
-    head = "".join(f"<th{s}>{_e(h)}</th>" for s, h in zip(sort, heads, strict=True))
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{s}>{_cell(c)}</td>" for s, c in zip(sort, line, strict=True))
-        + "</tr>"
-        for line in lines
-    )
-    return f"<div class='scroll'><table><tr>{head}</tr>{body}</table></div>"
-
-
-def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else _e(value)
-
-
 def _split(found: dict[str, Any]) -> str:
     total = max(1, found["sounds"])
     lines = [(n, found["splits"][n], f"{found['splits'][n] / total:.1%}") for n in SPLITS]
     parts = [
         "<h2>Training, validation, test</h2>",
-        f"<p>{_e(split_words(found))}</p>",
-        _table(("split", "sounds", "share"), lines),
+        f"<p>{escape(split_words(found))}</p>",
+        table(("split", "sounds", "share"), lines),
     ]
     leak = found["leak"]
     if leak is not None:
         label, group = leak["label"], leak["group"]
         parts += [
-            f"<h3>What this split flatters</h3><p>How often the {_e(label)} of a validation sound "
+            f"<h3>What this split flatters</h3><p>How often the {escape(label)} of a validation sound "
             "is named right by the 5 nearest training sounds (on the first 64 principal axes of "
             "the pictures): under this split, and when no "
-            f"{_e(group)} is in two splits. The difference is memory, not hearing.</p>",
-            _table(
+            f"{escape(group)} is in two splits. The difference is memory, not hearing.</p>",
+            table(
                 ("split", "named right"),
                 [
                     ("this one", f"{leak['accuracy']:.1%}"),
@@ -184,15 +127,15 @@ def _labels(found: dict[str, Any]) -> str:
     if not found["labels"]:
         return "<h2>Labels</h2><p>There are none.</p>"
     parts = ["<h2>Labels</h2>"]
-    for name, table in found["label_tables"].items():
-        lines = [(str(v), *(c[s] for s in SPLITS), sum(c.values())) for v, c in table["top"]]
+    for name, values in found["label_tables"].items():
+        lines = [(str(v), *(c[s] for s in SPLITS), sum(c.values())) for v, c in values["top"]]
         different = found["labels"][name]
         more = f"; the commonest {len(lines)}" if different > len(lines) else ""
-        missing = f"; {table['missing']:,} sounds have none" if table["missing"] else ""
+        missing = f"; {values['missing']:,} sounds have none" if values["missing"] else ""
         opened = " open" if different <= 12 else ""
         parts.append(
-            f"<details{opened}><summary><b>{_e(name)}</b>: {different:,} different{more}{missing}"
-            f"</summary>{_table((name, *SPLITS, 'sounds'), lines)}</details>"
+            f"<details{opened}><summary><b>{escape(name)}</b>: {different:,} different{more}{missing}"
+            f"</summary>{table((name, *SPLITS, 'sounds'), lines)}</details>"
         )
     return "".join(parts)
 
@@ -223,7 +166,7 @@ def _format(found: dict[str, Any]) -> str:
         picture = _bars(edges, length["histogram"]["counts"], "seconds", log=long_ >= 20 * short)
     rates = [(f"{rate} Hz", count) for rate, count in found["sample_rates"].items()]
     channels = [(number, count) for number, count in found["channels"].items()]
-    tables = _table(("rate", "sounds"), rates) + _table(("channels", "files"), channels)
+    tables = table(("rate", "sounds"), rates) + table(("channels", "files"), channels)
     return (
         f"<h2>Lengths and formats</h2><p>{found['sounds']:,} sounds, {_duration(length['total'])} "
         f"in all; {told}.</p><div class='pair'>{picture}<div>{tables}</div></div>"
@@ -243,7 +186,7 @@ def _levels(found: dict[str, Any]) -> str:
         + _bars(**levels["peak_db"], unit="peak of each file, dBFS")
         + _bars(**levels["rms_db"], unit="RMS of each file, dBFS")
         + "</div>"
-        + _table(("doubtful", "files"), lines)
+        + table(("doubtful", "files"), lines)
     )
 
 
@@ -265,11 +208,12 @@ def _copies(found: dict[str, Any]) -> str:
     if near["in_one_file"]:
         words += f" {near['in_one_file']:,} pairs lie in one file, as loops and chunks do."
     lines = [
-        (one, other, f"{cosine:.4f}", "two splits" if apart else "one split")
+        (one, other, "two splits" if apart else "one split", f"{cosine:.4f}")
         for one, other, cosine, apart in near["examples"]
     ]
-    table = _table(("sound", "nearly the same as", "cosine", "in"), lines) if lines else ""
-    return f"<h2>Copies</h2><p>{words}</p>{table}"
+    heads = ("sound", "nearly the same as", "in", "cosine")
+    examples = table(heads, lines, words=3) if lines else ""
+    return f"<h2>Copies</h2><p>{words}</p>{examples}"
 
 
 def _broken(found: dict[str, Any]) -> str:
@@ -280,7 +224,7 @@ def _broken(found: dict[str, Any]) -> str:
     rest = f"<p class='quiet'>and {more:,} more, in report.jsonl.</p>" if more else ""
     return (
         f"<h2>Skipped files</h2><p>{found['skipped']:,} files could not be used.</p>"
-        + _table(("file", "code", "why"), lines)
+        + table(("file", "code", "why"), lines, words=3)
         + rest
     )
 
@@ -326,13 +270,13 @@ def _bars(
         for v in _ticks(edges[0], edges[-1], log)
     )
     return (
-        f"<figure><svg viewBox='0 0 {width} {height}' role='img' aria-label='{_e(unit)}' "
+        f"<figure><svg viewBox='0 0 {width} {height}' role='img' aria-label='{escape(unit)}' "
         "font-size='11' fill='#333'>"
         f"<g fill='{colour}'>{bars}</g>"
         f"<path d='M{left} {floor}H{width - right}' stroke='#999'/>{ticks}"
         f"<text x='{left - 6}' y='{top + 8}' text-anchor='end'>{_short(most)}</text>"
         f"<text x='{left - 6}' y='{floor}' text-anchor='end'>0</text>"
-        f"<text x='{(left + width - right) / 2}' y='{height - 4}' text-anchor='middle'>{_e(unit)}"
+        f"<text x='{(left + width - right) / 2}' y='{height - 4}' text-anchor='middle'>{escape(unit)}"
         "</text></svg></figure>"
     )
 
@@ -373,11 +317,10 @@ def _sounds(rows: Sequence[Row], store: FeatureStore, root: str) -> str:
     figures = []
     for row, picture in zip((rows[int(i)] for i in chosen), pictures, strict=True):
         title = _title(row)
-        image = base64.b64encode(_png(picture)).decode()
         figures.append(
-            f"<figure><img alt='Spectrogram of {_e(title)}' src='data:image/png;base64,{image}'>"
+            f"<figure>{image(_png(picture), f'Spectrogram of {title}')}"
             f"{_player(row, root, seconds, store.feature.sample_rate)}"
-            f"<figcaption>{_e(title)}<br><span class='quiet'>row {row.row}, {_e(row.split)}"
+            f"<figcaption>{escape(title)}<br><span class='quiet'>row {row.row}, {escape(row.split)}"
             "</span></figcaption></figure>"
         )
     return (
@@ -401,11 +344,9 @@ def _player(row: Row, root: str, seconds: float, sample_rate: int) -> str:
             sound = read_section(
                 path, row.start, min(row.seconds, seconds), sample_rate=sample_rate
             )
-        wav = to_wav_bytes(sound.mono(), sample_rate)
+        return player(to_wav_bytes(sound.mono(), sample_rate))
     except AudioError:
         return "<p class='quiet'>The sound cannot be read any more.</p>"
-    data = base64.b64encode(wav).decode()
-    return f"<audio controls preload='none' src='data:audio/wav;base64,{data}'></audio>"
 
 
 def _png(picture: np.ndarray) -> bytes:

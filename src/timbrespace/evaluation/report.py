@@ -2,14 +2,10 @@
 
 Conventions
 -----------
-No network, no script, no other file: pictures and sounds are inside the page, and a policy in its
-head forbids anything else. Every text that comes from a corpus or recipe is escaped. The page stays
-under 20 MB. What is heard and seen of the model is decode(mu), as in the explorer; figures are
+The page stays under 20 MB. What is heard and seen of the model is decode(mu), as in the explorer; figures are
 with z sampled unless they say otherwise.
 """
 
-import base64
-import html
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,6 +19,7 @@ from timbrespace.atomic import write_text
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.evaluation import figures
 from timbrespace.evaluation.latent import ACTIVE_NATS, bits
+from timbrespace.page import cards, document, escape, image, player, table
 
 if TYPE_CHECKING:
     from timbrespace.data.corpus import Corpus
@@ -227,28 +224,9 @@ def _title(corpus: "Corpus", row: int) -> str:
 
 
 STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff; margin: 0 auto;
-  max-width: 62rem; padding: 1rem 1.5rem 4rem; }
-h1 { font-size: 1.5rem; margin: 1rem 0 0; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .4rem; }
-p { max-width: 46rem; } .quiet { color: #555; font-size: .875rem; }
-.verdict { border-left: .4rem solid #009E73; background: #f4f6f8; padding: .8rem 1rem;
-  margin: 1rem 0; font-size: 1.1rem; max-width: none; }
-.verdict.fault { border-color: #D55E00; }
-img { max-width: 100%; height: auto; display: block; }
-table { border-collapse: collapse; font-size: .9rem; }
-th, td { padding: .25rem .8rem .25rem 0; text-align: left; border-bottom: 1px solid #e3e3e3;
-  vertical-align: top; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-.scroll { overflow-x: auto; }
-figure { margin: 1rem 0 1.6rem; } figcaption { font-size: .9rem; }
+figure { margin: 1rem 0 1.6rem; }
 .players { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; }
 .players label { font-size: .85rem; color: #333; display: block; }
-audio { width: 17rem; height: 2.2rem; display: block; }
-.key { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .6rem;
-  margin: 1rem 0; }
-.key div { border: 1px solid #ddd; border-radius: .4rem; padding: .5rem .8rem; }
-.key b { font-size: 1.35rem; display: block; } .key span { font-size: .85rem; color: #444; }
 """
 
 
@@ -258,29 +236,28 @@ def _page(
     distortion, rate = metrics["distortion"], metrics["rate"]
     status = metrics.get("training") or {}
     feature = run.feature
-    e = html.escape
-    kind = "verdict" if metrics.get("healthy") else "verdict fault"
+    kind = "note" if metrics.get("healthy") else "note look"
     trained = ""
     if status.get("epochs"):
         trained = f", after epoch {status['epoch']:.0f} of {status['epochs']:.0f}"
         trained += "" if status.get("finished") else " (training goes on)"
     about = f"{run.recipe.about}. " if run.recipe.about else ""
     body = [
-        f"<h1>{e(run.name)}: what this space knows</h1>",
-        f"<p class='quiet'>{e(about)}{metrics['sounds']} sounds of the {e(metrics['split'])} "
-        f"split{e(trained)}; {e(feature.words)} ({feature.seconds:.2f} s at "
+        f"<h1>{escape(run.name)}: what this space knows</h1>",
+        f"<p class='quiet'>{escape(about)}{metrics['sounds']} sounds of the {escape(metrics['split'])} "
+        f"split{escape(trained)}; {escape(feature.words)} ({feature.seconds:.2f} s at "
         f"{feature.sample_rate} Hz).</p>",
-        f"<p class='{kind}' role='note'>{e(_sentence(metrics['verdict']))}</p>",
+        f"<p class='{kind}' role='note'>{escape(_sentence(metrics['verdict']))}</p>",
         _key(metrics),
         "<h2>Distortion beside floors and ceiling</h2>",
         "<p>Root mean squared error of the log-mel picture. A floor is what costs no learning: "
         "one average sound, one average of each pitch, or linear algebra (PCA) with as many "
         "numbers at any precision, fitted on training sounds only. The ceiling (green) is what "
         "is lost on the way to sound and back without any model.</p>",
-        _image(drawn["standing"], "Bars of dB RMSE of the model, its floors and its ceiling"),
+        image(drawn["standing"], "Bars of dB RMSE of the model, its floors and its ceiling"),
     ]
     if "training" in drawn:
-        body += ["<h2>Training</h2>", _image(drawn["training"], "Curves over the epochs")]
+        body += ["<h2>Training</h2>", image(drawn["training"], "Curves over the epochs")]
     if "bits" in drawn:
         body += [
             "<h2>Bits of each dimension</h2>",
@@ -288,7 +265,7 @@ def _page(
             f"of mu is above 0.01), {rate['active_units_by_rate']} keep more than {ACTIVE_NATS} nat "
             "(the dotted line; the others are grey). Together they keep at most "
             f"{rate['bits_per_sound']:.3g} bits of a sound.</p>",
-            _image(drawn["bits"], "Bars of bits per dimension"),
+            image(drawn["bits"], "Bars of bits per dimension"),
         ]
     body += [
         _codes(metrics),
@@ -303,7 +280,7 @@ def _page(
             "<h2>Map</h2>",
             f"<p>Large marks: the {metrics['sounds']} sounds measured here, of instruments "
             f"{_disjoint(metrics)}. Small marks: other sounds of the corpus.</p>",
-            *(_image(drawn[n], n.replace("-", " ")) for n in places),
+            *(image(drawn[n], n.replace("-", " ")) for n in places),
         ]
     if metrics.get("families"):
         body += ["<h2>Families</h2>", _families(metrics["families"])]
@@ -323,19 +300,8 @@ def _page(
             body.append(f"<h2>{heading}</h2>")
             body += [_example(x, drawn[f"example-{i}"]) for i, x in chosen]
     body += ["<h2>All figures</h2>", _details(metrics)]
-    policy = (
-        "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
-        "base-uri 'none'; form-action 'none'"
-    )
     title = f"{run.name}: {distortion['rmse_db']:.1f} dB at {rate['bits_per_sound']:.3g} bits"
-    return (
-        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{e(title)}</title><style>{STYLE}</style></head><body>\n"
-        + "\n".join(part for part in body if part)
-        + "\n</body></html>\n"
-    )
+    return document(title, body, STYLE)
 
 
 def _sentence(words: str) -> str:
@@ -351,7 +317,7 @@ def _disjoint(metrics: dict[str, Any]) -> str:
 
 def _key(metrics: dict[str, Any]) -> str:
     distortion, rate, floors = metrics["distortion"], metrics["rate"], metrics["floors"]
-    cards = [
+    figures = [
         (
             f"{distortion['rmse_db']:.1f} dB",
             f"distortion (RMSE); mean sound {floors['mean_sound_rmse_db']:.1f} dB, "
@@ -364,11 +330,8 @@ def _key(metrics: dict[str, Any]) -> str:
         (f"{distortion['rmse_db_at_mean']:.1f} dB", "distortion of decode(mu), what is played"),
     ]
     if rate.get("separation") is not None:
-        cards.append((f"{rate['separation']:.1f}", "noise widths between two random sounds"))
-    inner = "".join(
-        f"<div><b>{html.escape(b)}</b><span>{html.escape(s)}</span></div>" for b, s in cards
-    )
-    return f"<div class='key'>{inner}</div>"
+        figures.append((f"{rate['separation']:.1f}", "noise widths between two random sounds"))
+    return cards(figures)
 
 
 def _probes(metrics: dict[str, Any]) -> str:
@@ -379,22 +342,20 @@ def _probes(metrics: dict[str, Any]) -> str:
             continue
         for where, name in (("on_z", "z sampled"), ("on_mu", "mu")):
             p = found[where]
-            lines.append(
-                f"<tr><td>{html.escape(label)}</td><td>{name}</td><td class='n'>{p['knn']:.0%}</td>"
-                f"<td class='n'>{p['linear']:.0%}</td><td class='n'>{p['majority']:.0%}</td>"
-                f"<td class='n'>{p['labels']}</td></tr>"
-            )
+            shares = (f"{p[reader]:.0%}" for reader in ("knn", "linear", "majority"))
+            lines.append((label, name, *shares, p["labels"]))
     if not lines:
         return ""
     return (
         "<h2>What the latent knows</h2><p>Share of right answers of two simple readers, trained on "
         f"{probes['train_rows']} training sounds and asked about the sounds measured here. mu is "
         "free of noise and flatters; z sampled is what the space really keeps. A model that is "
-        "told a label does not need to keep it.</p><div class='scroll'><table><tr><th>label</th>"
-        "<th>read from</th><th class='n'>5 nearest</th><th class='n'>linear</th>"
-        "<th class='n'>always the commonest</th><th class='n'>labels</th></tr>"
-        + "".join(lines)
-        + "</table></div>"
+        "told a label does not need to keep it.</p>"
+        + table(
+            ("label", "read from", "5 nearest", "linear", "always the commonest", "labels"),
+            lines,
+            words=2,
+        )
     )
 
 
@@ -409,19 +370,13 @@ def _waves(metrics: dict[str, Any]) -> str:
     }  # fmt: skip
     forms = {"mse": "{:.5f}", "cosine": "{:.3f}", "si_sdr_db": "{:.1f}"}
     lines = [
-        f"<tr><td>{words}</td>"
-        + "".join(f"<td class='n'>{form.format(found[n][k])}</td>" for k, form in forms.items())
-        + "</tr>"
-        for n, words in names.items()
+        (words, *(form.format(found[name][key]) for key, form in forms.items()))
+        for name, words in names.items()
     ]
     return (
         "<h2>The samples</h2><p>What is heard and what is measured of samples differ: a wave that "
         "sounds the same from a moment later is as far from the original as noise, and silence is "
-        "nearer than both.</p>"
-        "<div class='scroll'><table><tr><th></th><th class='n'>mean squared error</th>"
-        "<th class='n'>cosine</th><th class='n'>SI-SDR, dB</th></tr>"
-        + "".join(lines)
-        + "</table></div>"
+        "nearer than both.</p>" + table(("", "mean squared error", "cosine", "SI-SDR, dB"), lines)
     )
 
 
@@ -437,8 +392,7 @@ def _heard(metrics: dict[str, Any]) -> str:
     recorded = found["reference"] == "recording"
     key = "mr_stft" if recorded else "mr_stft_to_inversion"
     lines = [
-        f"<tr><td>{words}</td><td class='n'>{found[name][key]:.2f}</td>"
-        f"<td class='n'>{found[name]['peak_db']:+.1f}</td></tr>"
+        (words, f"{found[name][key]:.2f}", f"{found[name]['peak_db']:+.1f}")
         for name, words in names.items()
         if name in found
     ]
@@ -446,13 +400,12 @@ def _heard(metrics: dict[str, Any]) -> str:
         "the recordings" if recorded
         else "the original's own picture made sound, since no recording could be read"
     )  # fmt: skip
-    note = f" {html.escape(found['note'])}." if found["note"] else ""
+    note = f" {escape(found['note'])}." if found["note"] else ""
     return (
         "<h2>What is heard</h2><p>Multi-resolution STFT distance (MR-STFT, 0 for equal sounds) of "
         f"{found['sounds']} sounds of {found['seconds']:.2f} s at most to {against}, all as loud as "
         f"these. No phase is asked for, so models of every feature compare.{note}</p>"
-        "<div class='scroll'><table><tr><th></th><th class='n'>MR-STFT</th>"
-        "<th class='n'>peak, dB re original</th></tr>" + "".join(lines) + "</table></div>"
+        + table(("", "MR-STFT", "peak, dB re original"), lines)
     )
 
 
@@ -462,8 +415,7 @@ def _codes(metrics: dict[str, Any]) -> str:
     if rate.get("codes") is None:
         return ""
     lines = [
-        f"<tr><td>{number}</td><td class='n'>{line['codes_used']} of {line['codes']}</td>"
-        f"<td class='n'>{line['perplexity']:.1f}</td></tr>"
+        (number, f"{line['codes_used']} of {line['codes']}", f"{line['perplexity']:.1f}")
         for number, line in enumerate(rate["codebooks"], start=1)
     ]
     return (
@@ -472,8 +424,7 @@ def _codes(metrics: dict[str, Any]) -> str:
         f"{rate['entropy_bits_per_sound']:.3g}. With as many sounds, even use would reach "
         f"{rate['codes_expected']:.0f} codes. Perplexity is that of one codebook, over all sounds "
         "measured here. Active units and distances in noise widths make no sense for codes and are "
-        "left out.</p><div class='scroll'><table><tr><th>level</th><th class='n'>codes used</th>"
-        "<th class='n'>perplexity</th></tr>" + "".join(lines) + "</table></div>"
+        "left out.</p>" + table(("level", "codes used", "perplexity"), lines)
     )
 
 
@@ -485,56 +436,36 @@ def _levels(metrics: dict[str, Any]) -> str:
     lines = []
     for number, line in enumerate(levels, start=1):
         saved = "" if line["saved_bits"] is None else f"{line['saved_bits']:.1f}"
-        lines.append(
-            f"<tr><td>{number}</td><td class='n'>{line['size']}</td>"
-            f"<td class='n'>{line['bits_per_sound']:.1f}</td><td class='n'>{saved}</td>"
-            f"<td class='n'>{line['rmse_db_exchanged']:.1f}</td></tr>"
-        )
+        cost, exchanged = f"{line['bits_per_sound']:.1f}", f"{line['rmse_db_exchanged']:.1f}"
+        lines.append((number, line["size"], cost, saved, exchanged))
+    heads = ("level", "numbers", "bits per sound", "bits saved", "dB RMSE, exchanged")
     return (
         "<h2>The levels</h2><p>Level 1 is the top. What a level saves: how many bits fewer it costs "
         "because the levels above it shape its prior. The error once another sound's level is in "
-        "its place says how much the decoder listens to it.</p><div class='scroll'><table><tr>"
-        "<th>level</th><th class='n'>numbers</th><th class='n'>bits per sound</th>"
-        "<th class='n'>bits saved</th><th class='n'>dB RMSE, exchanged</th></tr>"
-        + "".join(lines)
-        + "</table></div>"
+        "its place says how much the decoder listens to it.</p>" + table(heads, lines)
     )
 
 
 def _families(families: dict[str, dict[str, float]]) -> str:
-    head = (
-        "<div class='scroll'><table><tr><th>family</th><th class='n'>sounds</th>"
-        "<th class='n'>dB RMSE</th><th class='n'>decode(mu)</th><th class='n'>mean sound</th>"
-        "<th class='n'>bits per sound</th></tr>"
-    )
+    heads = ("family", "sounds", "dB RMSE", "decode(mu)", "mean sound", "bits per sound")
     lines = []
     for name, f in sorted(families.items(), key=lambda item: item[1]["rmse_db"]):
         numbers = [f["rmse_db"], f["rmse_db_at_mean"], f["mean_sound_rmse_db"], f["bits_per_sound"]]
-        cells = "".join(f"<td class='n'>{v:.1f}</td>" for v in numbers)
-        lines.append(
-            f"<tr><td>{html.escape(name)}</td><td class='n'>{f['sounds']}</td>{cells}</tr>"
-        )
-    return head + "".join(lines) + "</table></div>"
+        lines.append((name, f["sounds"], *(f"{v:.1f}" for v in numbers)))
+    return table(heads, lines)
 
 
 def _example(example: Example, png: bytes) -> str:
     players = "".join(
-        f"<label>{html.escape(kind)}<audio controls preload='none' "
-        f"src='data:audio/wav;base64,{base64.b64encode(wav).decode()}'></audio></label>"
-        for kind, wav in example.audio.items()
+        f"<label>{escape(kind)}{player(wav)}</label>" for kind, wav in example.audio.items()
     )
-    title = html.escape(example.title)
-    picture = _image(png, f"Original, model and difference: {example.title}")
+    title = escape(example.title)
+    picture = image(png, f"Original, model and difference: {example.title}")
     return (
         f"<figure><figcaption><b>{title}</b> (row {example.row}): {example.rmse_db:.1f} dB "
         f"with decode(mu)</figcaption>{picture}"
         f"<div class='players'>{players}</div></figure>"
     )
-
-
-def _image(png: bytes, words: str) -> str:
-    data = base64.b64encode(png).decode()
-    return f'<img alt="{html.escape(words)}" src="data:image/png;base64,{data}">'
 
 
 def _details(metrics: dict[str, Any]) -> str:
@@ -547,10 +478,10 @@ def _details(metrics: dict[str, Any]) -> str:
                     walk(inner, f"{name}.{key}" if name else key)
         elif not isinstance(value, list) and value is not None:
             text = f"{value:.6g}" if isinstance(value, float) else str(value)
-            lines.append(f"<tr><td>{html.escape(name)}</td><td>{html.escape(text)}</td></tr>")
+            lines.append((name, text))
 
     walk({k: v for k, v in metrics.items() if k != "verdict"}, "")
     return (
         "<details><summary>The numbers of metrics.json (docs/metrics.md defines them)</summary>"
-        f"<div class='scroll'><table>{''.join(lines)}</table></div></details>"
+        f"{table(('figure', 'value'), lines, words=2)}</details>"
     )
