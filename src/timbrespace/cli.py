@@ -444,33 +444,35 @@ def evaluate(
 @app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Run folders that were evaluated.")],
+    sort: Annotated[str | None, typer.Option(help="By this key, such as rmse_db.")] = None,
+    seeds: Annotated[
+        bool, typer.Option("--seeds", help="Runs that differ only in their seed become one row.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Also a table in FILE.csv (every key) or FILE.md.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also the rate-distortion plane, in FILE.png.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Runs side by side, with floors.
+    """Runs side by side: bits, dB, MR-STFT, what z says, time, verdict.
 
-    Example: timbrespace compare run-a run-b
+    dB and shares are of z sampled; in brackets the share of always naming the commonest label. With
+    --seeds: means and 95 % intervals. docs/metrics.md lists the keys.
+
+    Example: timbrespace compare run-a run-b --sort rmse_db --out table.md --plot plane.png
+
+    Several seeds: timbrespace compare runs/* --seeds
     """
     from timbrespace import verbs
+    from timbrespace.evaluation import comparison
 
-    rows = verbs.compare(list(runs))
+    rows = verbs.compare(list(runs), sort=sort, seeds=seeds, out=out, plot=plot)
     if as_json:
         _print_json({"runs": rows})
         return
-    typer.echo(f"{'run':30} {'dB RMSE':>8} {'at mean':>8} {'bits':>7} {'in use':>9} {'mean sound':>11}"
-               f" {'PCA-32':>7}")  # fmt: skip
-    for row in rows:
-        rate, distortion, floors = row["rate"], row["distortion"], row["floors"]
-        typer.echo(
-            f"{row['run']:30.30} {distortion['rmse_db']:8.2f} {distortion['rmse_db_at_mean']:8.2f} "
-            f"{rate['bits_per_sound']:7.1f} {_in_use(rate):>9} "
-            f"{floors['mean_sound_rmse_db']:11.2f} {floors['pca_rmse_db'].get('32') or 0.0:7.2f}"
-        )
-
-
-def _in_use(rate: dict[str, Any]) -> str:
-    if rate.get("codes") is not None:
-        return f"{rate['codes_used']}/{rate['codes']}"
-    return f"{rate['active_units']}/{rate['dimensions']}"
+    typer.echo(comparison.text(rows))
 
 
 @app.command()

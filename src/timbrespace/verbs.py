@@ -219,18 +219,35 @@ def generation(run: StrPath, *, split: str = "valid", seed: int = 0) -> dict[str
     return measure(opened, Space.open(opened), split=split, seed=seed)
 
 
-def compare(runs: list[StrPath]) -> list[dict[str, Any]]:
-    """The runs' metrics.json side by side, one dict per run."""
-    import json
+def compare(
+    runs: list[StrPath], *, sort: str | None = None, seeds: bool = False,
+    out: StrPath | None = None, plot: StrPath | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Evaluated runs side by side: one flat dict each (docs/metrics.md, "compare"), and the whole of
+    metrics.json as "metrics".
 
-    rows = []
-    for path in runs:
-        file = Path(path) / "evaluation" / "metrics.json"
-        try:
-            metrics = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise RunError(f"{path} has no metrics yet; run: timbrespace evaluate {path}") from None
-        rows.append({"run": str(path), **metrics})
+    `sort` by one of its keys; `seeds`: runs that differ only in their seed become one, means beside
+    95 % intervals. `out` is a table, FILE.csv or FILE.md; `plot` FILE.png, the rate-distortion plane of
+    the runs that compare.
+    """
+    from timbrespace.atomic import write_bytes, write_text
+    from timbrespace.evaluation import comparison
+
+    writers = {".csv": comparison.comma_separated, ".md": comparison.markdown}
+    if out is not None and Path(out).suffix.lower() not in writers:
+        raise RunError(f"a comparison is written as FILE.csv or FILE.md, not as {out}")
+    if plot is not None and Path(plot).suffix.lower() != ".png":
+        raise RunError(f"the plane is drawn as FILE.png, not as {plot}")
+    rows = comparison.rows(runs, seeds=seeds)
+    if sort is not None:
+        rows = comparison.ordered(rows, sort)
+    said = comparison.warning(rows)
+    if said is not None:
+        log.warning(said)
+    if out is not None:
+        write_text(out, writers[Path(out).suffix.lower()](rows))
+    if plot is not None:
+        write_bytes(plot, comparison.picture(rows))
     return rows
 
 

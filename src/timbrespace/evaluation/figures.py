@@ -100,6 +100,69 @@ def standing(values: Sequence[tuple[str, float, str]]) -> bytes:
     return _png(figure)
 
 
+def rate_distortion(
+    points: Sequence[tuple[str, float, float]], floors: dict[str, float], *,
+    errors: Sequence[tuple[float | None, float | None]] = (),
+) -> bytes:  # fmt: skip
+    """The plane of (name, bits per sound, dB RMSE), floors {name: dB} as dashed lines; `errors` are
+    half widths of each point's intervals along both axes."""
+    figure = _figure(7.2, 4.6)
+    axes = figure.add_subplot()
+    for number, (name, bits, db) in enumerate(points):
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        wide, high = errors[number] if errors else (None, None)
+        axes.errorbar(
+            bits, db, xerr=wide, yerr=high, color=colour, marker=marker, markersize=7,
+            linestyle="", elinewidth=1, capsize=3, label=_label(name, 40),
+        )  # fmt: skip
+    axes.margins(0.08, 0.08)
+    for name, db in floors.items():
+        axes.axhline(db, color=FLOOR, linestyle="--", linewidth=1)
+        axes.annotate(
+            name, (1.0, db), (2, 0), xycoords=("axes fraction", "data"), va="center",
+            textcoords="offset points", fontsize=8, color="#555555",
+        )  # fmt: skip
+    axes.set_xlim(left=0.0)
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel("bits per sound")
+    axes.set_ylabel("dB RMSE, z sampled")
+    _quiet(axes)
+    _name_points(axes, points)
+    return _png(figure)
+
+
+def _name_points(axes: "Axes", points: Sequence[tuple[str, float, float]]) -> None:
+    """Names beside their points, each where it covers no point and no other name as far as it can."""
+    figure = axes.get_figure()
+    assert figure is not None
+    figure.draw_without_rendering()  # the layout settles where the points lie
+    places = axes.transData.transform([(bits, db) for _, bits, db in points])
+    unit = DPI / 72.0
+    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
+    for (name, bits, db), (x, y) in zip(points, places, strict=True):
+        label = _label(name, 40)
+        width, height = 4.6 * unit * len(label), 9.0 * unit
+        tries = []
+        for up in (0, 10, -10, 20, -20, 30, -30):
+            for side in ("left", "right"):
+                shift = 7 * unit if side == "left" else -7 * unit - width
+                box = (x + shift, y + up * unit - height / 2, 0.0, 0.0)
+                tries.append((side, up, (*box[:2], box[0] + width, box[1] + height)))
+        side, up, box = min(tries, key=lambda t: sum(_overlap(t[2], other) for other in taken))
+        taken.append(box)
+        axes.annotate(
+            label, (bits, db), (7 if side == "left" else -7, up), textcoords="offset points",
+            ha=side, va="center", fontsize=8,
+        )  # fmt: skip
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """The area that two boxes (left, bottom, right, top) share."""
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[1], other[1])
+    return max(0.0, wide) * max(0.0, high)
+
+
 def bits_per_dimension(bits: Sequence[float], idle: float) -> bytes:
     """Bars of the bits that each dimension keeps, the fullest first; a line at `idle` bits."""
     order = np.argsort(bits)[::-1]

@@ -1,0 +1,268 @@
+"""Runs side by side: one flat row each from metrics.json and history.csv, as a table, a file, a picture.
+
+Conventions
+-----------
+A row's keys are those of `row`; docs/metrics.md says what each means; what a run has not is None. Figures
+of two rows compare when they were measured on the same sounds of the same corpus with the same feature:
+such rows share their `group`. Over seeds a figure is the mean of its runs, and KEY_interval is half the
+width of its 95 % confidence interval by Student's t: it holds for normally distributed figures of
+independent seeds, and says nothing about other sounds.
+"""
+
+import csv
+import io
+import json
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from timbrespace.errors import RunError
+from timbrespace.runs import Run
+
+Row = dict[str, Any]
+
+PCA = ("8", "16", "32", "64")
+FIGURES = (
+    "bits_per_sound", "rmse_db", "rmse_db_at_mean", "mr_stft", "mr_stft_inversion", "in_use", "in_use_of",
+    "family_on_z", "family_majority", "pitch_on_z", "pitch_majority", "minutes", "seconds_per_epoch",
+    "epochs", "mean_sound_rmse_db", "mean_per_pitch_rmse_db", *(f"pca_{k}_rmse_db" for k in PCA),
+)  # fmt: skip
+KEYS = (
+    "run", "recipe", "feature", "seed", "group", "split", "sounds", "corpus_digest", *FIGURES,
+    "in_use_kind", "verdict",
+)  # fmt: skip
+CONFIDENCE = 0.95
+
+
+def rows(paths: Iterable[str | Path], *, seeds: bool = False) -> list[Row]:
+    """One row a run, in the order given; with `seeds` one for all runs that differ only in their seed.
+
+    RunError for what is no run, for runs without metrics (it names all of them), and with `seeds` for
+    two runs that have the same seed, too.
+    """
+    runs = [(str(path), Run.open(path)) for path in paths]
+    found = [(path, run, _metrics(run)) for path, run in runs]
+    missing = [path for path, _, metrics in found if metrics is None]
+    if missing:
+        raise RunError(
+            f"{', '.join(missing)} {'has' if len(missing) == 1 else 'have'} no metrics yet; run: "
+            f"timbrespace evaluate {missing[0] if len(missing) == 1 else 'RUN, for each of them'}"
+        )
+    table = [row(path, run, metrics) for path, run, metrics in found if metrics is not None]
+    scales = [_scale(run, line) for (_, run), line in zip(runs, table, strict=True)]
+    for line, scale in zip(table, scales, strict=True):
+        line["group"] = 1 + list(dict.fromkeys(scales)).index(scale)
+    if not seeds:
+        return table
+    alike: dict[str, list[Row]] = {}
+    for (_, run), line in zip(runs, table, strict=True):
+        settings = {k: v for k, v in run.recipe.model_dump().items() if k != "seed"}
+        name = json.dumps([line["group"], settings], sort_keys=True, default=str)
+        alike.setdefault(name, []).append(line)
+    return [over_seeds(lines) for lines in alike.values()]
+
+
+def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
+    """What metrics.json and history.csv say of one run, flat; the whole as "metrics"."""
+
+    def at(*names: str) -> Any:
+        found: Any = metrics
+        for name in names:
+            found = found.get(name) if isinstance(found, dict) else None
+        return found
+
+    def reader(label: str) -> float | None:
+        shares = [at("probes", label, "on_z", name) for name in ("knn", "linear")]
+        return max((s for s in shares if s is not None), default=None)
+
+    epochs = at("training", "epoch")
+    seconds = [
+        line["seconds"] for line in run.history()
+        if "seconds" in line and line["epoch"] <= (epochs or math.inf)
+    ]  # fmt: skip
+    codes = at("rate", "codes") is not None
+    faults = at("faults") or []
+    return {
+        "run": path, "recipe": run.name, "feature": run.feature.words, "seed": run.recipe.seed,
+        "group": 1, "split": at("split"), "sounds": at("sounds"), "corpus_digest": at("corpus_digest"),
+        "bits_per_sound": at("rate", "bits_per_sound"),
+        "rmse_db": at("distortion", "rmse_db"),
+        "rmse_db_at_mean": at("distortion", "rmse_db_at_mean"),
+        "mr_stft": at("heard", "model", "mr_stft"),
+        "mr_stft_inversion": at("heard", "inversion", "mr_stft"),
+        "in_use": at("rate", "codes_used" if codes else "active_units"),
+        "in_use_of": at("rate", "codes" if codes else "dimensions"),
+        "in_use_kind": "codes" if codes else "units",
+        "family_on_z": reader("family"), "family_majority": at("probes", "family", "on_z", "majority"),
+        "pitch_on_z": reader("pitch"), "pitch_majority": at("probes", "pitch", "on_z", "majority"),
+        "minutes": sum(seconds) / 60.0 if seconds else None,
+        "seconds_per_epoch": statistics.median(seconds) if seconds else None,
+        "epochs": epochs,
+        "mean_sound_rmse_db": at("floors", "mean_sound_rmse_db"),
+        "mean_per_pitch_rmse_db": at("floors", "mean_per_pitch_rmse_db"),
+        **{f"pca_{k}_rmse_db": at("floors", "pca_rmse_db", k) for k in PCA},
+        "verdict": ", ".join(faults) or ("healthy" if at("healthy") else None),
+        "metrics": metrics,
+    }  # fmt: skip
+
+
+def over_seeds(lines: Sequence[Row]) -> Row:
+    """One row of runs that differ only in their seed: means, KEY_interval beside each, `n` runs."""
+    seeds = [line["seed"] for line in lines]
+    twice = [line["run"] for line in lines if seeds.count(line["seed"]) > 1]
+    if twice:
+        raise RunError(
+            f"{' and '.join(twice)} have the same seed; several seeds want one run of each"
+        )
+    merged: Row = {key: lines[0][key] for key in KEYS}
+    merged["run"] = ", ".join(line["run"] for line in lines)
+    merged["seed"] = ", ".join(map(str, seeds))
+    verdicts = Counter(str(line["verdict"]) for line in lines)
+    if len(verdicts) > 1:
+        merged["verdict"] = "; ".join(
+            f"{words} ({n} of {len(lines)})" for words, n in verdicts.items()
+        )
+    for key in FIGURES:
+        values = [line[key] for line in lines]
+        known = all(value is not None for value in values)
+        merged[key] = statistics.fmean(values) if known else None
+        merged[f"{key}_interval"] = interval(values) if known else None
+    return merged | {"n": len(lines), "metrics": [line["metrics"] for line in lines]}
+
+
+def interval(values: Sequence[float]) -> float | None:
+    """Half the width of the 95 % confidence interval of the mean, t s / sqrt(n); None for one value."""
+    from scipy.special import stdtrit
+
+    if len(values) < 2:
+        return None
+    t = float(stdtrit(len(values) - 1, 0.5 + CONFIDENCE / 2.0))
+    return t * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def ordered(table: Sequence[Row], key: str) -> list[Row]:
+    """Rows by a figure, the smallest first, those without it last; RunError for an unknown key."""
+    if key not in KEYS:
+        raise RunError(f"rows have no {key!r} to sort by; they have: {', '.join(KEYS)}")
+    known = [line for line in table if line[key] is not None]
+    return [*sorted(known, key=lambda line: line[key]), *(x for x in table if x[key] is None)]
+
+
+def warning(table: Sequence[Row]) -> str | None:
+    """One sentence when not all rows compare, naming those that do; else None."""
+    groups: dict[int, list[str]] = {}
+    for line in table:
+        groups.setdefault(line["group"], []).append(name_of(line))
+    if len(groups) < 2:
+        return None
+    parts = "; ".join(f"group {group}: {', '.join(names)}" for group, names in groups.items())
+    return (
+        "the figures compare only within a group, since the sounds or the feature they were measured "
+        f"with differ ({parts})"
+    )
+
+
+def name_of(line: Row) -> str:
+    """What to call a row: its run's folder, or the recipe of several."""
+    return Path(line["run"]).name if line.get("n", 1) == 1 else line["recipe"]
+
+
+def cells(table: Sequence[Row]) -> list[list[str]]:
+    """The table for people: a list of headings, then one of words for each row."""
+    columns = {
+        "run": lambda x: x["run"] if x.get("n", 1) == 1 else f"{x['n']} seeds",
+        "recipe": lambda x: x["recipe"],
+        "group": lambda x: str(x["group"]),
+        "feature": lambda x: x["feature"],
+        "bits": lambda x: _figure(x, "bits_per_sound", 1),
+        "dB": lambda x: _figure(x, "rmse_db", 2),
+        "dB at mean": lambda x: _figure(x, "rmse_db_at_mean", 2),
+        "MR-STFT": lambda x: _figure(x, "mr_stft", 2),
+        "in use": lambda x: (
+            f"{_figure(x, 'in_use', 0)} of {x['in_use_of']:.0f} {x['in_use_kind']}"
+        ),
+        "family on z": lambda x: _beside(x, "family_on_z", "family_majority"),
+        "pitch on z": lambda x: _beside(x, "pitch_on_z", "pitch_majority"),
+        "min": lambda x: _figure(x, "minutes", 1),
+        "s/epoch": lambda x: _figure(x, "seconds_per_epoch", 1),
+        "epochs": lambda x: _figure(x, "epochs", 0),
+        "verdict": lambda x: x["verdict"] or "-",
+    }  # fmt: skip
+    if warning(table) is None:
+        del columns["group"]
+    return [list(columns), *([column(line) for column in columns.values()] for line in table)]
+
+
+def text(table: Sequence[Row]) -> str:
+    """The table as lines of equal columns."""
+    lines = cells(table)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def markdown(table: Sequence[Row]) -> str:
+    """The table as Markdown, with the sentence on what does not compare."""
+    head, *body = [[cell.replace("|", "\\|") for cell in line] for line in cells(table)]
+    lines = [head, ["---"] * len(head), *body]
+    said = warning(table)
+    below = "" if said is None else f"\n{said[0].upper()}{said[1:]}.\n"
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + below
+
+
+def comma_separated(table: Sequence[Row]) -> str:
+    """Every flat key of every row, one line each."""
+    keys = [key for key in table[0] if key != "metrics"]
+    made = io.StringIO()
+    writer = csv.DictWriter(made, keys, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return made.getvalue()
+
+
+def picture(table: Sequence[Row]) -> bytes:
+    """The rate-distortion plane of the largest group as PNG: its rows, and its floors as lines."""
+    from timbrespace.evaluation import figures
+
+    shown, _ = Counter(line["group"] for line in table).most_common(1)[0]
+    chosen = [line for line in table if line["group"] == shown]
+    floors = {"mean sound": "mean_sound_rmse_db"} | {f"PCA-{k}": f"pca_{k}_rmse_db" for k in PCA}
+    return figures.rate_distortion(
+        [(name_of(x), x["bits_per_sound"], x["rmse_db"]) for x in chosen],
+        {name: chosen[0][key] for name, key in floors.items() if chosen[0][key] is not None},
+        errors=[(x.get("bits_per_sound_interval"), x.get("rmse_db_interval")) for x in chosen],
+    )
+
+
+def _metrics(run: Run) -> dict[str, Any] | None:
+    try:
+        found = json.loads((run.path / "evaluation" / "metrics.json").read_text(encoding="utf-8"))
+        return found if {"distortion", "rate"} <= set(found) else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _scale(run: Run, line: Row) -> tuple[str, ...]:
+    """What two runs share whose figures compare; how pictures are kept on disk is no difference."""
+    settings = {k: v for k, v in run.feature.settings().items() if k != "dtype"}
+    return (str(line["corpus_digest"]), str(line["split"]), json.dumps(settings, sort_keys=True))
+
+
+def _figure(line: Row, key: str, digits: int) -> str:
+    value, width = line[key], line.get(f"{key}_interval")
+    if value is None:
+        return "-"
+    if not width:  # of one run, or the same for every seed
+        return f"{value:.{digits}f}"
+    digits = max(digits, 1)  # the mean of whole numbers is none
+    return f"{value:.{digits}f} ± {width:.{digits}f}"
+
+
+def _beside(line: Row, key: str, majority: str) -> str:
+    chance = "" if line[majority] is None else f" ({line[majority]:.2f})"
+    return "-" if line[key] is None else f"{_figure(line, key, 2)}{chance}"
