@@ -8,8 +8,6 @@ what their labels do not share: two pitches are never copies of each other. Writ
 bench/results/alike.md.
 """
 
-import argparse
-import datetime
 import io
 import json
 import time
@@ -20,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from result import FOLDER, made_by, options, table, write
 
 from timbrespace.audio.files import resample
 from timbrespace.data import duplicates
@@ -70,7 +69,7 @@ CHANGES: dict[str, Change] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--sounds", type=int, default=200)
     chosen = parser.parse_args()
@@ -96,7 +95,8 @@ def main() -> None:
         both, count = np.concatenate([originals, copies]), len(sounds)
         length, none = np.ones(2 * count), np.zeros(2 * count, bool)
         found = set(map(tuple, duplicates.alike(both, length, none).pairs.tolist()))
-        lines.append((name, sum((k, k + count) in found for k in range(count)) / count))
+        share = sum((k, k + count) in found for k in range(count)) / count
+        lines.append((name, f"{share:.1%}"))
 
     seconds = np.array([row.seconds for row in corpus.rows])
     began = time.perf_counter()
@@ -108,28 +108,21 @@ def main() -> None:
         " and ".join(n for n in names if labels[a].get(n) != labels[b].get(n)) or "nothing"
         for a, b in pairs.tolist()
     )
-    text = [
-        "# Near copies",
-        "",
-        f"{datetime.date.today()}, one thread. Command: `OMP_NUM_THREADS=1 python bench/alike.py "
-        f"CORPUS --sounds {chosen.sounds}`, CORPUS = {len(labels)} sounds, pictures "
-        f"{feature.mels} by {feature.frames}; alike: cosine at least {duplicates.ALIKE}.",
-        "",
-        f"| copies of {len(sounds)} sounds | found |",
-        "|---|---|",
-        *(f"| {name} | {share:.1%} |" for name, share in lines),
-        "",
+    pitched = sum(count for kind, count in kinds.items() if "pitch" in kind)
+    command = f"OMP_NUM_THREADS=1 python bench/alike.py CORPUS --sounds {chosen.sounds}"
+    write(
+        FOLDER / "alike.md",
+        "Near copies",
+        f"{made_by(command, 'one thread')} CORPUS = {len(labels)} sounds, pictures {feature.mels} by "
+        f"{feature.frames}; alike: cosine at least {duplicates.ALIKE}.",
+        table((f"copies of {len(sounds)} sounds", "found"), lines),
         f"All sounds of the corpus were compared in {took:.1f} s. Pairs that are alike, by the labels "
         "that differ:",
-        "",
-        "| labels that differ | pairs |",
-        "|---|---|",
-        *(f"| {kind} | {count} |" for kind, count in kinds.most_common()),
-        f"| pitch, alone or with others | {sum(c for k, c in kinds.items() if 'pitch' in k)} |",
-    ]
-    path = Path(__file__).parent / "results" / "alike.md"
-    path.write_text("\n".join(text) + "\n", encoding="utf-8")
-    print("\n".join(text))
+        table(
+            ("labels that differ", "pairs"),
+            [*kinds.most_common(), ("pitch, alone or with others", pitched)],
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -6,11 +6,7 @@ The folder's sounds are 4-second notes at 16 kHz. The ways take turns within eve
 CPU milliseconds per note, medians over the rounds. Writes bench/results/features.md.
 """
 
-import argparse
-import datetime
-import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +15,7 @@ import librosa
 import numpy as np
 import soundfile
 import torch
+from result import FOLDER, made_by, options, table, write
 
 from timbrespace.features.log_mel import LogMel
 
@@ -35,7 +32,7 @@ def by_librosa(samples: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--notes", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
@@ -77,28 +74,19 @@ def main() -> None:
     rows = []
     for name, times in taken.items():
         ms = statistics.median(times)
-        rows.append(f"| {name} | {ms:.2f} | {base / ms:.1f} |")
-    text = "\n".join(
-        [
-            "# Feature extraction",
-            "",
-            f"{datetime.date.today()}, {platform.processor() or platform.machine()}, one thread, "
-            f"torch {torch.__version__}, librosa {librosa.__version__}. Command: "
-            f"`OMP_NUM_THREADS=1 python bench/features.py FOLDER --notes {chosen.notes} "
-            f"--rounds {chosen.rounds}`, FOLDER = {chosen.folder.name}. 80 mels.",
-            "",
-            "| way | ms per 4-s note | times faster than librosa |",
-            "|---|---|---|",
-            *rows,
-            "",
-            f"Largest difference to librosa: {apart:.5f} dB.",
-            "",
-        ]
+        rows.append((name, f"{ms:.2f}", f"{base / ms:.1f}"))
+    about = made_by(
+        f"OMP_NUM_THREADS=1 python bench/features.py FOLDER --notes {chosen.notes} "
+        f"--rounds {chosen.rounds}",
+        "one thread", f"torch {torch.__version__}", f"librosa {librosa.__version__}",
+    )  # fmt: skip
+    write(
+        FOLDER / "features.md",
+        "Feature extraction",
+        f"{about} FOLDER = {chosen.folder.name}. 80 mels.",
+        table(("way", "ms per 4-s note", "times faster than librosa"), rows),
+        f"Largest difference to librosa: {apart:.5f} dB.",
     )
-    out = Path(__file__).parent / "results" / "features.md"
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
 
 
 if __name__ == "__main__":

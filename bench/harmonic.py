@@ -8,23 +8,20 @@ octave error is a whole number of octaves off, within 50 cents. MR-STFT: losses.
 samples. Speed: CPU seconds of one sound, latent to samples, median of 7. Writes bench/results/harmonic.md.
 """
 
-import argparse
-import datetime
-import os
-import platform
 import time
 from pathlib import Path
 
 import librosa
 import numpy as np
 import torch
+from result import FOLDER, made_by, options, table, write
 
 from timbrespace.batches import Pictures
 from timbrespace.evaluation.waves import floors
 from timbrespace.losses.spectral import multi_resolution_stft
 from timbrespace.runs import Run
 
-RESULT = Path(__file__).parent / "results" / "harmonic.md"
+RESULT = FOLDER / "harmonic.md"
 LOWEST, HIGHEST = 24.0, 4500.0  # Hz that the tracker looks for
 HEADINGS = (
     "sound", "within 10 cents", "within 50 cents", "octave errors", "others", "MR-STFT"
@@ -60,9 +57,7 @@ def seconds_each(decode, count: int = 7) -> float:
 
 @torch.no_grad()
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = options(__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--sounds", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
@@ -100,25 +95,20 @@ def main() -> None:
             cells = [f"{share:.1%}" for share in shares(np.array(errors))]
         parts = zip(sounds.split(16), one.split(16), strict=True)
         distance = sum(float(multi_resolution_stft(a, b)) * len(a) for a, b in parts) / len(one)
-        lines.append("| " + " | ".join([name, *cells, f"{distance:.3f}"]) + " |")
+        lines.append([name, *cells, f"{distance:.3f}"])
     z, told = torch.zeros(1, model.latent), {"pitch": torch.tensor([60.0])}
     speed = one.shape[1] / rate / seconds_each(lambda: model.decode(z, told))
     bits = float(torch.cat(nats).mean() / np.log(2.0))
     minutes = sum(line["seconds"] for line in run.history()) / 60.0
-    text = "\n".join([
-        "# Harmonics and noise", "",
-        f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores; "
-        f"`python bench/harmonic.py RUN --sounds {len(rows)}`, recipe `{run.name}`, "
-        f"{run.status()['epoch']} epochs in {minutes:.1f} min on {run.provenance['threads']} thread(s). "
-        f"{len(rows)} validation sounds of {one.shape[1] / rate:.1f} s, whose instruments were not in "
-        "training. Pitches by librosa's yin, also of the originals: what it misses there it cannot find "
-        "in copies.", "",
-        "| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|", *lines, "",
-        f"{bits:.1f} bits per sound; decoding one sound on one thread takes 1/{speed:.0f} of its length.",
-        "",
-    ])  # fmt: skip
-    RESULT.write_text(text, encoding="utf-8")
-    print(text)
+    about = (
+        made_by(f"python bench/harmonic.py RUN --sounds {len(rows)}")
+        + f" Recipe `{run.name}`, {run.status()['epoch']} epochs in {minutes:.1f} min on "
+        f"{run.provenance['threads']} thread(s). {len(rows)} validation sounds of "
+        f"{one.shape[1] / rate:.1f} s, whose instruments were not in training. Pitches by librosa's yin, "
+        "also of the originals: what it misses there it cannot find in copies."
+    )
+    below = f"{bits:.1f} bits per sound; decoding one sound on one thread takes 1/{speed:.0f} of its length."
+    write(RESULT, "Harmonics and noise", about, table(HEADINGS, lines), below)
 
 
 if __name__ == "__main__":

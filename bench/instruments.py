@@ -6,8 +6,6 @@ prints a table and writes it to bench/results/instruments.md. Needs the `dev` ex
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import json
 import os
 import platform
@@ -20,6 +18,7 @@ from pathlib import Path
 import librosa
 import numpy as np
 import soundfile
+from result import FOLDER, made_by, options, table, write
 
 from timbrespace.data.instruments import (
     BANK,
@@ -163,11 +162,11 @@ def against(font_path: Path) -> Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument("--notes", type=int, default=2000)
     parser.add_argument("--pitch-notes", type=int, default=300)
     parser.add_argument("--font", type=Path, help="the font that the bank was built from")
-    parser.add_argument("--out", type=Path, default=Path("bench/results/instruments.md"))
+    parser.add_argument("--out", type=Path, default=FOLDER / "instruments.md")
     arguments = parser.parse_args()
     started = time.perf_counter()
     SoundFont.open(BANK)
@@ -185,18 +184,13 @@ def main() -> None:
         ]
         if arguments.font:
             rows += against(arguments.font)
-    today = datetime.datetime.now(datetime.UTC).date()
-    lines = [
-        "# Built-in instruments", "",
-        f"{today}, {platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}; other work was running. "
-        "Command: `python bench/instruments.py --font FluidR3_GM.sf2`.", "",
-        "| what | measured |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows),
-    ]  # fmt: skip
-    text = "\n".join(lines) + "\n"
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(text)
-    print(text)
+    font = " --font FluidR3_GM.sf2" if arguments.font else ""
+    about = made_by(
+        f"python bench/instruments.py --notes {arguments.notes} "
+        f"--pitch-notes {arguments.pitch_notes}{font}",
+        f"Python {platform.python_version()}",
+    )
+    write(arguments.out, "Built-in instruments", about, table(("what", "measured"), rows))
 
 
 if __name__ == "__main__":

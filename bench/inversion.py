@@ -8,10 +8,6 @@ spectral convergence compares magnitudes at 1024/256; the tone column is how far
 from 110 Hz to 3 kHz comes back off. Writes bench/results/inversion.md.
 """
 
-import argparse
-import datetime
-import platform
-import sys
 import time
 from pathlib import Path
 
@@ -20,10 +16,15 @@ import numpy as np
 import soundfile
 import soxr
 import torch
+from result import FOLDER, made_by, options, table, write
 
 from timbrespace.features.log_mel import LogMel
 
 SAMPLES = 127 * 256  # 2.03 s at 16 kHz
+HEADINGS = (
+    "method", "mels", "sounds", "ms", "log-mel RMSE dB", "spectral convergence dB, mean", "median",
+    "tone level off by at most, dB",
+)  # fmt: skip
 
 
 def read_notes(folder: Path, count: int, seed: int) -> torch.Tensor:
@@ -91,16 +92,18 @@ def librosa_invert(notes: torch.Tensor, mels: int) -> torch.Tensor:
     return torch.from_numpy(np.stack(made))
 
 
-def row(name: str, mels: int, notes: torch.Tensor, made: torch.Tensor, ms: float, tone: str) -> str:
+def row(
+    name: str, mels: int, notes: torch.Tensor, made: torch.Tensor, ms: float, tone: str
+) -> list[object]:
     error, distance = rmse_db(LogMel(mels=mels), notes, made), convergence_db(notes, made)
-    return (
-        f"| {name} | {mels} | {len(notes)} | {ms:.1f} | {error.mean():.2f} | {distance.mean():.1f} "
-        f"| {distance.median():.1f} | {tone} |"
-    )
+    return [
+        name, mels, len(notes), f"{ms:.1f}", f"{error.mean():.2f}", f"{distance.mean():.1f}",
+        f"{distance.median():.1f}", tone,
+    ]  # fmt: skip
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--notes", type=int, default=24)
     parser.add_argument("--librosa", type=int, default=6, help="notes that librosa inverts too")
@@ -138,30 +141,19 @@ def main() -> None:
             default = ", default" if (method, rounds) == ("pghi", 12) else ""
             lines.append(row(f"{method}, {rounds} rounds{default}", mels, notes, made, ms, tone))
     lines.insert(1, same)
-    text = "\n".join(
-        [
-            "# Mel inversion",
-            "",
-            f"{datetime.date.today()}, {platform.processor() or platform.machine()}, one thread, "
-            f"torch {torch.__version__}, librosa {librosa.__version__}. Command: "
-            f"`OMP_NUM_THREADS=1 python bench/inversion.py FOLDER --notes {chosen.notes} "
-            f"--librosa {chosen.librosa} --seed {chosen.seed}`, FOLDER = "
-            f"{chosen.folder.name} ({len(notes)} sounds drawn, 2.03 s each). "
-            "ms: CPU milliseconds per sound.",
-            "",
-            "| method | mels | sounds | ms | log-mel RMSE dB | spectral convergence dB, mean "
-            "| median | tone level off by at most, dB |",
-            "|---|---|---|---|---|---|---|---|",
-            *lines,
-            "",
-            f"librosa's time / ours at 80 mels: {theirs_ms / ours_ms:.1f}",
-            "",
-        ]
+    about = made_by(
+        f"OMP_NUM_THREADS=1 python bench/inversion.py FOLDER --notes {chosen.notes} "
+        f"--librosa {chosen.librosa} --seed {chosen.seed}",
+        "one thread", f"torch {torch.__version__}", f"librosa {librosa.__version__}",
+    )  # fmt: skip
+    write(
+        FOLDER / "inversion.md",
+        "Mel inversion",
+        f"{about} FOLDER = {chosen.folder.name} ({len(notes)} sounds drawn, 2.03 s each). ms: CPU "
+        "milliseconds per sound.",
+        table(HEADINGS, lines),
+        f"librosa's time / ours at 80 mels: {theirs_ms / ours_ms:.1f}",
     )
-    out = Path(__file__).parent / "results" / "inversion.md"
-    out.parent.mkdir(exist_ok=True)
-    out.write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
 
 
 if __name__ == "__main__":

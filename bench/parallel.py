@@ -10,10 +10,8 @@ bench/results/parallel.md.
 """
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -21,11 +19,13 @@ import time
 from pathlib import Path
 from statistics import median
 
+from result import FOLDER, made_by, options, table, write
+
 from timbrespace import verbs
 from timbrespace.machine import cores
 
 WARM = 4  # steps
-RESULT = Path(__file__).parent / "results" / "parallel.md"
+RESULT = FOLDER / "parallel.md"
 
 
 class Enough(Exception):
@@ -86,43 +86,38 @@ def measure(corpus: Path, recipe: str, processes: int, steps: int) -> dict:
     sys.exit(f"an epoch of {corpus} ends before step {steps}; give fewer --steps or more sounds")
 
 
-def table(rounds: dict[int, list[dict]], given: argparse.Namespace) -> str:
-    date = datetime.datetime.now(datetime.UTC).date()
-    count = max(rounds)
-    lines = [
-        "# Data-parallel training", "",
-        f"{date}, {platform.machine()}, {count} cores, load {os.getloadavg()[1]:.1f} while measuring; "
-        f"`python bench/parallel.py CORPUS --recipe {given.recipe} --steps {given.steps} "
-        f"--rounds {given.rounds}`.", "",
-        "Where the load is above the cores, others took part of them, and speeds say little.", "",
-        "| processes | threads of each | sounds per second, median | in the rounds |",
-        "|---|---|---|---|",
-    ]  # fmt: skip
+def told(rounds: dict[int, list[dict]], given: argparse.Namespace) -> list[str]:
+    count, lines, memory = max(rounds), [], []
     for processes, found in rounds.items():
         speeds = [one["speed"] for one in found]
         every = ", ".join(f"{speed:.0f}" for speed in speeds)
-        lines.append(
-            f"| {processes} | {count // processes} | {median(speeds):.0f} | {every} |"
-        )  # fmt: skip
-    lines += [
-        "", "## Memory", "",
-        f"Training pictures of {rounds[1][-1]['pictures']:.0f} MB, read from one map.", "",
-        "| rank | map resident, MB | share, MB | copied, MB | private in all, MB |",
-        "|---|---|---|---|---|",
-    ]  # fmt: skip
-    for processes, found in rounds.items():
-        for rank, one in enumerate(found[-1]["memory"]):
-            lines.append(
-                f"| {rank + 1} of {processes} | {one['resident']:.0f} | {one['share']:.0f} | "
-                f"{one['copied']:.1f} | {one['own']:.0f} |"
+        lines.append((processes, count // processes, f"{median(speeds):.0f}", every))
+        memory += [
+            (
+                f"{rank + 1} of {processes}", f"{one['resident']:.0f}", f"{one['share']:.0f}",
+                f"{one['copied']:.1f}", f"{one['own']:.0f}",
             )
-    return "\n".join(lines) + "\n"
+            for rank, one in enumerate(found[-1]["memory"])
+        ]  # fmt: skip
+    return [
+        made_by(
+            f"python bench/parallel.py CORPUS --recipe {given.recipe} --steps {given.steps} "
+            f"--rounds {given.rounds}"
+        ),
+        "Where the load is above the cores, others took part of them, and speeds say little.",
+        table(
+            ("processes", "threads of each", "sounds per second, median", "in the rounds"), lines
+        ),
+        "## Memory",
+        f"Training pictures of {rounds[1][-1]['pictures']:.0f} MB, read from one map.",
+        table(
+            ("rank", "map resident, MB", "share, MB", "copied, MB", "private in all, MB"), memory
+        ),
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = options(__doc__)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--recipe", default="instruments")
     parser.add_argument("--steps", type=int, default=36, help="of a round, the first four included")
@@ -139,8 +134,7 @@ def main() -> None:
             done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
             found.append(json.loads(done.stdout))
             print(processes, found[-1], file=sys.stderr)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(table(rounds, given), encoding="utf-8")
+    write(RESULT, "Data-parallel training", *told(rounds, given))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,8 @@ bench/results/prepare.md.
 """
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -21,9 +19,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from result import FOLDER, made_by, options, table, write
+
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 WHOLE_NOTE_FRAMES = 251  # of 4 s; the default picture has 128 and sees 2.05 s
-RESULT = Path(__file__).parent / "results" / "prepare.md"
+RESULT = FOLDER / "prepare.md"
 
 
 def listed(folder: Path, count: int) -> list[Path]:
@@ -174,7 +174,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sounds", type=int, default=1500)
     parser.add_argument("--rounds", type=int, default=3)
@@ -190,16 +190,15 @@ def main() -> None:
         for name in names:
             results[name].append(child(arguments, name))
             print(name, results[name][-1], file=sys.stderr)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(table(results, arguments))
+    write(RESULT, "Speed of prepare", *told(results, arguments))
 
 
-def table(results: dict[str, list[dict[str, float]]], arguments: argparse.Namespace) -> str:
+def told(results: dict[str, list[dict[str, float]]], arguments: argparse.Namespace) -> list[str]:
     def median(name: str, key: str) -> float:
         return statistics.median(result[key] for result in results[name])
 
     base = median("librosa", "cpu")
-    rows = [
+    ways = [
         ("librosa, whole note", "librosa"),
         ("librosa, only the 2.05 s that are kept", "librosa-window"),
         ("**prepare**, 128 frames (2.05 s), all checks", "part"),
@@ -207,47 +206,39 @@ def table(results: dict[str, list[dict[str, float]]], arguments: argparse.Namesp
         ("soundfile.read and one batched STFT of whole notes, nothing else", "floor"),
         ("soundfile.read alone", "reading"),
     ]
-    date = datetime.datetime.now(datetime.UTC).date()
-    lines = [
-        "# Speed of prepare",
-        "",
-        f"{date}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, load "
-        f"{os.getloadavg()[1]:.1f} while measuring; "
-        f"`python bench/prepare.py FOLDER --sounds {arguments.sounds} --rounds "
-        f"{arguments.rounds}`.",
-        "4-second notes at 16 kHz, n_fft 1024, hop 256, 80 mels, one thread; medians of rounds.",
-        "",
-        "| per sound | CPU ms | sounds per second and core | times librosa |",
-        "|---|---|---|---|",
-    ]
-    for title, name in rows:
+    speeds = []
+    for title, name in ways:
         cpu = median(name, "cpu")
-        lines.append(f"| {title} | {cpu:.2f} | {1000 / cpu:.0f} | {base / cpu:.1f} |")
+        speeds.append((title, f"{cpu:.2f}", f"{1000 / cpu:.0f}", f"{base / cpu:.1f}"))
     pairs = zip(results["one"], results["two"], strict=True)
     ratios = sorted(two["steady"] / one["steady"] for one, two in pairs)
     count = results["one"][0]["sounds"]
-    lines += [
-        "",
-        f"| prepare of {count:.0f} sounds, wall time | 1 worker | 2 workers |",
-        "|---|---|---|",
-        f"| whole, s | {median('one', 'wall'):.1f} | {median('two', 'wall'):.1f} |",
-        f"| steady, sounds per second | {median('one', 'steady'):.0f} | "
-        f"{median('two', 'steady'):.0f} |",
-        f"| until the first part of at most 256 is done, s | {median('one', 'start'):.1f} | "
-        f"{median('two', 'start'):.1f} |",
-        f"| peak memory of the process, of a worker, MB | {median('one', 'peak_mb'):.0f} | "
-        f"{median('two', 'peak_mb'):.0f} |",
-        f"| rerun with nothing to do, s | {median('one', 'rerun'):.2f} | "
-        f"{median('two', 'rerun'):.2f} |",
-        "",
+    measured = [
+        ("whole, s", "wall", 1),
+        ("steady, sounds per second", "steady", 0),
+        ("until the first part of at most 256 is done, s", "start", 1),
+        ("peak memory of the process, of a worker, MB", "peak_mb", 0),
+        ("rerun with nothing to do, s", "rerun", 2),
+    ]
+    return [
+        made_by(
+            f"python bench/prepare.py FOLDER --sounds {arguments.sounds} --rounds {arguments.rounds}"
+        )
+        + " 4-second notes at 16 kHz, n_fft 1024, hop 256, 80 mels, one thread; medians of rounds.",
+        table(("per sound", "CPU ms", "sounds per second and core", "times librosa"), speeds),
+        table(
+            (f"prepare of {count:.0f} sounds, wall time", "1 worker", "2 workers"),
+            [
+                (words, *(f"{median(workers, key):.{digits}f}" for workers in ("one", "two")))
+                for words, key, digits in measured
+            ],
+        ),
         f"Whole notes: {median('floor', 'cpu') / median('part-whole', 'cpu'):.0%} of the speed of "
         "reading and one batched STFT alone.",
-        "",
         f"Two workers beside one, steady: {', '.join(f'{r:.2f}' for r in ratios)} times in the "
         "rounds. Wall times depend on what else the machine does: where the load above is higher "
         "than the cores, this ratio says how much was left for us, not how well it scales.",
     ]
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

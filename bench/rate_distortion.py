@@ -7,19 +7,17 @@ evaluates it on the corpus's validation sounds, whose instruments were not in tr
 bench/results/rate_distortion.md. About ten minutes a recipe on two cores.
 """
 
-import argparse
-import datetime
-import os
-import platform
 import sys
 from pathlib import Path
 from typing import Any
+
+from result import FOLDER, made_by, options, table, write
 
 from timbrespace import verbs
 from timbrespace.recipe import load
 
 RECIPES = ("nsynth-baseline", "nsynth-pitch", "instruments-80", "instruments")
-RESULT = Path(__file__).parent / "results" / "rate_distortion.md"
+RESULT = FOLDER / "rate_distortion.md"
 HEADINGS = (
     "recipe", "mels x frames", "epochs", "training min", "bits per sound", "active", "dB RMSE",
     "decode(mu)", "loud cells", "their bias", "on training sounds", "mean sound", "mean per pitch",
@@ -58,9 +56,7 @@ def row(name: str, corpus: Path, runs: Path) -> tuple[list[str], str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = options(__doc__)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("recipes", nargs="*", default=list(RECIPES), metavar="RECIPE")
     parser.add_argument("--runs", type=Path, default=Path("build/rate-distortion"))
@@ -69,19 +65,15 @@ def main() -> None:
     lines, verdicts = [], []
     for name in given.recipes:
         cells, verdict = row(name, given.corpus, given.runs)
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append(cells)
         verdicts.append(f"- `{name}`: {verdict}")
-        print(lines[-1], file=sys.stderr)
-    text = "\n".join([
-        "# Rate and distortion", "",
-        f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores; "
-        f"`python bench/rate_distortion.py CORPUS {' '.join(given.recipes)}`. Validation sounds, "
-        "whose instruments were not in training; z sampled unless it says mu; PCA has no limit of "
-        "rate; the two kinds of picture compare within their own columns only.", "",
-        "| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|", *lines, "", *verdicts, "",
-    ])  # fmt: skip
-    RESULT.write_text(text, encoding="utf-8")
-    print(text)
+        print(*cells, sep=" | ", file=sys.stderr)
+    about = (
+        made_by(f"python bench/rate_distortion.py CORPUS {' '.join(given.recipes)}")
+        + " Validation sounds, whose instruments were not in training; z sampled unless it says mu; "
+        "PCA has no limit of rate; the two kinds of picture compare within their own columns only."
+    )
+    write(RESULT, "Rate and distortion", about, table(HEADINGS, lines), "\n".join(verdicts))
 
 
 if __name__ == "__main__":

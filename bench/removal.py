@@ -7,19 +7,16 @@ from the latent (a finished run is kept), measures validation sounds of unheard 
 bench/results/removal.md. About a minute a run on two cores.
 """
 
-import argparse
-import datetime
-import os
-import platform
 import sys
 from pathlib import Path
 
 import numpy as np
+from result import FOLDER, made_by, options, table, write
 
 from timbrespace import verbs
 from timbrespace.evaluation.evaluate import measure
 
-RESULT = Path(__file__).parent / "results" / "removal.md"
+RESULT = FOLDER / "removal.md"
 SMALL = (
     "train.epochs=12", "model.decoder.channels=[96,96,96]", "model.decoder.hidden=256",
     "model.encoder.channels=[12,24,48,48]", "model.encoder.hidden=256",
@@ -49,9 +46,7 @@ def figures(corpus: Path, runs: Path, way: str, weight: int, seed: int) -> list[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = options(__doc__)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("build/removal"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[4444, 1])
@@ -59,22 +54,19 @@ def main() -> None:
     given.runs.mkdir(parents=True, exist_ok=True)
     lines = []
     for way, weight in WAYS:
-        table = [figures(given.corpus, given.runs, way, weight, seed) for seed in given.seeds]
-        mean, half = np.mean(table, 0), np.ptp(table, 0) / 2
+        runs = [figures(given.corpus, given.runs, way, weight, seed) for seed in given.seeds]
+        mean, half = np.mean(runs, 0), np.ptp(runs, 0) / 2
         digits = (2, 1, 3, 3, 3, 3, 3)
         cells = [f"{m:.{d}f} ± {h:.{d}f}" for m, h, d in zip(mean, half, digits, strict=True)]
-        lines.append("| " + " | ".join([way, str(weight), str(len(table)), *cells]) + " |")
-        print(lines[-1], file=sys.stderr)
-    text = "\n".join([
-        "# A label removed from the latent", "",
-        f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores; "
-        f"`python bench/removal.py CORPUS --seeds {' '.join(map(str, given.seeds))}`. A small "
-        "`instruments-80`, 12 epochs, pitch told; validation sounds, whose instruments were not in "
-        "training; ± is half the range over the seeds; chance is always naming the commonest pitch.",
-        "", "| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|", *lines, "",
-    ])  # fmt: skip
-    RESULT.write_text(text, encoding="utf-8")
-    print(text)
+        lines.append([way, weight, len(runs), *cells])
+        print(*lines[-1], sep=" | ", file=sys.stderr)
+    about = (
+        made_by(f"python bench/removal.py CORPUS --seeds {' '.join(map(str, given.seeds))}")
+        + " A small `instruments-80`, 12 epochs, pitch told; validation sounds, whose instruments were "
+        "not in training; ± is half the range over the seeds; chance is always naming the commonest "
+        "pitch."
+    )
+    write(RESULT, "A label removed from the latent", about, table(HEADINGS, lines))
 
 
 if __name__ == "__main__":

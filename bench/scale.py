@@ -8,10 +8,8 @@ runs in a process of its own. Writes bench/results/scale.md.
 """
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import resource
 import struct
 import subprocess
@@ -22,9 +20,18 @@ import time
 from pathlib import Path
 
 from prepare import THREADS
+from result import FOLDER, busy, made_by, options, table, write
 
-RESULT = Path(__file__).parent / "results" / "scale.md"
+RESULT = FOLDER / "scale.md"
 RATE, LENGTH, BLOCK = 16000, 4000, 250  # Hz, samples, sounds made at once
+FRESH = (
+    "sounds", "whole, s", "CPU, s", "CPU a sound, ms", "CPU of the parent, s", "parent's own, MB",
+    "parent's peak, MB", "peak of a worker, MB",
+)  # fmt: skip
+AGAIN = (
+    "sounds", "again, s", "parent's own, MB", "parent's peak, MB", "open, s", "rows, MB",
+    "open by the CSV, s",
+)  # fmt: skip
 FAMILIES = ("bass", "brass", "flute", "guitar", "keyboard", "mallet", "organ", "reed", "string")
 
 
@@ -122,7 +129,7 @@ def child(what: str, *paths: Path, workers: int = 1) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__)
     parser.add_argument("paths", type=Path, nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--folder", type=Path)
@@ -133,7 +140,7 @@ def main() -> None:
         return print(json.dumps(time_prepare(*arguments.paths, arguments.workers)))
     if arguments.only:
         return print(json.dumps(time_open(*arguments.paths, arguments.only == "open")))
-    found, load = {}, os.getloadavg()[0]
+    found, load = {}, busy()
     for size in arguments.sizes:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             root, out = Path(folder) / "sounds", Path(folder) / "corpus"
@@ -144,61 +151,47 @@ def main() -> None:
                 "open": child("open", out), "csv": child("csv", out),
             }  # fmt: skip
         print(size, found[size], file=sys.stderr)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(table(found, arguments, max(load, os.getloadavg()[1])))
+    write(RESULT, "prepare as a corpus grows", *told(found, arguments, max(load, busy())))
     return None
 
 
-def table(
+def told(
     found: dict[int, dict[str, dict[str, float]]], arguments: argparse.Namespace, load: float
-) -> str:
-    date = datetime.datetime.now(datetime.UTC).date()
-    lines = [
-        "# prepare as a corpus grows",
-        "",
-        f"{date}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, load {load:.1f}; "
-        f"`python bench/scale.py --sizes {' '.join(map(str, arguments.sizes))} --workers "
-        f"{arguments.workers}`.",
-        f"Sounds of {LENGTH / RATE:g} s at 16 kHz, pictures of 80 mels and 128 frames (20 KB), no two "
-        "alike, five labels. Memory of its own is that without the pages of mapped files, which the "
-        "system takes back when it needs them; the peak is all that was resident.",
-        "",
+) -> list[str]:
+    fresh, again = [], []
+    for size, row in found.items():
+        f, a, o, c = (row[name] for name in ("fresh", "again", "open", "csv"))
+        fresh.append([
+            f"{size:,}", f"{f['wall']:.1f}", f"{f['cpu']:.1f}", f"{1000 * f['cpu'] / size:.2f}",
+            f"{f['own_cpu']:.1f}", f"{f['own']:.0f}", f"{f['parent']:.0f}", f"{f['worker']:.0f}",
+        ])  # fmt: skip
+        again.append([
+            f"{size:,}", f"{a['wall']:.2f}", f"{a['own']:.0f}", f"{a['parent']:.0f}",
+            f"{o['wall']:.3f}", f"{o['rows']:.0f}", f"{c['wall']:.3f}",
+        ])  # fmt: skip
+    command = (
+        f"python bench/scale.py --sizes {' '.join(map(str, arguments.sizes))} --workers "
+        f"{arguments.workers}"
+    )
+    paragraphs = [
+        f"{made_by(command, load=load)} Sounds of {LENGTH / RATE:g} s at 16 kHz, pictures of 80 mels "
+        "and 128 frames (20 KB), no two alike, five labels. Memory of its own is that without the pages "
+        "of mapped files, which the system takes back when it needs them; the peak is all that was "
+        "resident.",
         f"## Fresh, {arguments.workers} workers",
-        "",
-        "| sounds | whole, s | CPU, s | CPU a sound, ms | CPU of the parent, s | parent's own, MB | "
-        "parent's peak, MB | peak of a worker, MB |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for size, row in found.items():
-        f = row["fresh"]
-        lines.append(
-            f"| {size:,} | {f['wall']:.1f} | {f['cpu']:.1f} | {1000 * f['cpu'] / size:.2f} | "
-            f"{f['own_cpu']:.1f} | {f['own']:.0f} | {f['parent']:.0f} | {f['worker']:.0f} |"
-        )
-    lines += [
-        "",
+        table(FRESH, fresh),
         "## Again with nothing to do, and opening",
-        "",
-        "| sounds | again, s | parent's own, MB | parent's peak, MB | open, s | rows, MB | "
-        "open by the CSV, s |",
-        "|---|---|---|---|---|---|---|",
+        table(AGAIN, again),
     ]
-    for size, row in found.items():
-        a, o, c = row["again"], row["open"], row["csv"]
-        lines.append(
-            f"| {size:,} | {a['wall']:.2f} | {a['own']:.0f} | {a['parent']:.0f} | "
-            f"{o['wall']:.3f} | {o['rows']:.0f} | {c['wall']:.3f} |"
-        )
     sizes = list(found)
     if len(sizes) > 1:
         (small, large) = sizes[0], sizes[-1]
         per = (found[large]["fresh"]["own"] - found[small]["fresh"]["own"]) / (large - small)
-        lines += [
-            "",
+        paragraphs.append(
             f"From {small:,} to {large:,} sounds the parent's own memory grows by "
-            f"{per * 2**20:.0f} bytes a sound.",
-        ]
-    return "\n".join(lines) + "\n"
+            f"{per * 2**20:.0f} bytes a sound."
+        )
+    return paragraphs
 
 
 if __name__ == "__main__":

@@ -12,11 +12,8 @@ These packages take 120 MB, so this is no part of the tests; they hold the same 
 fsspec's own.
 """
 
-import argparse
-import datetime
 import logging
 import os
-import platform
 import signal
 import tempfile
 import time
@@ -26,13 +23,14 @@ import fsspec
 import numpy as np
 import soundfile
 from fsspec.implementations.local import LocalFileSystem
+from result import FOLDER, made_by, options, table, write
 
 from timbrespace.data import fetching, storage
 from timbrespace.data.corpus import Corpus
 from timbrespace.data.prepare import prepare
 from timbrespace.features.log_mel import LogMel
 
-RESULT = Path(__file__).parent / "results" / "storage.md"
+RESULT = FOLDER / "storage.md"
 LATENCY = 0.03  # seconds until the first byte of an object, as object storage takes them
 FEATURE = LogMel()
 
@@ -58,7 +56,7 @@ def sounds(root: Path, count: int) -> None:
     (root / "s00100.wav").write_bytes(b"RIFF")
 
 
-def bucket_to_bucket(root: Path, near: Corpus) -> list[str]:
+def bucket_to_bucket(root: Path, near: Corpus) -> tuple[str, str]:
     """Prepare on S3 with two worker processes and kill one; AssertionError unless all is equal."""
     from distributed import LocalCluster
     from moto.server import ThreadedMotoServer
@@ -99,10 +97,10 @@ def bucket_to_bucket(root: Path, near: Corpus) -> list[str]:
         assert s3.cat(f"bucket/corpus/{name}") == (near.path / name).read_bytes(), name
     assert np.array_equal(far.features(FEATURE).values[:], near.features(FEATURE).values[:])
     server.stop()
-    return [f"| bucket to bucket, two workers, one killed after {killed[0]} files | {took:.1f} |"]
+    return f"bucket to bucket, two workers, one killed after {killed[0]} files", f"{took:.1f}"
 
 
-def ahead(root: Path, out: Path) -> list[str]:
+def ahead(root: Path, out: Path) -> list[tuple[int, str]]:
     """Sounds per second of one process, by how many are fetched ahead."""
     fsspec.register_implementation("far", Far)
     lines, count = [], len(list(root.iterdir()))
@@ -110,12 +108,12 @@ def ahead(root: Path, out: Path) -> list[str]:
         fetching.AHEAD = most
         began = time.perf_counter()
         prepare(f"far://{root}", out / str(most), feature=FEATURE, workers=1)
-        lines.append(f"| {most} | {count / (time.perf_counter() - began):.0f} |")
+        lines.append((most, f"{count / (time.perf_counter() - began):.0f}"))
     return lines
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument("--sounds", type=int, default=600)
     count = parser.parse_args().sounds
     with tempfile.TemporaryDirectory() as folder:
@@ -125,29 +123,18 @@ def main() -> None:
         began = time.perf_counter()
         near = prepare(root, Path(folder) / "near", feature=FEATURE, workers=1)
         took = time.perf_counter() - began
-        whole = [
-            f"| folder to folder, one process | {took:.1f} |", *bucket_to_bucket(root, near)
-        ]  # fmt: skip
-        text = [
-            "# Storage at addresses",
-            "",
-            f"`python bench/storage.py --sounds {count}` on {datetime.date.today()}, "
-            f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; notes of "
-            "4 s at 16 kHz. The server of the bucket is a Python process on the same machine, so its "
-            "time says nothing of real storage. Tables and pictures are equal, bit by bit.",
-            "",
-            "| | seconds |",
-            "|---|---|",
-            *whole,
-            "",
-            f"One process that fetches from a storage whose answers take {1e3 * LATENCY:g} ms:",
-            "",
-            "| fetched ahead | sounds per second |",
-            "|---|---|",
-            *ahead(root, Path(folder) / "far"),
-        ]
-    RESULT.write_text("\n".join(text) + "\n", encoding="utf-8")
-    print("\n".join(text))
+        whole = [("folder to folder, one process", f"{took:.1f}"), bucket_to_bucket(root, near)]
+        speeds = ahead(root, Path(folder) / "far")
+    write(
+        RESULT,
+        "Storage at addresses",
+        made_by(f"python bench/storage.py --sounds {count}")
+        + " Notes of 4 s at 16 kHz. The server of the bucket is a Python process on the same machine, "
+        "so its time says nothing of real storage. Tables and pictures are equal, bit by bit.",
+        table(("", "seconds"), whole),
+        f"One process that fetches from a storage whose answers take {1e3 * LATENCY:g} ms:",
+        table(("fetched ahead", "sounds per second"), speeds),
+    )
 
 
 if __name__ == "__main__":

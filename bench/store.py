@@ -9,10 +9,8 @@ measurement runs in a process of its own. Writes bench/results/store.md.
 """
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -22,9 +20,17 @@ import time
 from pathlib import Path
 
 from prepare import THREADS
+from result import FOLDER, busy, made_by, options, table, write
 
 BATCH = 128
-RESULT = Path(__file__).parent / "results" / "store.md"
+GROWN = (
+    "sounds", "whole, s", "CPU, s", "CPU of the parent, s", "peak of the parent, MB",
+    "peak of a worker, MB", "nothing to do, s", "open, s", "open rows, MB", "rows and store, MB",
+)  # fmt: skip
+MAPPED = (
+    "readers", "resident store, MB", "share, MB", "its own, MB", "all else in the process, MB"
+)  # fmt: skip
+RESULT = FOLDER / "store.md"
 
 
 def link(folder: Path, root: Path, count: int) -> None:
@@ -201,7 +207,7 @@ def child(what: str, *paths: Path, workers: int = 1) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path, nargs="?")
     parser.add_argument("--large", action="store_true")
@@ -221,7 +227,7 @@ def main() -> None:
         print(json.dumps(measure()))
         return
     sizes = [1000, 10_000] + ([100_000] if arguments.large else [])
-    scale, access, load = {}, [], os.getloadavg()[0]
+    scale, access, load = {}, [], busy()
     # Beside the notes: hard links cannot leave their file system.
     with tempfile.TemporaryDirectory(dir=arguments.folder.resolve().parent) as folder:
         place = Path(folder)
@@ -238,71 +244,67 @@ def main() -> None:
             print(access[-1], file=sys.stderr)
         shared = [readers(store, count) for count in (1, 2)]
         batch = child("copy", place)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(table(scale, access, shared, batch, arguments, max(load, os.getloadavg()[1])))
+    paragraphs = told(scale, access, shared, batch, arguments, max(load, busy()))
+    write(RESULT, "The store, and corpora that grow", *paragraphs)
 
 
-def table(
+def told(
     scale: dict[int, tuple[dict[str, float], ...]], access: list[dict[str, float]],
     shared: list[list[dict[str, float]]], batch: dict[str, float], arguments: argparse.Namespace,
     load: float,
-) -> str:  # fmt: skip
+) -> list[str]:  # fmt: skip
     def median(key: str) -> float:
         return statistics.median(round[key] for round in access)
 
     faster = [f"{one['files'] / one['store']:.0f}" for one in access]
-    date = datetime.datetime.now(datetime.UTC).date()
     flags = " --large" if arguments.large else ""
-    lines = [
-        "# The store, and corpora that grow",
-        "",
-        f"{date}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, load {load:.1f} while "
-        f"measuring; `python bench/store.py FOLDER{flags} --rounds {arguments.rounds}`.",
+    command = f"python bench/store.py FOLDER{flags} --rounds {arguments.rounds}"
+    grown = [
+        [
+            f"{size:,}", f"{first['wall']:.1f}", f"{first['cpu']:.1f}", f"{first['own_cpu']:.1f}",
+            f"{first['parent']:.0f}", f"{first['worker']:.0f}", f"{again['wall']:.2f}",
+            f"{opened['wall']:.2f}", f"{opened['rows']:.0f}", f"{opened['both']:.0f}",
+        ]
+        for size, (first, again, opened) in scale.items()
+    ]  # fmt: skip
+    mapped = [
+        [
+            f"{k + 1} of {len(some)}", f"{one['rss']:.0f}", f"{one['pss']:.0f}",
+            f"{one['uss']:.1f}", f"{one['other']:.0f}",
+        ]
+        for some in shared
+        for k, one in enumerate(some)
+    ]  # fmt: skip
+    return [
+        f"{made_by(command, load=load)} "
         "4-second notes at 16 kHz, pictures of 80 mels and 128 frames. Times of a machine whose load "
         "is above its cores are those of others too; CPU times are ours.",
-        "",
         f"## Random batches of {BATCH} rows, 10,000 sounds, files in memory",
-        "",
-        "| per row | median, µs | least, µs |",
-        "|---|---|---|",
-        f"| one `.pt` file a sound, `torch.load` | {median('files'):.0f} | "
-        f"{median('files_least'):.0f} |",
-        f"| **store**, `FeatureStore.read` | {median('store'):.1f} | {median('store_least'):.1f} |",
-        "",
+        table(
+            ("per row", "median, µs", "least, µs"),
+            [
+                (
+                    "one `.pt` file a sound, `torch.load`",
+                    f"{median('files'):.0f}",
+                    f"{median('files_least'):.0f}",
+                ),
+                (
+                    "**store**, `FeatureStore.read`",
+                    f"{median('store'):.1f}",
+                    f"{median('store_least'):.1f}",
+                ),
+            ],
+        ),
         f"In the rounds the store was {', '.join(faster)} times faster.",
-        "",
         f"A batch of {BATCH} pictures of 128 x 256 takes {batch['map']:.2f} ms of processor time from "
         f"the map, and {batch['copy']:.2f} ms from a copy of it in memory.",
-        "",
         f"## prepare with {arguments.workers} workers",
-        "",
-        "| sounds | whole, s | CPU, s | CPU of the parent, s | peak of the parent, MB | "
-        "peak of a worker, MB | nothing to do, s | open, s | open rows, MB | rows and store, MB |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for size, (first, again, opened) in scale.items():
-        lines.append(
-            f"| {size:,} | {first['wall']:.1f} | {first['cpu']:.1f} | {first['own_cpu']:.1f} | "
-            f"{first['parent']:.0f} | {first['worker']:.0f} | {again['wall']:.2f} | "
-            f"{opened['wall']:.2f} | {opened['rows']:.0f} | {opened['both']:.0f} |"
-        )
-    lines += [
-        "",
+        table(GROWN, grown),
         "## Readers of one store",
-        "",
         "Each has read all rows of the 10,000. Resident is what is mapped in a process, its share "
         "(PSS) divides a page by the processes that have it, its own (USS) is what nobody else has.",
-        "",
-        "| readers | resident store, MB | share, MB | its own, MB | all else in the process, MB |",
-        "|---|---|---|---|---|",
+        table(MAPPED, mapped),
     ]
-    for some in shared:
-        for k, one in enumerate(some):
-            lines.append(
-                f"| {k + 1} of {len(some)} | {one['rss']:.0f} | {one['pss']:.0f} | "
-                f"{one['uss']:.1f} | {one['other']:.0f} |"
-            )
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

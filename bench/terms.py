@@ -8,16 +8,13 @@ batches: forward and backward to the reconstruction alone, median of the rounds,
 process. Writes bench/results/terms.md.
 """
 
-import argparse
-import datetime
-import os
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 import torch
+from result import FOLDER, made_by, options, table, write
 
 from timbrespace.batches import Pictures
 from timbrespace.losses.catalogue import Term, build_term
@@ -52,7 +49,8 @@ def once(term: Term, x: torch.Tensor, target: torch.Tensor) -> None:
     term(x, target, None).backward()
 
 
-def rows(recipe_name: str, names: tuple[str, ...], batch: int, rounds: int) -> list[str]:
+def rows(recipe_name: str, names: tuple[str, ...], batch: int, rounds: int) -> tuple[str, ...]:
+    """Heading, words and table of one recipe."""
     recipe = load(recipe_name)
     state = State.fresh(recipe, CPU)
     generator = torch.Generator().manual_seed(0)
@@ -91,32 +89,32 @@ def rows(recipe_name: str, names: tuple[str, ...], batch: int, rounds: int) -> l
     plain = took.pop("step")
     extra = took.pop("perceptual") - plain
     size = " x ".join(map(str, target.shape))
-    lines = [f"## `{recipe_name}`, batch {size}", "",
-             f"A step takes {plain * 1e3:.0f} ms.", "",
-             "| term | ms | share of a step |", "|---|---|---|"]  # fmt: skip
     took[f"`perceptual`, {count} sounds"] = extra
-    lines += [f"| {n} | {t * 1e3:.1f} | {100 * t / plain:.1f} % |" for n, t in took.items()]
-    return [*lines, ""]
+    return (
+        f"## `{recipe_name}`, batch {size}",
+        f"A step takes {plain * 1e3:.0f} ms.",
+        table(
+            ("term", "ms", "share of a step"),
+            [(n, f"{t * 1e3:.1f}", f"{100 * t / plain:.1f} %") for n, t in took.items()],
+        ),
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = options(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/terms.md")
+    parser.add_argument("--out", type=Path, default=FOLDER / "terms.md")
     given = parser.parse_args()
-    lines = [
-        "# What terms cost", "",
-        f"{datetime.date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, load "
-        f"{os.getloadavg()[0]:.1f}; `OMP_NUM_THREADS=1 python bench/terms.py --rounds {given.rounds} "
-        f"--batch {given.batch}`. CPU time, forward and backward, median.", "",
-    ]  # fmt: skip
-    lines += rows("instruments", OF_PICTURES, given.batch, given.rounds)
-    lines += rows("waveform", OF_WAVES, given.batch, given.rounds)
-    given.out.write_text("\n".join(lines), encoding="utf-8")
-    print("\n".join(lines))
+    command = f"python bench/terms.py --rounds {given.rounds} --batch {given.batch}"
+    about = made_by(f"OMP_NUM_THREADS=1 {command}", f"{torch.get_num_threads()} threads")
+    write(
+        given.out,
+        "What terms cost",
+        f"{about} CPU time, forward and backward, median.",
+        *rows("instruments", OF_PICTURES, given.batch, given.rounds),
+        *rows("waveform", OF_WAVES, given.batch, given.rounds),
+    )
 
 
 if __name__ == "__main__":

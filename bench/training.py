@@ -9,15 +9,12 @@ speed stand the validation distortion of the last weights after the same number 
 bench/results/training.md.
 """
 
-import argparse
-import datetime
-import os
-import platform
 import time
 from pathlib import Path
 from statistics import median
 
 import torch
+from result import FOLDER, made_by, options, table, write
 from torch.utils.flop_counter import FlopCounterMode
 
 from timbrespace.batches import Pictures, order
@@ -34,6 +31,9 @@ from timbrespace.training.step import beta_at, train_step
 from timbrespace.training.validation import validate
 
 CPU = torch.device("cpu")
+HEADINGS = (
+    "loop", "sounds per second", "times plain", "GFLOP/s", "of the product's", "valid dB", "bits"
+)  # fmt: skip
 
 
 def gemm(dtype: torch.dtype) -> float:
@@ -78,14 +78,12 @@ def plain_state(recipe: Recipe) -> State:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = options(__doc__)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--recipe", default="instruments")
     parser.add_argument("--steps", type=int, default=80, help="steps in a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/training.md")
+    parser.add_argument("--out", type=Path, default=FOLDER / "training.md")
     given = parser.parse_args()
     # A given beta, so that both stand at the same rate; the recipe's own schedule over these steps, so
     # that both come to rest and differ by more than chance only where one is worse.
@@ -122,17 +120,16 @@ def main() -> None:
                     plain_step(state, recipe, x, labels, total)
             speeds[name].append(given.steps * batch / (time.perf_counter() - began))
     peaks = gemm(torch.float32), gemm(torch.bfloat16)
-    lines = [
-        "# Training speed", "",
-        f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, "
-        f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}; "
-        f"`python bench/training.py CORPUS --recipe {given.recipe} --steps {given.steps} "
-        f"--rounds {given.rounds}`.", "",
+    about = made_by(
+        f"python bench/training.py CORPUS --recipe {given.recipe} --steps {given.steps} "
+        f"--rounds {given.rounds}",
+        f"{torch.get_num_threads()} threads",
+    )
+    reached = (
         f"{flops / 1e6:.0f} MFLOP per sound, forward and backward; a large matrix product reaches "
-        f"{peaks[0]:.0f} GFLOP/s in float32 and {peaks[1]:.0f} in bfloat16.", "",
-        "| loop | sounds per second | times plain | GFLOP/s | of the product's | valid dB | bits |",
-        "|---|---|---|---|---|---|---|",
-    ]  # fmt: skip
+        f"{peaks[0]:.0f} GFLOP/s in float32 and {peaks[1]:.0f} in bfloat16."
+    )
+    lines = []
     base = median(speeds["plain"])
     for name, state, peak in (("plain", plain, peaks[0]), ("ours", ours, peaks[autocast])):
         result = validate(
@@ -140,13 +137,11 @@ def main() -> None:
             autocast=name == "ours" and autocast,
         )  # fmt: skip
         speed = median(speeds[name])
-        lines.append(
-            f"| {name} | {speed:.0f} | {speed / base:.2f} | {speed * flops / 1e9:.0f} | "
-            f"{speed * flops / 1e9 / peak:.0%} | {result.rmse_db:.2f} | {result.bits:.1f} |"
-        )
-    text = "\n".join(lines) + "\n"
-    given.out.write_text(text, encoding="utf-8")
-    print(text)
+        lines.append([
+            name, f"{speed:.0f}", f"{speed / base:.2f}", f"{speed * flops / 1e9:.0f}",
+            f"{speed * flops / 1e9 / peak:.0%}", f"{result.rmse_db:.2f}", f"{result.bits:.1f}",
+        ])  # fmt: skip
+    write(given.out, "Training speed", about, reached, table(HEADINGS, lines))
 
 
 if __name__ == "__main__":
