@@ -5,9 +5,7 @@ a random split and at 0.31 to 0.48 when validation holds only unheard instrument
 it for a corpus).
 """
 
-import csv
 import difflib
-import io
 import os
 import re
 from collections import defaultdict
@@ -19,13 +17,13 @@ import numpy as np
 
 from timbrespace.audio.files import printable
 from timbrespace.data.sources import SPLIT_NAMES, Files, Label, Listed
+from timbrespace.data.sources.table import csv_lines, path_and_split, split_said
 from timbrespace.data.sources.walk import refuse_endless
 from timbrespace.data.table import SPLITS
 from timbrespace.errors import CorpusError
 
 SHARES = (0.8, 0.1, 0.1)
 WAYS = ("auto", "file", "random")
-_PATH_COLUMNS = ("path", "file", "filename", "file_name", "name")
 
 
 @dataclass(frozen=True)
@@ -270,25 +268,17 @@ def _entries(path: Path) -> Iterator[tuple[str, str]]:
 
 def _csv_entries(path: Path) -> Iterator[tuple[str, str]]:
     where = printable(path)
-    try:
-        lines = list(csv.DictReader(io.StringIO(_read(path))))
-    except csv.Error as error:
-        raise CorpusError(f"{where} is not a CSV file ({str(error)[:80]})") from None
-    columns = {(c or "").strip().lower(): c for c in (lines[0] if lines else ()) if c is not None}
-    key = next((columns[c] for c in _PATH_COLUMNS if c in columns), None)
-    if key is None or "split" not in columns:
+    columns, lines = csv_lines(path)
+    key, split = path_and_split(columns)
+    if key is None or split is None:
         raise CorpusError(
             f"{where} should have the columns path and split; it has "
-            f"{printable(', '.join(filter(None, columns))[:200]) or 'none'}"
+            f"{printable(', '.join(columns)[:200]) or 'none'}"
         )
-    for number, line in enumerate(lines, start=2):
-        text = (line[columns["split"]] or "").strip().lower()
-        if text and text not in SPLIT_NAMES:
-            raise CorpusError(
-                f"{where} line {number}: split should be train, valid or test, got {text[:40]!r}"
-            )
-        if text and (line[key] or "").strip():
-            yield (line[key] or "").strip(), SPLIT_NAMES[text]
+    for number, line in lines:
+        said = split_said(line[split], path, number)
+        if said and line[key]:
+            yield line[key], said
 
 
 def _read(path: Path) -> str:

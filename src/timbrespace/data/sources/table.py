@@ -9,7 +9,7 @@ import math
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -111,23 +111,20 @@ class _Entry:
 def _entries(path: Path, notes: list[str]) -> Iterator[_Entry]:
     """The lines of a table; CorpusError with the line's number for what cannot be."""
     where = printable(path)
-    walk.refuse_endless(path)
     parquet = path.name.lower().endswith((".parquet", ".pq"))
-    columns, lines = _parquet(path, notes) if parquet else _csv(path)
+    columns, lines = _parquet(path, notes) if parquet else csv_lines(path)
     by_name: dict[str, str] = {}
     for column in columns:
         if by_name.setdefault(column.strip(), column) != column or columns.count(column) > 1:
             raise CorpusError(
                 f"{where} has two columns named {printable(column.strip())}; rename one"
             )
-    lower = {name.lower(): name for name in by_name}
-    key = next((lower[name] for name in _PATH_COLUMNS if name in lower), None)
+    key, split = path_and_split(by_name)
     if key is None:
         raise CorpusError(
             f"{where} should have a column named path; it has "
             f"{printable(', '.join(by_name)[:200]) or 'none'}"
         )
-    split = lower.get("split")
     names = [name for name in by_name if name not in (key, split)]
     for name in names:
         if name in RESERVED:
@@ -150,12 +147,9 @@ def _entries(path: Path, notes: list[str]) -> Iterator[_Entry]:
                     f"{where} line {number}: {name} should be a whole number from 0 to 127, "
                     f"got {cell[:40]!r}"
                 )
-        said = line[by_name[split]].lower() if split else ""
-        if said and said not in SPLIT_NAMES:
-            raise CorpusError(
-                f"{where} line {number}: split should be train, valid or test, got {said[:40]!r}"
-            )
-        yield _Entry(text, labels, SPLIT_NAMES[said] if said else None)
+        yield _Entry(
+            text, labels, split_said(line[by_name[split]], path, number) if split else None
+        )
     if pathless:
         notes.append(f"{counted(pathless, 'line')} of {where} without a path, left out")
 
@@ -163,9 +157,27 @@ def _entries(path: Path, notes: list[str]) -> Iterator[_Entry]:
 Lines = list[tuple[int, dict[str, str]]]
 
 
-def _csv(path: Path) -> tuple[list[str], Lines]:
+def path_and_split(columns: Iterable[str]) -> tuple[str | None, str | None]:
+    """Which of the columns holds the paths, and which the splits, whatever the case of letters."""
+    lower = {name.lower(): name for name in columns}
+    key = next((lower[name] for name in _PATH_COLUMNS if name in lower), None)
+    return key, lower.get("split")
+
+
+def split_said(text: str, path: Path, number: int) -> str | None:
+    """The split that a cell says, None where it is empty; CorpusError with the line for anything else."""
+    if text and text.lower() not in SPLIT_NAMES:
+        raise CorpusError(
+            f"{printable(path)} line {number}: split should be train, valid or test, "
+            f"got {text.lower()[:40]!r}"
+        )
+    return SPLIT_NAMES[text.lower()] if text else None
+
+
+def csv_lines(path: Path) -> tuple[list[str], Lines]:
     """Columns and lines (number in the file, stripped cells) of a CSV in UTF-8."""
     where = printable(path)
+    walk.refuse_endless(path)
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             head = file.readline()
@@ -187,6 +199,7 @@ def _csv(path: Path) -> tuple[list[str], Lines]:
 def _parquet(path: Path, notes: list[str]) -> tuple[list[str], Lines]:
     """Columns and lines (number of the row, cells as text) of a Parquet file."""
     where = printable(path)
+    walk.refuse_endless(path)
     try:
         import pyarrow
         import pyarrow.parquet
