@@ -6,14 +6,33 @@ name more, and nothing that Python's collector has to look at.
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
 
 Label = str | int | None
+T = TypeVar("T")
 
 
-class Texts(Sequence[str]):
+class Lazy(Sequence[T]):
+    """Items that are made when they are asked for; a class says how, by its `item`."""
+
+    def item(self, number: int) -> T:
+        """The item of a number from 0 to less than the length."""
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        numbers = range(len(self))[index]
+        if isinstance(numbers, int):
+            return self.item(numbers)
+        return [self.item(number) for number in numbers]
+
+
+class Texts(Lazy[str]):
     """Texts that index as a list; half characters of names that are no UTF-8 survive."""
 
     def __init__(self, data: bytes | bytearray, ends: np.ndarray) -> None:
@@ -33,16 +52,9 @@ class Texts(Sequence[str]):
     def __len__(self) -> int:
         return len(self.ends)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        index = range(len(self))[index]
-        start = self.ends[index - 1] if index else 0
-        return bytes(self.data[start : self.ends[index]]).decode("utf-8", "surrogateescape")
+    def item(self, number: int) -> str:
+        start = self.ends[number - 1] if number else 0
+        return bytes(self.data[start : self.ends[number]]).decode("utf-8", "surrogateescape")
 
     def __iter__(self) -> Iterator[str]:
         start = 0

@@ -5,14 +5,13 @@ import zlib
 from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 
 from timbrespace.atomic import remove_abandoned, write_text
 from timbrespace.audio.files import printable
 from timbrespace.data import workers
-from timbrespace.data.columns import Texts
+from timbrespace.data.columns import Lazy, Texts
 from timbrespace.data.cutting import Cut
 from timbrespace.data.findings import Findings, Gathering
 from timbrespace.data.mirror import Home
@@ -28,7 +27,7 @@ PLAN = "plan.json"  # in the folder of a store while its parts are being made
 Progress = Callable[[int, int], None]
 
 
-class Jobs(Sequence[Job]):
+class Jobs(Lazy[Job]):
     """The jobs that make the pictures of `files`; the same for the same inputs.
 
     Where a part ends is decided by the files' names alone, so a file that is added or removed
@@ -52,14 +51,7 @@ class Jobs(Sequence[Job]):
     def __len__(self) -> int:
         return len(self.digests)
 
-    @overload
-    def __getitem__(self, index: int) -> Job: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Job]: ...
-    def __getitem__(self, index: int | slice) -> Job | list[Job]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        number = range(len(self))[index]
+    def item(self, number: int) -> Job:
         return Job(
             number, self.place, self._names(number), self.feature.settings(),
             self.cut.settings(), str(self.folder), self.digests[number], self.max_seconds,
@@ -78,7 +70,7 @@ class Jobs(Sequence[Job]):
         return tuple(self.files[end - self.size(number) : end])
 
 
-class _Some(Sequence[Job]):
+class _Some(Lazy[Job]):
     """Some of the jobs."""
 
     def __init__(self, jobs: Jobs, numbers: list[int]) -> None:
@@ -87,14 +79,8 @@ class _Some(Sequence[Job]):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    @overload
-    def __getitem__(self, index: int) -> Job: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Job]: ...
-    def __getitem__(self, index: int | slice) -> Job | list[Job]:
-        if isinstance(index, slice):
-            return [self._jobs[number] for number in self._numbers[index]]
-        return self._jobs[self._numbers[index]]
+    def item(self, number: int) -> Job:
+        return self._jobs[self._numbers[number]]
 
 
 def _ends(files: Texts) -> np.ndarray:

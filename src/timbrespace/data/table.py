@@ -7,14 +7,14 @@ many times faster; it is used only where its digest is the one that corpus.json 
 import csv
 import io
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import IO, overload
+from typing import IO
 
 import numpy as np
 
-from timbrespace.data.columns import Label, Labels, Texts
+from timbrespace.data.columns import Label, Labels, Lazy, Texts
 
 FIXED = ("row", "file", "split", "start", "seconds", "sample_rate", "level_db", "sha256")
 SPLITS = ("train", "valid", "test")
@@ -50,7 +50,7 @@ def named(file: str, start: float) -> str:
 
 
 @dataclass
-class Table(Sequence[Row]):
+class Table(Lazy[Row]):
     """All sounds as columns; indexing gives a `Row`.
 
     Of each file (F): files, sample_rate (int32), sha256 (F, 32 bytes) and labels. Of each sound (N):
@@ -71,18 +71,11 @@ class Table(Sequence[Row]):
     def __len__(self) -> int:
         return len(self.file)
 
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Row]: ...
-    def __getitem__(self, index: int | slice) -> Row | list[Row]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        i = range(len(self))[int(index)]
-        f = int(self.file[i])
+    def item(self, number: int) -> Row:
+        f, split = int(self.file[number]), SPLITS[self.split[number]]
         return Row(
-            i, self.files[f], SPLITS[self.split[i]], float(self.start[i]), float(self.seconds[i]),
-            int(self.sample_rate[f]), float(self.level_db[i]), self.sha256[f].tobytes().hex(),
+            number, self.files[f], split, float(self.start[number]), float(self.seconds[number]),
+            int(self.sample_rate[f]), float(self.level_db[number]), self.sha256[f].tobytes().hex(),
             {name: column[f] for name, column in self.labels.items()},
         )  # fmt: skip
 

@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 
 from timbrespace.audio.files import printable
-from timbrespace.data.columns import Coding, Label, Labels, Texts
+from timbrespace.data.columns import Coding, Label, Labels, Lazy, Texts
 
 SPLIT_NAMES = {
     "train": "train", "training": "train", "valid": "valid", "val": "valid",
@@ -31,7 +30,7 @@ class Listed:
     split: str | None = None
 
 
-class Files(Sequence[Listed]):
+class Files(Lazy[Listed]):
     """Many listed files as columns: a tenth of the memory of the objects that indexing gives."""
 
     def __init__(self, names: Texts, labels: dict[str, Labels], split: Labels) -> None:
@@ -61,15 +60,9 @@ class Files(Sequence[Listed]):
     def __len__(self) -> int:
         return len(self.names)
 
-    @overload
-    def __getitem__(self, index: int) -> Listed: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Listed]: ...
-    def __getitem__(self, index: int | slice) -> Listed | list[Listed]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        labels = {name: column[index] for name, column in self.labels.items()}
-        return Listed(self.names[index], labels, self.split[index])  # type: ignore[arg-type]
+    def item(self, number: int) -> Listed:
+        labels = {name: column[number] for name, column in self.labels.items()}
+        return Listed(self.names[number], labels, self.split[number])  # type: ignore[arg-type]
 
     def take(self, places: np.ndarray) -> "Files":
         """The files at some places, in their order."""
