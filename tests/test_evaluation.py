@@ -7,13 +7,13 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from timbrespace.audio.files import Audio
+from timbrespace.data.table import Row
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.evaluation import floors, latent, reconstruction
 from timbrespace.evaluation.evaluate import evaluate, measure
@@ -381,18 +381,6 @@ EVIL = "<script>alert(1)</script> & $x_1$"
 
 
 @dataclass
-class Sound:
-    row: int
-    file: str
-    split: str
-    labels: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        return Path(self.file).stem
-
-
-@dataclass
 class Store:
     values: np.ndarray
     level_db: np.ndarray
@@ -421,8 +409,8 @@ class Tones:
             self.made.append((wave * np.exp(-6 * time * rng.uniform(0.5, 2)) / 3, pitch, kind))
         split = ["valid" if r % 4 == 0 else "train" for r in range(self.count)]
         self.rows = [
-            Sound(
-                r, f"sounds/{r}.wav", split[r],
+            Row(
+                r, f"sounds/{r}.wav", split[r], 0.0, 3000 / 8000, 8000, 0.0, "",
                 {
                     "pitch": p, "family": [EVIL, "reed", "_bell"][k],
                     "instrument": f"{k} {split[r]}",

@@ -17,7 +17,7 @@ from timbrespace.data.part import SILENT_DB
 from timbrespace.data.sources import Source
 from timbrespace.data.splits import Division, Splitting
 from timbrespace.data.store import FeatureStore, Seen
-from timbrespace.data.table import SPLITS, Row, Table
+from timbrespace.data.table import SPLITS, Table, named
 from timbrespace.features.log_mel import LogMel
 
 FORMAT = 2  # raise it when the same corpus would give another report
@@ -209,8 +209,7 @@ def _near(
         "in_one_file": int(inside.sum()),
         "examples": [
             [
-                _name(table[int(a)]),
-                _name(table[int(b)]),
+                *(named(row.file, row.start) for row in (table[int(a)], table[int(b)])),
                 round(float(cosines[i]), 4),
                 bool(apart[i]),
             ]
@@ -236,10 +235,6 @@ def _kinds(
     alike = ~np.logical_or.reduce(others) if others else ~none
     layers = ~inside & ~pitched & named & alike & differ.get("velocity", none)
     return inside, layers, ~(inside | pitched | layers)
-
-
-def _name(row: Row) -> str:
-    return row.file + (f" at {row.start:g} s" if row.start else "")
 
 
 # The split

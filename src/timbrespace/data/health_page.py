@@ -7,7 +7,7 @@ import math
 import struct
 import zlib
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -316,11 +316,10 @@ def _sounds(rows: Sequence[Row], store: FeatureStore, root: str) -> str:
     pictures = coarse(store.seen, MOST_CELLS, chosen)
     figures = []
     for row, picture in zip((rows[int(i)] for i in chosen), pictures, strict=True):
-        title = _title(row)
         figures.append(
-            f"<figure>{image(_png(picture), f'Spectrogram of {title}')}"
+            f"<figure>{image(_png(picture), f'Spectrogram of {row.title}')}"
             f"{_player(row, root, seconds, store.feature.sample_rate)}"
-            f"<figcaption>{escape(title)}<br><span class='quiet'>row {row.row}, {escape(row.split)}"
+            f"<figcaption>{escape(row.title)}<br><span class='quiet'>row {row.row}, {escape(row.split)}"
             "</span></figcaption></figure>"
         )
     return (
@@ -328,14 +327,6 @@ def _sounds(rows: Sequence[Row], store: FeatureStore, root: str) -> str:
         f"(time to the right, low notes below), and the first {seconds:.1f} s of the sound at "
         f"{store.feature.sample_rate} Hz.</p><div class='sounds'>{''.join(figures)}</div>"
     )
-
-
-def _title(row: Row) -> str:
-    named = [row.labels.get(n) for n in ("family", "genre", "instrument", "speaker")]
-    parts = [str(value) for value in named if value not in (None, "")]
-    if row.labels.get("pitch") is not None:
-        parts.append(f"pitch {row.labels['pitch']}")
-    return ", ".join(parts) or Path(row.file).name
 
 
 def _player(row: Row, root: str, seconds: float, sample_rate: int) -> str:

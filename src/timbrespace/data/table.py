@@ -40,13 +40,21 @@ class Row:
     @property
     def name(self) -> str:
         """What to call the sound: its file's name, and where in the file it begins."""
-        return named(self.file, self.start)
+        return named(PurePosixPath(self.file).stem, self.start)
+
+    @property
+    def title(self) -> str:
+        """What its labels call it; its name where they say nothing."""
+        known = [self.labels.get(name) for name in ("family", "genre", "instrument", "speaker")]
+        parts = [str(value) for value in known if value not in (None, "")]
+        if self.labels.get("pitch") not in (None, ""):
+            parts.append(f"pitch {self.labels['pitch']}")
+        return ", ".join(parts) or self.name
 
 
 def named(file: str, start: float) -> str:
-    """What to call the sound that begins `start` seconds after a file does."""
-    stem = PurePosixPath(file).stem
-    return f"{stem} at {start:.2f} s" if start else stem
+    """A file, and where in it a sound begins unless that is at once."""
+    return f"{file} at {start:.2f} s" if start else file
 
 
 @dataclass
@@ -88,7 +96,7 @@ class Table(Lazy[Row]):
 
     def name(self, row: int) -> str:
         """What to call a sound."""
-        return named(self.files[int(self.file[row])], float(self.start[row]))
+        return named(PurePosixPath(self.files[int(self.file[row])]).stem, float(self.start[row]))
 
     @property
     def kinds(self) -> dict[str, str]:

@@ -205,7 +205,7 @@ def _examples(
             Example(
                 group,
                 row,
-                _title(corpus, row),
+                corpus.rows[row].title,
                 float(np.sqrt(error[i])) * feature.yardstick.db_per_unit,
                 original[i].numpy(),
                 seen[i].numpy(),
@@ -213,14 +213,6 @@ def _examples(
             )
         )
     return examples
-
-
-def _title(corpus: "Corpus", row: int) -> str:
-    labels = corpus.rows[row].labels
-    parts = [str(labels[k]) for k in ("family", "instrument") if labels.get(k) not in (None, "")]
-    if labels.get("pitch") not in (None, ""):
-        parts.append(f"pitch {labels['pitch']}")
-    return ", ".join(parts) or corpus.rows[row].name
 
 
 STYLE = """
