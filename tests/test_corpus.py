@@ -14,7 +14,7 @@ from timbrespace.data.columns import Labels, Texts
 from timbrespace.data.corpus import Corpus
 from timbrespace.data.prepare import prepare
 from timbrespace.data.store import Pictures
-from timbrespace.data.table import Table
+from timbrespace.data.table import Row, Table
 from timbrespace.errors import CorpusError, RecipeError
 from timbrespace.features.log_mel import LogMel
 
@@ -182,3 +182,12 @@ def test_rows_survive_the_table_whatever_their_names() -> None:
 def test_no_rows_are_a_legal_index() -> None:
     pictures = Pictures([np.zeros((3, 2, 2), np.float16)], (2, 2), "float16")
     assert pictures[np.array([], dtype=int)].shape == (0, 2, 2) and pictures[5:].shape == (0, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "title"),
+    [({"pitch": 0, "family": "reed", "artist": "x"}, "reed, pitch 0"),
+     ({"genre": "", "speaker": "p1", "pitch": None}, "p1"), ({}, "k at 1.50 s")],
+)  # fmt: skip
+def test_a_sound_is_called_by_its_labels_or_its_place(labels: dict, title: str) -> None:
+    assert Row(0, "a/k.wav", "train", 1.5, 1.0, 16000, 0.0, "", labels).title == title

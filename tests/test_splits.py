@@ -199,6 +199,17 @@ def test_lists_win_and_what_is_in_none_is_left_out(sounds: Path, tmp_path: Path)
     assert [(r.file, r.split) for r in again.rows] == [(r.file, r.split) for r in corpus.rows]
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_list_is_read_as_any_table_of_sounds(tmp_path: Path, mark: str) -> None:
+    lines = ["Filename,Split", "1,Training", '"a/2.wav",', "b/3,dev"]
+    (tmp_path / "l.csv").write_text("\n".join(lines).replace(",", mark), encoding="utf-8-sig")
+    kept, notes = listed_in(
+        tmp_path / "l.csv", [Listed(name, {}) for name in ("a/1.wav", "a/2.wav", "b/3.wav")]
+    )
+    assert [(f.file, f.split) for f in kept] == [("a/1.wav", "train"), ("b/3.wav", "valid")]
+    assert notes == ["1 files are in none of the lists and left out"]
+
+
 @pytest.mark.parametrize(
     ("texts", "word"),
     [({}, "no train.txt"), ({"train.txt": "nobody.wav"}, "no path in"),
