@@ -1,25 +1,30 @@
 """Training speed of a family of models beside the same family in pythae, in one run.
 
     pip install --no-deps pythae==0.1.2
-    python bench/families.py CORPUS --family vq --steps 60 --rounds 3
+    python bench/families.py CORPUS --family gaussian --steps 60 --rounds 3
 
-Both have the same networks, take the same batches from memory and make as many steps at the same
-learning rate and rate in bits. pythae's own model is trained as its trainer does, float32, Adam, one
-step after the other; its data loader is left out, which favours it. Ours is the recipe's step. Beside
-the speed stand the distortion on validation sounds and, of codes, how many of them are used. Writes
-bench/results/families.md, one line a family: lines of other families are kept.
+gaussian         the default's networks; pythae's BetaVAE at the same beta (at 1 it is its VAE)
+gaussian-conv2d  the same with the reports' networks on their pictures of 80 x 128
+vq               the default's networks with codes, one codebook for all positions; pythae's VQVAE
+
+Its HVAE is Hamiltonian; a hierarchy of levels, residual or finite scalar codes it has not.
+
+Both have the same networks with the same weights at the start, take the same batches from memory and
+make as many steps at the same learning rate. pythae's own model is trained as its trainer does, float32,
+Adam, one step after the other; its data loader is left out, which favours it. Ours is the recipe's step.
+Beside the speed stand rate and distortion of validation sounds, z sampled, and of codes how many are used.
+Writes bench/results/families.md, two lines a family: lines of other families are kept.
 """
 
-import argparse
-import datetime
-import os
-import platform
+import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+import result
 import torch
 from torch import Tensor, nn
 
@@ -38,159 +43,228 @@ CPU = torch.device("cpu")
 PLAIN = (
     "model.condition.labels=[]", "model.decoder.film=false", "objective.loud=0",
     "train.augment.layer=0", "train.augment.tilt_db=0", "train.schedule=constant",
+    "train.precision=auto",
+)  # fmt: skip
+BETA = (
+    "objective.reconstruction=gaussian_nll", "objective.beta=4", "objective.bits_per_sound=null",
+    "objective.free_bits=0", "objective.warmup_steps=0",
 )  # fmt: skip
 HEADINGS = (
     "family", "library", "bits per sound", "sounds per second", "times pythae", "valid dB",
     "codes used",
 )  # fmt: skip
-Decode = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
-class TheirEncoder(nn.Module):
-    """Our encoder's network and vectors, as pythae wants them: (B, dim, 1, positions)."""
+@dataclass(frozen=True)
+class Decoded:
+    """What a model makes of a batch: pictures, nats per sound, and codes where it has any."""
 
-    def __init__(self, model: Autoencoder) -> None:
-        super().__init__()
-        self.part, neck = model.encoder, model.encoder.bottleneck
-        self.shape = (neck.codebooks.positions, neck.dim)
-
-    def forward(self, x: Tensor):
-        from pythae.models.base.base_utils import ModelOutput  # pyright: ignore
-
-        told = self.part.conditions({}, len(x), x.device)
-        vectors = self.part.bottleneck.vectors(self.part.net(x, told))
-        return ModelOutput(embedding=vectors.unflatten(1, self.shape).transpose(1, 2)[:, :, None])
+    x: Tensor
+    nats: float
+    codes: Tensor | None = None
 
 
-class TheirDecoder(nn.Module):
-    def __init__(self, model: Autoencoder) -> None:
-        super().__init__()
-        self.part = model.decoder
+@dataclass(frozen=True)
+class Family:
+    """A recipe with settings, pythae's model of it, and what each makes of validation sounds."""
 
-    def forward(self, z: Tensor):
-        from pythae.models.base.base_utils import ModelOutput  # pyright: ignore
+    recipe: str
+    settings: tuple[str, ...]
+    theirs: Callable[[Recipe], nn.Module]
+    decoded: Callable[[nn.Module, Tensor], Decoded]
 
-        return ModelOutput(reconstruction=self.part(z[:, :, 0].transpose(1, 2).flatten(1), {}))
+
+def ours_decoded(model: Autoencoder, x: Tensor) -> Decoded:
+    latent = model.encode(x)
+    z = latent.sample(torch.randn(latent.mean.shape))
+    return Decoded(model.decode(z), float(latent.nats(z).sum(1).mean()), latent.codes)
+
+
+def network(recipe: Recipe) -> Autoencoder:
+    """Ours, as it is before the first step, in the memory layout that pythae takes."""
+    return State.fresh(recipe, CPU).model.to(memory_format=torch.contiguous_format)
+
+
+def shape(recipe: Recipe) -> tuple[int, int, int]:
+    return 1, *feature_of(recipe.feature.model_dump()).shape
+
+
+def gaussian(recipe: Recipe) -> nn.Module:
+    """pythae's BetaVAE with the networks of a recipe."""
+    from pythae.models import BetaVAE, BetaVAEConfig  # pyright: ignore
+    from pythae.models.base.base_utils import ModelOutput  # pyright: ignore
+    from pythae.models.nn import BaseDecoder, BaseEncoder  # pyright: ignore
+
+    class Encoder(BaseEncoder):
+        def __init__(self, model: Autoencoder) -> None:
+            super().__init__()
+            self.part = model.encoder
+
+        def forward(self, x: Tensor):
+            latent = self.part(x, {})
+            return ModelOutput(embedding=latent.mean, log_covariance=latent.logvar)
+
+    class Decoder(BaseDecoder):
+        def __init__(self, model: Autoencoder) -> None:
+            super().__init__()
+            self.part = model.decoder
+
+        def forward(self, z: Tensor):
+            return ModelOutput(reconstruction=self.part(z, {}))
+
+    model = network(recipe)
+    config = BetaVAEConfig(
+        input_dim=shape(recipe), latent_dim=model.latent, beta=recipe.objective.beta
+    )
+    return BetaVAE(config, Encoder(model), Decoder(model))
+
+
+def gaussian_decoded(model: nn.Module, x: Tensor) -> Decoded:
+    out = model({"data": x})
+    return Decoded(out.recon_x, float(out.reg_loss))
 
 
 def vq(recipe: Recipe) -> nn.Module:
     """pythae's VQVAE with the networks of a recipe; its codebook is one for all positions."""
     from pythae.models import VQVAE, VQVAEConfig  # pyright: ignore
+    from pythae.models.base.base_utils import ModelOutput  # pyright: ignore
     from pythae.models.nn import BaseDecoder, BaseEncoder  # pyright: ignore
 
-    class Encoder(TheirEncoder, BaseEncoder): ...
-
-    class Decoder(TheirDecoder, BaseDecoder): ...
-
-    model = State.fresh(recipe, CPU).model.to(memory_format=torch.contiguous_format)
     bottleneck = recipe.model.bottleneck
+
+    class Encoder(BaseEncoder):
+        """Our network and vectors, as pythae wants them: (B, dim, 1, positions)."""
+
+        def __init__(self, model: Autoencoder) -> None:
+            super().__init__()
+            self.part = model.encoder
+
+        def forward(self, x: Tensor):
+            told = self.part.conditions({}, len(x), x.device)
+            vectors = self.part.bottleneck.vectors(self.part.net(x, told))
+            vectors = vectors.unflatten(1, (bottleneck.positions, bottleneck.dim))
+            return ModelOutput(embedding=vectors.transpose(1, 2)[:, :, None])
+
+    class Decoder(BaseDecoder):
+        def __init__(self, model: Autoencoder) -> None:
+            super().__init__()
+            self.part = model.decoder
+
+        def forward(self, z: Tensor):
+            return ModelOutput(reconstruction=self.part(z[:, :, 0].transpose(1, 2).flatten(1), {}))
+
+    model = network(recipe)
     config = VQVAEConfig(
-        input_dim=(1, recipe.feature.mels, recipe.feature.frames), latent_dim=bottleneck.size,
+        input_dim=shape(recipe), latent_dim=bottleneck.size,
         num_embeddings=bottleneck.codebook, use_ema=True, decay=bottleneck.decay,
         commitment_loss_factor=0.25,
     )  # fmt: skip
     return VQVAE(config, Encoder(model), Decoder(model))
 
 
-FAMILIES = {"vq": ("vq", ("model.bottleneck.shared=true",), vq)}
+def vq_decoded(model: nn.Module, x: Tensor) -> Decoded:
+    out = model({"data": x})
+    codes = out.quantized_indices.reshape(len(x), -1)
+    return Decoded(out.recon_x, codes.shape[1] * math.log(model.model_config.num_embeddings), codes)
 
 
-def ours_decoded(state: State) -> Decode:
-    def decode(x: Tensor) -> tuple[Tensor, Tensor]:
-        latent = state.model.eval().encode(x)
-        assert latent.codes is not None
-        return state.model.decode(latent.mean), latent.codes[:, :, 0]
-
-    return decode
-
-
-def theirs_decoded(model: nn.Module) -> Decode:
-    def decode(x: Tensor) -> tuple[Tensor, Tensor]:
-        out = model.eval()({"data": x})
-        return out.recon_x, out.quantized_indices.reshape(len(x), -1)
-
-    return decode
+FAMILIES = {
+    "gaussian": Family("instruments", BETA, gaussian, gaussian_decoded),
+    "gaussian-conv2d": Family("nsynth-baseline", BETA, gaussian, gaussian_decoded),
+    "vq": Family("vq", ("model.bottleneck.shared=true",), vq, vq_decoded),
+}
 
 
 @torch.no_grad()
-def measured(decode: Decode, valid: Pictures, floor_db: float) -> tuple[float, int]:
-    """dB RMSE on the validation sounds, and how many codes they choose."""
-    squared, codes = 0.0, []
+def measured(
+    decoded: Callable[[Tensor], Decoded], valid: Pictures, db_per_unit: float
+) -> tuple[float, float, str]:
+    """Bits per sound and dB RMSE of the validation sounds, and the codes that they choose."""
+    squared, nats, codes = 0.0, 0.0, []
     for x, _ in valid.in_order(128, CPU):
-        made, chosen = decode(x)
-        squared += float((made.float() - x).square().mean((1, 2, 3)).sum())
-        codes.append(chosen.numpy())
-    return (squared / len(valid)) ** 0.5 * -floor_db / 2.0, len(np.unique(np.concatenate(codes)))
+        found = decoded(x)
+        squared += float((found.x.float() - x).square().mean((1, 2, 3)).sum())
+        nats += found.nats * len(x)
+        if found.codes is not None:
+            codes.append(found.codes.numpy().ravel())
+    used = str(len(np.unique(np.concatenate(codes)))) if codes else "none"
+    count = len(valid)
+    return nats / count / math.log(2.0), (squared / count) ** 0.5 * db_per_unit, used
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("corpus", type=Path)
-    parser.add_argument("--family", choices=FAMILIES, required=True)
-    parser.add_argument("--steps", type=int, default=60, help="steps in a round")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/families.md")
-    given = parser.parse_args()
-    name, settings, make = FAMILIES[given.family]
-    recipe = load(name, settings=(*PLAIN, *settings))
-    corpus = Corpus.open(given.corpus)
-    feature = feature_of(recipe.feature.model_dump())
-    store = corpus.features(feature)
-    ours = State.fresh(recipe, CPU)
+def rows(name: str, corpus: Corpus, *, steps: int, rounds: int) -> list[list[str]]:
+    """Train both, `rounds` times `steps` steps in turns, and say what came of it."""
+    family = FAMILIES[name]
+    recipe = load(family.recipe, settings=(*PLAIN, *family.settings))
+    store = corpus.features(feature_of(recipe.feature.model_dump()))
     pictures, valid = (
         Pictures.of(corpus, store, corpus.split_rows(split), Vocabulary())
         for split in ("train", "valid")
     )
-    theirs = make(recipe)
+    ours, theirs = State.fresh(recipe, CPU), family.theirs(recipe)
     optimizer = torch.optim.Adam(theirs.parameters(), lr=recipe.train.learning_rate)
-    autocast, batch = use_bfloat16(recipe.train.precision, CPU), recipe.train.batch
-    positions = torch.cat([order(0, epoch, len(pictures)) for epoch in range(60)])
-    total, done = given.steps * given.rounds, {"ours": 0, "pythae": 0}
+    autocast, batch, total = (
+        use_bfloat16(recipe.train.precision, CPU),
+        recipe.train.batch,
+        steps * rounds,
+    )
+    epochs = math.ceil(total * batch / len(pictures))
+    positions = torch.cat([order(0, epoch, len(pictures)) for epoch in range(epochs)])
 
-    def one_step(library: str) -> None:
-        here = positions[done[library] * batch : (done[library] + 1) * batch]
-        x, labels = pictures.batch(here, CPU)
-        if library == "ours":
-            train_step(ours, recipe, x, labels, steps=total, autocast=autocast)
-        else:
-            loss = theirs({"data": x}).loss
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        done[library] += 1
+    def our_step(x: Tensor, labels: dict[str, Tensor]) -> None:
+        train_step(ours, recipe, x, labels, steps=total, autocast=autocast)
 
-    speeds: dict[str, list[float]] = {"ours": [], "pythae": []}
-    for _ in range(given.rounds):
-        for library, found in speeds.items():
-            theirs.train()
+    def their_step(x: Tensor, labels: dict[str, Tensor]) -> None:
+        loss = theirs({"data": x}).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    speeds: dict[str, list[float]] = {"pythae": [], "ours": []}
+    for start in range(0, total, steps):
+        for library, step in (("pythae", their_step), ("ours", our_step)):
             began = time.perf_counter()
-            for _ in range(given.steps):
-                one_step(library)
-            found.append(given.steps * batch / (time.perf_counter() - began))
-    bits = recipe.model.bottleneck.codebooks.nats / np.log(2.0)
+            for here in positions.split(batch)[start : start + steps]:
+                step(*pictures.batch(here, CPU))
+            speeds[library].append(steps * batch / (time.perf_counter() - began))
     base = median(speeds["pythae"])
-    lines = []
-    for library, decode in (("pythae", theirs_decoded(theirs)), ("ours", ours_decoded(ours))):
-        db, used = measured(decode, valid, -80.0)
+    model, floor_db = ours.model.eval(), recipe.feature.floor_db
+    theirs.eval()
+    decoded = {
+        "pythae": lambda x: family.decoded(theirs, x), "ours": lambda x: ours_decoded(model, x)
+    }  # fmt: skip
+    found = []
+    for library, decode in decoded.items():
+        bits, db, used = measured(decode, valid, -floor_db / 2.0)
         speed = median(speeds[library])
-        lines.append(
-            f"| {given.family} | {library} | {bits:.1f} | {speed:.0f} | {speed / base:.2f} | "
-            f"{db:.2f} | {used} of {recipe.model.bottleneck.codebook} |"
-        )
+        found.append([
+            name, library, f"{bits:.1f}", f"{speed:.0f}", f"{speed / base:.2f}", f"{db:.2f}", used,
+        ])  # fmt: skip
+    return found
+
+
+def main() -> None:
+    parser = result.options(__doc__)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--family", choices=FAMILIES, required=True)
+    parser.add_argument("--steps", type=int, default=60, help="steps in a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=result.FOLDER / "families.md")
+    given = parser.parse_args()
+    busy = result.busy()
+    new = rows(given.family, Corpus.open(given.corpus), steps=given.steps, rounds=given.rounds)
+    others = FAMILIES.keys() - {given.family}
     old = given.out.read_text(encoding="utf-8").splitlines() if given.out.is_file() else []
-    kept = [line for line in old if line.startswith("| ") and line.split(" ")[1] in FAMILIES]
-    lines = [line for line in kept if line.split(" ")[1] != given.family] + lines
-    text = "\n".join([
-        "# Families beside pythae", "",
-        f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, "
-        f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}; `python bench/families.py "
-        f"CORPUS --family {given.family} --steps {given.steps} --rounds {given.rounds}`.", "",
-        "| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|", *lines, "",
-    ])  # fmt: skip
-    given.out.write_text(text, encoding="utf-8")
-    print(text)
+    kept = [line[2:-2].split(" | ") for line in old if line.startswith("| ")]
+    kept = [cells for cells in kept if cells[0] in others]
+    command = f"python bench/families.py CORPUS --family {given.family} --steps {given.steps}"
+    result.write(
+        given.out, "Families beside pythae",
+        result.made_by(
+            f"{command} --rounds {given.rounds}", f"{torch.get_num_threads()} threads", load=busy
+        ),
+        result.table(HEADINGS, [*kept, *new]),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

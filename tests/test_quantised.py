@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from safetensors.torch import load_file
 
 from timbrespace import verbs
 from timbrespace.errors import RecipeError, RunError
+from timbrespace.evaluation.generation import code_costs
 from timbrespace.evaluation.verdict import judge
+from timbrespace.mapping import Space
 from timbrespace.models.codes import Codebooks
 from timbrespace.models.quantised import FiniteScalarQuantised, VectorQuantised
+from timbrespace.priors.prior import Prior, kinds_of
 from timbrespace.recipe import load, parse
 
 KINDS = {
@@ -226,6 +230,44 @@ def test_a_run_of_codes_is_measured_by_its_codes(whole):
     assert "<h2>The codes</h2>" in page and "Bits of each dimension" not in page
     made = verbs.generate(whole.path, whole.path / "new", n=1)
     assert made.files[0].stat().st_size > 1000
+
+
+def test_new_sounds_of_a_run_of_codes_are_codes(whole, tmp_path):
+    """Whatever the prior: the decoder was trained at codes alone."""
+    verbs.space(whole.path, umap=False)
+    space = Space.open(whole)
+    neck = whole.load_model(space.weights).encoder.bottleneck
+    assert space.codes is not None
+    kept = neck.from_codes(torch.from_numpy(space.codes)).numpy()
+    np.testing.assert_allclose(kept, space.mean, atol=1e-5)
+    known = neck.from_codes(all_pairs(neck.codebooks)).reshape(-1, 3, 4).numpy()
+    for kind in ("mixture", "normal", "codes"):
+        prior = Prior.of(whole, space, kind)
+        drawn = prior.draw(32, np.random.default_rng(0), pitch=60)
+        assert drawn.pitch is not None and (drawn.pitch == 60).all()
+        away = np.linalg.norm(drawn.z.reshape(32, 1, 3, 4) - known, axis=3).min(1)
+        assert away.max() < 1e-4
+    (file,) = (whole.path / "space").glob("prior-codes-*.npz")
+    written = file.stat().st_mtime_ns
+    again = Prior.of(whole, space, "codes").draw(32, np.random.default_rng(0), pitch=60)
+    assert file.stat().st_mtime_ns == written and np.array_equal(again.z, drawn.z)
+    made = verbs.generate(whole.path, tmp_path / "new", n=2, prior="codes", pitch=60)
+    assert made.pitches == [60, 60]
+    Prior.of(whole, replace(space, version="other"), "codes")  # drawn after more training
+    (file,) = (whole.path / "space").glob("prior-codes-*.npz")
+    assert file.name == "prior-codes-other.npz"
+    asked = np.flatnonzero(np.array(space.split) == "train")
+    found = code_costs(whole, space, prior.density, asked)
+    assert "codes" in kinds_of(whole) and found["uniform_nats"] == pytest.approx(6 * math.log(16))
+    assert found["nats"] < found["marginal_nats"] < found["uniform_nats"]
+    with pytest.raises(RunError, match="without codes; draw it again with: timbrespace space"):
+        Prior.of(whole, replace(space, version="old", codes=None), "codes")
+
+
+def all_pairs(books: Codebooks) -> torch.Tensor:
+    """All pairs of codes of two levels, at all positions alike (size * size, positions, 2)."""
+    pairs = torch.cartesian_prod(torch.arange(books.size), torch.arange(books.size))
+    return pairs[:, None].expand(-1, books.positions, -1)
 
 
 def test_codes_that_say_nothing_have_collapsed_whatever_their_rate():

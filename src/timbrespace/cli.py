@@ -429,6 +429,11 @@ def evaluate(
                 f"{name:14} {line['kernel_distance']:16.4f} {line['nearest_share']:14.2f} "
                 f"{line['novelty']:8.2f}"
             )
+        if codes := found.get("codes"):
+            typer.echo(
+                f"nats of a {split} sound's codes: {codes['uniform_nats']:.1f} when all are as likely, "
+                f"{codes['marginal_nats']:.1f} by how often each comes, {codes['nats']:.1f} by the prior"
+            )
         return
     with Bars() as bars:
         metrics = verbs.evaluate(
@@ -565,7 +570,7 @@ def generate(
     out: Out,
     n: Annotated[int, typer.Option("-n", min=1, max=10000, help="How many.")] = 8,
     near: Annotated[Path | None, typer.Option(help="Around this sound.")] = None,
-    prior: Annotated[str, typer.Option(help="sounds, mixture, flow or normal.")] = "sounds",
+    prior: Annotated[str, typer.Option(help="sounds, mixture, flow, normal or codes.")] = "sounds",
     pitch: PitchOption = None,
     label: LabelOption = None,
     spread: Annotated[float, typer.Option(min=0.0, max=10.0)] = 1.0,

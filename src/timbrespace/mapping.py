@@ -24,7 +24,8 @@ Progress = Callable[[str, int, int, dict[str, float]], None]
 class Space:
     """N sounds: rows (N,), mean and logvar (N, Z), rms_db (N,), maps {name: (N, 2)}, labels.
 
-    `weights` is the file of the model that drew it: a training that goes on has newer ones.
+    `codes` (N, positions, levels) where the latent is quantised. `weights` is the file of the model
+    that drew it: a training that goes on has newer ones.
     """
 
     rows: np.ndarray
@@ -36,6 +37,7 @@ class Space:
     split: list[str]
     version: str
     weights: Path
+    codes: np.ndarray | None = None
 
     def labels_near(self, points: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         """For latent points (N, Z) the labels (N,) of the sound nearest to each, but for the pitch;
@@ -66,7 +68,7 @@ class Space:
             tables["rows"], tables["mean"], tables["logvar"], tables["rms_db"],
             {n.removeprefix("map_"): v for n, v in tables.items() if n.startswith("map_")},
             facts["labels"], facts["split"], facts["version"],
-            folder / facts["weights"],
+            folder / facts["weights"], tables.get("codes"),
         )  # fmt: skip
 
 
@@ -86,7 +88,7 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
     store = corpus.features(run.feature)
     rows = np.arange(len(corpus.rows))
     pictures = Pictures.of(corpus, store, rows, run.vocabulary)
-    means, logvars, loudness = [], [], []
+    means, logvars, loudness, codes = [], [], [], []
     level = torch.from_numpy(np.array(store.level_db, np.float32))
     # bfloat16 where the training uses it: three times faster, and 0.007 off (rms) where the posterior
     # is 0.4 wide and the means are spread by 1.0 (the demo's run)
@@ -99,6 +101,8 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
             loudness.append(run.feature.rms_db(x[:, 0], level[here]).numpy())
             means.append(latent.mean.float().numpy())
             logvars.append(latent.logvar.float().numpy())
+            if latent.codes is not None:
+                codes.append(latent.codes.numpy().astype(np.int32))
             if progress:
                 progress("space", sum(map(len, means)), len(rows), {})
     mean, logvar = np.concatenate(means), np.concatenate(logvars)
@@ -118,10 +122,12 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
     weights = folder / f"weights-{version}.safetensors"
     space = Space(
         rows, mean, logvar, rms_db, maps, labels, splits, version,
-        weights,
+        weights, np.concatenate(codes) if codes else None,
     )  # fmt: skip
     packed = io.BytesIO()
     tables = {"rows": rows, "mean": mean, "logvar": logvar, "rms_db": rms_db}
+    if space.codes is not None:
+        tables["codes"] = space.codes
     tables |= {f"map_{name}": table for name, table in maps.items()}
     np.savez(packed, allow_pickle=False, **tables)
     file = f"latents-{version}.npz"

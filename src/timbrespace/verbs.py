@@ -488,13 +488,13 @@ def generate(
 ) -> Written:  # fmt: skip
     """New sounds: around real sounds of the space, from a prior, or around one given sound.
 
-    `prior` is one of priors.KINDS. "sounds" takes a real sound's latent, its posterior noise times
+    `prior` is one of priors.prior.KINDS. "sounds" takes a real sound's latent, its posterior noise times
     `spread`, and goes up to half way to one of its nearest neighbours; "mixture" and "flow" are fitted
-    to the space; "normal" is N(0, I), which two of the reports found incoherent. `labels` that are
-    not asked for are those of the nearest sound.
+    to the space; "normal" is N(0, I), which two of the reports found incoherent; "codes" is fitted to
+    the codes of a quantised run. `labels` that are not asked for are those of the nearest sound.
     """
     from timbrespace.mapping import Space
-    from timbrespace.priors import Prior, towards_neighbours
+    from timbrespace.priors.prior import Prior, towards_neighbours
     from timbrespace.runs import Run
 
     if not 1 <= n <= 10_000:

@@ -23,6 +23,7 @@ from timbrespace.geometry.neighbours import nearest
 
 if TYPE_CHECKING:
     from timbrespace.mapping import Space
+    from timbrespace.priors.densities import CodeDensity
     from timbrespace.runs import Run
 
 COORDINATES = 64  # principal components that describe a sound
@@ -85,6 +86,24 @@ def evaluate(made: np.ndarray, real: np.ndarray, train: np.ndarray) -> dict[str,
     }
 
 
+def code_costs(
+    run: "Run", space: "Space", density: "CodeDensity", asked: np.ndarray
+) -> dict[str, float]:
+    """Nats of the codes of the sounds `asked`, on average: see `measure`."""
+    from timbrespace.priors.prior import codes_of, told_of
+
+    books = run.recipe.model.bottleneck.codebooks
+    assert books is not None
+    codes = codes_of(space, asked)
+    train = np.flatnonzero(np.array(space.split) == "train")
+    marginal = books.costs(codes, books.counts(codes_of(space, train)))
+    return {
+        "uniform_nats": books.nats,
+        "marginal_nats": float(marginal.mean()),
+        "nats": float(density.nats(codes, *told_of(space, asked)).mean()),
+    }
+
+
 def measure(
     run: "Run", space: "Space", *, split: str = "valid", seed: int = 0
 ) -> dict[str, dict[str, float]]:
@@ -92,12 +111,15 @@ def measure(
 
     Beside the priors stand `real` (training sounds in the place of new ones: the floor) and
     `reconstructed` (what the decoder makes of the validation sounds' own latents: no prior can do
-    better with this decoder). RunError when the split has fewer than two sounds.
+    better with this decoder). Beside `codes` stands what the split's codes cost, in nats per sound:
+    `uniform_nats` when all codes are as likely, `marginal_nats` by how often training sounds have each
+    at its place, `nats` by the prior. RunError when the split has fewer than two sounds.
     """
     import torch
 
     from timbrespace.geometry.project import Pca
-    from timbrespace.priors import KINDS, Prior
+    from timbrespace.priors.densities import CodeDensity
+    from timbrespace.priors.prior import Prior, kinds_of
     from timbrespace.render.synth import Synth
 
     rng = np.random.default_rng(seed)
@@ -149,9 +171,12 @@ def measure(
         "real": evaluate(others, real, rest),
         "reconstructed": evaluate(decoded(z.astype(np.float32), told), real, known),
     }
-    for kind in KINDS:
-        drawn = Prior.of(run, space, kind, seed=seed).draw(count, rng)
+    for kind in kinds_of(run):
+        prior = Prior.of(run, space, kind, seed=seed)
+        drawn = prior.draw(count, rng)
         found[kind] = evaluate(decoded(drawn.z, drawn.pitch), real, known)
+        if isinstance(prior.density, CodeDensity):
+            found[kind] |= code_costs(run, space, prior.density, asked)
     folder = run.path / "evaluation"
     folder.mkdir(exist_ok=True)
     text = json.dumps({"split": split, "sounds": count, "seed": seed, **found}, indent=1)
