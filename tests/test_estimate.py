@@ -20,11 +20,12 @@ def test_the_parts_of_an_estimate_hold_for_every_recipe(name, monkeypatch):
     assert weights + estimate.TORCH_MB < found["memory_mb"] < 2.0 * weights + 800.0
 
 
-def tiny(batch, width=8):
+def tiny(batch, hidden=16):
     return load("instruments", settings=(
         "feature.mels=32", "feature.frames=64", f"train.batch={batch}", "train.epochs=3",
-        f"model.encoder={{kind: frames, channels: [{width}, {width}], hidden: 16}}",
-        f"model.decoder={{kind: frames, channels: [{width}, {width}], hidden: 16}}",
+        f"model.encoder={{kind: frames, channels: [8, 8], hidden: {hidden}}}",
+        f"model.decoder={{kind: frames, channels: [8, 8], hidden: {hidden}}}",
+        "train.precision=float32",
     ))  # fmt: skip
 
 
@@ -33,7 +34,7 @@ def test_steps_are_whole_batches_of_every_epoch():
 
 
 def test_what_a_batch_keeps_counts_and_grows_with_it():
-    small, large = (estimate_training(tiny(batch), 64) for batch in (16, 64))
+    small, large = (estimate_training(tiny(batch, 1024), 64) for batch in (16, 64))
     rest = small["memory_mb"] - (large["memory_mb"] - small["memory_mb"]) / 3
     # what does not grow is torch and five copies of the weights
     known = estimate.TORCH_MB + 20 * small["parameters"] / 2**20
