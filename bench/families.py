@@ -22,11 +22,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import result
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from timbrespace.batches import Pictures, order
 from timbrespace.data.corpus import Corpus
@@ -35,6 +36,7 @@ from timbrespace.machine import use_bfloat16
 from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recipe import Recipe, load
+from timbrespace.recipe.feature import WaveformSection
 from timbrespace.training.state import State
 from timbrespace.training.step import train_step
 
@@ -70,8 +72,8 @@ class Family:
 
     recipe: str
     settings: tuple[str, ...]
-    theirs: Callable[[Recipe], nn.Module]
-    decoded: Callable[[nn.Module, Tensor], Decoded]
+    theirs: Callable[[Recipe], Any]
+    decoded: Callable[[Any, Tensor], Decoded]
 
 
 def ours_decoded(model: Autoencoder, x: Tensor) -> Decoded:
@@ -82,14 +84,14 @@ def ours_decoded(model: Autoencoder, x: Tensor) -> Decoded:
 
 def network(recipe: Recipe) -> Autoencoder:
     """Ours, as it is before the first step, in the memory layout that pythae takes."""
-    return State.fresh(recipe, CPU).model.to(memory_format=torch.contiguous_format)
+    return State.fresh(recipe, CPU).model.to(memory_format=torch.contiguous_format)  # pyright: ignore
 
 
 def shape(recipe: Recipe) -> tuple[int, int, int]:
     return 1, *feature_of(recipe.feature.model_dump()).shape
 
 
-def gaussian(recipe: Recipe) -> nn.Module:
+def gaussian(recipe: Recipe) -> Any:
     """pythae's BetaVAE with the networks of a recipe."""
     from pythae.models import BetaVAE, BetaVAEConfig  # pyright: ignore
     from pythae.models.base.base_utils import ModelOutput  # pyright: ignore
@@ -98,7 +100,7 @@ def gaussian(recipe: Recipe) -> nn.Module:
     class Encoder(BaseEncoder):
         def __init__(self, model: Autoencoder) -> None:
             super().__init__()
-            self.part = model.encoder
+            self.part: Any = model.encoder
 
         def forward(self, x: Tensor):
             latent = self.part(x, {})
@@ -119,25 +121,25 @@ def gaussian(recipe: Recipe) -> nn.Module:
     return BetaVAE(config, Encoder(model), Decoder(model))
 
 
-def gaussian_decoded(model: nn.Module, x: Tensor) -> Decoded:
+def gaussian_decoded(model: Any, x: Tensor) -> Decoded:
     out = model({"data": x})
     return Decoded(out.recon_x, float(out.reg_loss))
 
 
-def vq(recipe: Recipe) -> nn.Module:
+def vq(recipe: Recipe) -> Any:
     """pythae's VQVAE with the networks of a recipe; its codebook is one for all positions."""
     from pythae.models import VQVAE, VQVAEConfig  # pyright: ignore
     from pythae.models.base.base_utils import ModelOutput  # pyright: ignore
     from pythae.models.nn import BaseDecoder, BaseEncoder  # pyright: ignore
 
-    bottleneck = recipe.model.bottleneck
+    bottleneck: Any = recipe.model.bottleneck
 
     class Encoder(BaseEncoder):
         """Our network and vectors, as pythae wants them: (B, dim, 1, positions)."""
 
         def __init__(self, model: Autoencoder) -> None:
             super().__init__()
-            self.part = model.encoder
+            self.part: Any = model.encoder
 
         def forward(self, x: Tensor):
             told = self.part.conditions({}, len(x), x.device)
@@ -162,7 +164,7 @@ def vq(recipe: Recipe) -> nn.Module:
     return VQVAE(config, Encoder(model), Decoder(model))
 
 
-def vq_decoded(model: nn.Module, x: Tensor) -> Decoded:
+def vq_decoded(model: Any, x: Tensor) -> Decoded:
     out = model({"data": x})
     codes = out.quantized_indices.reshape(len(x), -1)
     return Decoded(out.recon_x, codes.shape[1] * math.log(model.model_config.num_embeddings), codes)
@@ -228,14 +230,15 @@ def rows(name: str, corpus: Corpus, *, steps: int, rounds: int) -> list[list[str
                 step(*pictures.batch(here, CPU))
             speeds[library].append(steps * batch / (time.perf_counter() - began))
     base = median(speeds["pythae"])
-    model, floor_db = ours.model.eval(), recipe.feature.floor_db
+    model, feature = ours.model.eval(), recipe.feature
+    assert not isinstance(feature, WaveformSection)
     theirs.eval()
     decoded = {
         "pythae": lambda x: family.decoded(theirs, x), "ours": lambda x: ours_decoded(model, x)
     }  # fmt: skip
     found = []
     for library, decode in decoded.items():
-        bits, db, used = measured(decode, valid, -floor_db / 2.0)
+        bits, db, used = measured(decode, valid, -feature.floor_db / 2.0)
         speed = median(speeds[library])
         found.append([
             name, library, f"{bits:.1f}", f"{speed:.0f}", f"{speed / base:.2f}", f"{db:.2f}", used,

@@ -10,7 +10,7 @@ the training, with loudness and pitch of real sounds taken at random.
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -19,11 +19,9 @@ from timbrespace.atomic import write_bytes
 from timbrespace.errors import RunError
 from timbrespace.geometry.neighbours import nearest
 from timbrespace.mapping import Space
+from timbrespace.models.quantised import Quantised
 from timbrespace.priors.densities import Arrays, CodeDensity, Density, FlowDensity, Mixture
 from timbrespace.runs import Run
-
-if TYPE_CHECKING:
-    from timbrespace.models.quantised import Quantised
 
 Kind = Literal["sounds", "mixture", "flow", "normal", "codes"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -55,7 +53,7 @@ class Prior:
     centre: np.ndarray
     scale: np.ndarray
     space: Space
-    bottleneck: "Quantised | None"  # None where the latent has no codes
+    bottleneck: Quantised | None  # None where the latent has no codes
 
     @classmethod
     def of(cls, run: Run, space: Space, kind: str, *, seed: int = 0) -> "Prior":
@@ -71,9 +69,10 @@ class Prior:
                 f"{run.path} has no codes for the prior 'codes', its bottleneck is of kind "
                 f"{section.kind}; choose one of {', '.join(kinds_of(run))}"
             )
-        books, bottleneck = section.codebooks, None
-        if books is not None:
+        bottleneck = None
+        if section.codebooks is not None:
             bottleneck = run.load_model(space.weights).encoder.bottleneck
+            assert isinstance(bottleneck, Quantised)
         rng = np.random.default_rng(seed)
         rows = rng.permutation(_training_rows(space))
         table = _columns(space, rows, rng, copies=COPIES)
@@ -82,14 +81,15 @@ class Prior:
             return cls(kind, None, centre, scale, space, bottleneck)
 
         def fitted() -> Density | CodeDensity:
-            if kind == "codes":
-                return CodeDensity.fit(books, codes_of(space, rows), *told_of(space, rows), seed)
+            if bottleneck is not None and kind == "codes":
+                codes, told = codes_of(space, rows), told_of(space, rows)
+                return CodeDensity.fit(bottleneck.codebooks, codes, *told, seed)
             family = Mixture if kind == "mixture" else FlowDensity
             return family.fit((table - centre) / scale, len(rows), seed)
 
         def restored(arrays: Arrays) -> Density | CodeDensity:
-            if kind == "codes":
-                return CodeDensity.of(books, arrays)
+            if bottleneck is not None and kind == "codes":
+                return CodeDensity.of(bottleneck.codebooks, arrays)
             return Mixture(**arrays) if kind == "mixture" else FlowDensity(len(centre), arrays)
 
         file = run.path / "space" / f"prior-{kind}-{space.version}.npz"
