@@ -136,6 +136,8 @@ def test_one_seed_counts_once(made):
 
 def test_tables_and_the_plane_are_written_by_their_suffix(made, monkeypatch):
     runs = [made("a|b"), made("c", "instruments-80"), made("d", distortion__rmse_db=7.0)]
+    with pytest.raises(RunError, match="nothing to draw"):
+        verbs.compare([made("diverged", distortion__rmse_db=None)], plot="p.png")
     drawn = []
     monkeypatch.setattr(
         figures, "rate_distortion", lambda *a, **k: drawn.append((*a, k)) or b"\x89PNG"

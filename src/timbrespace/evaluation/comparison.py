@@ -229,8 +229,11 @@ def picture(table: Sequence[Row]) -> bytes:
     """The rate-distortion plane of the largest group as PNG: its rows, and its floors as lines."""
     from timbrespace.evaluation import figures
 
-    shown, _ = Counter(line["group"] for line in table).most_common(1)[0]
-    chosen = [line for line in table if line["group"] == shown]
+    drawn = [x for x in table if x["bits_per_sound"] is not None and x["rmse_db"] is not None]
+    if not drawn:
+        raise RunError("there is nothing to draw: no run has finite bits and dB")
+    shown, _ = Counter(line["group"] for line in drawn).most_common(1)[0]
+    chosen = [line for line in drawn if line["group"] == shown]
     floors = {"mean sound": "mean_sound_rmse_db"} | {f"PCA-{k}": f"pca_{k}_rmse_db" for k in PCA}
     return figures.rate_distortion(
         [(name_of(x), x["bits_per_sound"], x["rmse_db"]) for x in chosen],

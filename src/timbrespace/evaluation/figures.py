@@ -123,22 +123,22 @@ def rate_distortion(
             textcoords="offset points", fontsize=8, color="#555555",
         )  # fmt: skip
     axes.set_xlim(left=0.0)
-    axes.set_ylim(bottom=0.0)
+    axes.set_ylim(bottom=0.8 * min([*(db for *_, db in points), *floors.values()]))
     axes.set_xlabel("bits per sound")
     axes.set_ylabel("dB RMSE, z sampled")
     _quiet(axes)
+    figure.draw_without_rendering()  # the layout settles where the points lie
     _name_points(axes, points)
     return _png(figure)
 
 
 def _name_points(axes: "Axes", points: Sequence[tuple[str, float, float]]) -> None:
     """Names beside their points, each where it covers no point and no other name as far as it can."""
-    figure = axes.get_figure()
-    assert figure is not None
-    figure.draw_without_rendering()  # the layout settles where the points lie
     places = axes.transData.transform([(bits, db) for _, bits, db in points])
     unit = DPI / 72.0
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
+    edge = axes.get_window_extent()
+    taken.append((edge.x1 - 4, edge.y0, edge.x1 + 1000, edge.y1))  # where the floors are named
     for (name, bits, db), (x, y) in zip(points, places, strict=True):
         label = _label(name, 40)
         width, height = 4.6 * unit * len(label), 9.0 * unit
