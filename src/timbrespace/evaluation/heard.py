@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from timbrespace.features.decibels import Decibels
     from timbrespace.runs import Run
 
-SOUNDS = 48  # made sound and compared: 2.5 s on one core at 80 by 128, 7 s at 128 by 256
+SOUNDS = 48  # made sound and compared: 64 at 128 by 256 took 9 s of one busy core
 BATCH = 16
 ITERATIONS = 12  # of the inversion, as `reconstruct` has them
 SILENT = 1e-6  # a peak below it is silence
