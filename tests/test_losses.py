@@ -264,19 +264,34 @@ def test_schedules_begin_and_end_where_they_say():
 def test_the_rate_controller_finds_the_beta_of_a_known_rate_curve():
     """A stand-in with rate = 100 / beta nats: the controller must settle at beta = 100 / target."""
     controller = RateController(target=25.0)
+    controller.begin(1.0)
     for _ in range(2000):
-        controller.update(100.0 / controller.beta)
+        controller.update(100.0 / controller.beta, 1000.0)
     assert controller.beta == pytest.approx(4.0, rel=0.02)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-3])
+def test_the_rate_controller_starts_where_the_term_is_at_home(size: float):
+    """A term a thousand times smaller has a beta a thousand times smaller, from the second step on;
+    before the first nothing is known of it."""
+    controller = RateController(target=40.0)
+    assert controller.beta == 0.0
+    betas = []
+    for _ in range(600):
+        controller.update(20.0 * (size / max(controller.beta, 1e-9)) ** 0.5, 1300.0 * size)
+        betas.append(controller.beta / size)
+    assert 0.1 < betas[0] < 2.0
+    assert betas[-1] == pytest.approx(0.25, rel=0.1)
 
 
 def test_the_rate_controller_forgets_a_burst_within_some_hundred_steps():
     """An untrained encoder spends twenty times the target for some steps; beta must come back."""
-    controller = RateController(target=25.0)
+    controller = RateController(target=25.0, unit=1.0)
     for _ in range(20):
-        controller.update(500.0)
+        controller.update(500.0, 1000.0)
     wound_up = controller.beta
     for _ in range(400):
-        controller.update(25.0 * (1.0 / controller.beta) ** 0.5)
+        controller.update(25.0 * (1.0 / controller.beta) ** 0.5, 1000.0)
     assert wound_up < 3.0 and controller.beta == pytest.approx(1.0, rel=0.1)
 
 
@@ -284,8 +299,8 @@ def test_the_rate_controller_waits_while_nothing_is_learnt():
     """Too few nats before the first learning must not lower beta for later."""
     controller = RateController(target=25.0)
     for _ in range(100):
-        controller.update(0.5)
+        controller.update(0.5, 1000.0)
     assert controller.integral == -1.0
     for _ in range(400):
-        controller.update(0.5)
+        controller.update(0.5, 1000.0)
     assert controller.integral < -2.0  # in the end the target is out of reach at this beta

@@ -37,18 +37,37 @@ class RateController:
     e^1.5 and smoothed over about five steps: too many nats raise beta, too few lower it. The proportional
     part catches the burst of the first steps, in which an untrained encoder may spend twenty times the
     target; the integral waits until the target is first reached, or `PATIENCE` steps: before, too few
-    nats mean that nothing is learnt yet, not that beta is too large. `integral`, `error` and `waited`
-    are its memory and belong to the checkpoint.
+    nats mean that nothing is learnt yet, not that beta is too large. Beta is in units of what the first
+    step's reconstruction term costs, since terms differ by factors of thousands; it is 0 in that step.
+    `memory` belongs to the checkpoint.
     """
 
     PATIENCE = 300
+    SHARE = 0.03  # of the first reconstruction term, over the target: a beta that is seldom far off
 
     target: float
     integral: float = -1.0  # too many bits at first: a latent once starved is slow to fill
     error: float = 0.0
     waited: int = 0
+    unit: float = 0.0
 
-    def update(self, nats: float) -> None:
+    def begin(self, beta: float) -> None:
+        """Start at a beta that is known to be near."""
+        self.unit, self.integral, self.waited = 1.0, math.log(beta), self.PATIENCE
+
+    @property
+    def memory(self) -> list[float]:
+        return [self.integral, self.error, self.waited, self.unit]
+
+    @memory.setter
+    def memory(self, values: list[float]) -> None:
+        self.integral, self.error, self.waited = values[0], values[1], int(values[2])
+        self.unit = values[3] if len(values) > 3 else 1.0  # older checkpoints know no unit
+
+    def update(self, nats: float, reconstruction: float) -> None:
+        """After a step of this rate, nats per sound, and this raw reconstruction term."""
+        if not self.unit:
+            self.unit = self.SHARE * max(abs(reconstruction), 1e-6) / self.target
         error = math.log(max(nats, 1e-9) / self.target)
         self.error += 0.2 * (max(-1.5, min(1.5, error)) - self.error)
         self.waited = self.PATIENCE if self.error > 0.0 else self.waited + 1
@@ -57,4 +76,4 @@ class RateController:
 
     @property
     def beta(self) -> float:
-        return math.exp(self.integral + 0.5 * self.error)
+        return self.unit * math.exp(self.integral + 0.5 * self.error)

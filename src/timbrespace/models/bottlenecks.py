@@ -1,11 +1,15 @@
 """Bottlenecks: hidden numbers (B, H) to a latent whose rate can be measured."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from timbrespace.models.codes import Codebooks
+
+if TYPE_CHECKING:
+    from timbrespace.models.linear_start import LinearCode
 
 
 def kl_per_dimension(mean: Tensor, logvar: Tensor) -> Tensor:
@@ -14,6 +18,13 @@ def kl_per_dimension(mean: Tensor, logvar: Tensor) -> Tensor:
     -1/2 (1 + log s^2 - m^2 - s^2): Kingma & Welling 2014, appendix B.
     """
     return 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar)
+
+
+def begin_head(head: nn.Linear, weight: Tensor | float, bias: Tensor) -> None:
+    """Give a linear layer its first values."""
+    with torch.no_grad():
+        head.weight.copy_(torch.as_tensor(weight).expand_as(head.weight))
+        head.bias.copy_(bias)
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,11 @@ class Bottleneck(nn.Module):
         """What the decoder does first with flat latents (B, Z), which keeps their shape."""
         return nn.Identity()
 
+    def begin(self, code: "LinearCode") -> Tensor | None:
+        """Become a linear code; returns (Z, Z), in whose column j stands what one unit of number j is
+        on the code's components. None, and nothing done, where a kind knows no such start."""
+        return None
+
 
 class Gaussian(Bottleneck):
     """Two linear heads; logvar is kept within [-12, 6] so that exp never overflows in bfloat16.
@@ -72,6 +88,15 @@ class Gaussian(Bottleneck):
         if spread:
             self.norm = nn.BatchNorm1d(latent, affine=False)
             self.centre = nn.Parameter(torch.zeros(latent))
+
+    def begin(self, code: "LinearCode") -> Tensor | None:
+        if self.spread:
+            return None
+        begin_head(
+            self.mean, code.share.sqrt()[:, None] * code.map, code.share.sqrt() * code.offset
+        )
+        begin_head(self.logvar, 0.0, (1.0 - code.share).log())
+        return torch.diag(code.share.sqrt() * code.scale)
 
     def forward(self, h: Tensor) -> Latent:
         mean = self.mean(h).float()

@@ -12,17 +12,19 @@ from timbrespace.models.encoders import Conv2dEncoder
 from timbrespace.models.framewise import FrameDecoder, FrameEncoder
 from timbrespace.models.harmonic import HarmonicDecoder, MelEncoder
 from timbrespace.models.hierarchical import Hierarchical
+from timbrespace.models.principal import PrincipalDecoder, PrincipalEncoder
 from timbrespace.models.quantised import FiniteScalarQuantised, VectorQuantised
 from timbrespace.models.removal import Removal
 from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.models.waveform import Conv1dDecoder, Conv1dEncoder
 
 ENCODERS: dict[str, type[nn.Module]] = {
-    "conv2d": Conv2dEncoder, "frames": FrameEncoder, "conv1d": Conv1dEncoder, "mel2d": MelEncoder
+    "conv2d": Conv2dEncoder, "frames": FrameEncoder, "principal": PrincipalEncoder,
+    "conv1d": Conv1dEncoder, "mel2d": MelEncoder,
 }  # fmt: skip
 DECODERS: dict[str, type[nn.Module]] = {
-    "conv2d": Conv2dDecoder, "frames": FrameDecoder, "conv1d": Conv1dDecoder,
-    "harmonic": HarmonicDecoder,
+    "conv2d": Conv2dDecoder, "frames": FrameDecoder, "principal": PrincipalDecoder,
+    "conv1d": Conv1dDecoder, "harmonic": HarmonicDecoder,
 }  # fmt: skip
 BOTTLENECKS: dict[str, type[Bottleneck]] = {
     "gaussian": Gaussian, "hierarchical": Hierarchical, "vq": VectorQuantised,

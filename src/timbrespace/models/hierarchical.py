@@ -18,7 +18,8 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from timbrespace.models.bottlenecks import Bottleneck, Latent, kl_per_dimension
+from timbrespace.models.bottlenecks import Bottleneck, Latent, begin_head, kl_per_dimension
+from timbrespace.models.linear_start import LinearCode
 
 
 class LevelsPrior(nn.Module):
@@ -81,7 +82,7 @@ class Descent:
         for head, part in zip(self.bottleneck.heads, parts, strict=True):
             # in full precision: what is drawn here and what it costs must be the same numbers
             with torch.autocast(self.h.device.type, enabled=False):
-                mean, logvar = head(torch.cat([self.h, *drawn], 1)).chunk(2, 1)
+                mean, logvar = head(self.h, drawn).chunk(2, 1)
             logvar = logvar.clamp(-12.0, 6.0)
             if part is None:
                 part = mean
@@ -93,6 +94,25 @@ class Descent:
         return torch.cat(drawn, 1), torch.cat(means, 1), torch.cat(logvars, 1)
 
 
+class Head(nn.Module):
+    """Hidden numbers (B, H) and the levels drawn above to mean and logvar (B, 2 * size): a linear map
+    of the hidden numbers, and what a network adds that sees the levels above, too; nothing at first."""
+
+    def __init__(self, width: int, above: int, size: int, hidden: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, 2 * size)
+        self.further = None
+        if above:
+            last = nn.Linear(hidden, 2 * size)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+            self.further = nn.Sequential(nn.Linear(width + above, hidden), nn.SiLU(), last)
+
+    def forward(self, h: Tensor, drawn: list[Tensor]) -> Tensor:
+        said = self.linear(h)
+        return said if self.further is None else said + self.further(torch.cat([h, *drawn], 1))
+
+
 class Hierarchical(Bottleneck):
     """Hidden numbers (B, H) to levels of `levels` numbers each, from the top down."""
 
@@ -101,15 +121,24 @@ class Hierarchical(Bottleneck):
         self.levels = levels
         self.latent = sum(levels)
         self.hidden = hidden
-        self.heads = nn.ModuleList()
-        for above, size in zip((0, *accumulate(levels)), levels, strict=False):
-            if above:
-                head: nn.Module = nn.Sequential(
-                    nn.Linear(width + above, hidden), nn.SiLU(), nn.Linear(hidden, 2 * size)
-                )
-            else:
-                head = nn.Linear(width, 2 * size)
-            self.heads.append(head)
+        self.heads = nn.ModuleList(
+            Head(width, above, size, hidden)
+            for above, size in zip((0, *accumulate(levels)), levels, strict=False)
+        )
+
+    def begin(self, code: LinearCode) -> Tensor:
+        start = 0
+        for head, size in zip(self.heads, self.levels, strict=True):
+            assert isinstance(head, Head)
+            part = slice(start, start + size)
+            share = code.share[part]
+            mean = share.sqrt()[:, None] * code.map[part]
+            begin_head(
+                head.linear, torch.cat([mean, torch.zeros_like(mean)]),
+                torch.cat([share.sqrt() * code.offset[part], (1.0 - share).log()]),
+            )  # fmt: skip
+            start += size
+        return torch.diag(code.share.sqrt() * code.scale)
 
     def entrance(self) -> nn.Module:
         return LevelsPrior(self.levels, self.hidden)

@@ -14,8 +14,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from timbrespace.models.bottlenecks import Bottleneck, Latent
+from timbrespace.models.bottlenecks import Bottleneck, Latent, begin_head
 from timbrespace.models.codes import Codebooks
+from timbrespace.models.linear_start import LinearCode
 
 NO_NOISE = -30.0  # log of the variance where there is none
 SPREAD_DECAY = 0.9  # of the running variance; the first steps stretch the space quickly
@@ -50,10 +51,30 @@ class Quantised(Bottleneck):
         super().__init__()
         self.vectors = nn.Linear(width, codebooks.positions * dim)
         norm = nn.BatchNorm1d(codebooks.positions * dim, affine=False)
-        self.norm = norm if normalise else nn.Identity()
+        self.norm, self.normalises = norm if normalise else nn.Identity(), normalise
         self.dim, self.codebooks = dim, codebooks
         self.latent = codebooks.positions * dim
         self.levels = (self.latent,)
+
+    def begin(self, code: "LinearCode") -> Tensor:
+        """Components go to positions so that each has about the same volume to cover: the one with
+        most variance left to the position that has least."""
+        positions = self.codebooks.positions
+        size = code.scale.log().clamp_min(float(code.scale[0].log()) - 6.0)
+        volume, free = torch.zeros(positions), torch.full((positions,), self.dim)
+        place = torch.empty(self.latent, dtype=torch.long)  # of each component in z
+        for component in range(self.latent):
+            here = int(torch.where(free > 0, volume, torch.inf).argmin())
+            place[component] = here * self.dim + self.dim - int(free[here])
+            volume[here] += size[component] - size[-1]
+            free[here] -= 1
+        unit = torch.ones_like(code.scale) if self.normalises else code.scale
+        weight, bias = torch.empty_like(code.map), torch.empty_like(code.offset)
+        weight[place], bias[place] = unit[:, None] * code.map, unit * code.offset
+        begin_head(self.vectors, weight, bias)
+        units = torch.zeros(self.latent, self.latent)
+        units[torch.arange(self.latent), place] = code.scale / unit
+        return units
 
     def forward(self, h: Tensor) -> CodedLatent:
         with torch.autocast(h.device.type, enabled=False):  # neighbours differ by little

@@ -51,7 +51,7 @@ class ConditionSection(Section):
                     f"model.decoder.kind {decoder.kind} must be told the {name}, but "
                     f"model.condition.labels tells the decoder none; add labels: [{name}]"
                 )
-        if decoder.film and not self.told("decoder"):
+        if getattr(decoder, "film", False) and not self.told("decoder"):
             yield (
                 "model.decoder.film tells the condition to every level, but model.condition.labels "
                 "tells the decoder none; add labels: [pitch] or switch film off"

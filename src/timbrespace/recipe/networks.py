@@ -140,6 +140,27 @@ def _deaf(section: DecoderSection | HarmonicSection) -> Iterator[str]:
         )
 
 
+class PrincipalSection(NetSection):
+    """Small networks on principal components: see models.principal."""
+
+    kind: Literal["principal"] = "principal"
+    components: Annotated[int, Field(ge=1, le=4096)] = 256
+    hidden: Count = 512
+    layers: Annotated[int, Field(ge=1, le=8)] = 2
+    activation: Activation = "silu"
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+
+    def misfits(self, feature: AnyFeature) -> Iterator[str]:
+        yield from super().misfits(feature)
+        cells = math.prod(feature.shape)
+        if self.components > cells:
+            yield f"model.{self.part}.components {self.components} is more than a picture's {cells} cells"
+
+
+class PrincipalDecoderSection(PrincipalSection):
+    part = "decoder"
+
+
 class Conv1dSection(NetSection):
     """Convolutions along time for raw waveforms, from the sound inwards."""
 
@@ -190,6 +211,7 @@ def _prime_factors(number: int) -> list[int]:
 AnyEncoder = Annotated[
     Annotated[EncoderSection, Tag("conv2d")]
     | Annotated[EncoderSection, Tag("frames")]
+    | Annotated[PrincipalSection, Tag("principal")]
     | Annotated[Conv1dSection, Tag("conv1d")]
     | Annotated[Mel2dSection, Tag("mel2d")],
     Discriminator(kind_or("conv2d")),
@@ -197,6 +219,7 @@ AnyEncoder = Annotated[
 AnyDecoder = Annotated[
     Annotated[DecoderSection, Tag("conv2d")]
     | Annotated[DecoderSection, Tag("frames")]
+    | Annotated[PrincipalDecoderSection, Tag("principal")]
     | Annotated[Conv1dDecoderSection, Tag("conv1d")]
     | Annotated[HarmonicSection, Tag("harmonic")],
     Discriminator(kind_or("conv2d")),

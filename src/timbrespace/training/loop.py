@@ -27,6 +27,7 @@ from timbrespace.training.augment import training_batch
 from timbrespace.training.loggers import Logger, csv_logger
 from timbrespace.training.parallel import Ranks
 from timbrespace.training.perceptual import Anchors
+from timbrespace.training.start import begin
 from timbrespace.training.state import State
 from timbrespace.training.step import NotFinite, train_step
 from timbrespace.training.validation import Validation, validate
@@ -55,7 +56,9 @@ def train_run(
     batch = min(recipe.train.batch, len(pictures))
     share = ranks.share(batch)
     state = State.fresh(recipe, ranks.device, run.vocabulary)
-    if resume:
+    if not resume:
+        begin(state, recipe, pictures, ranks)
+    else:
         state.unpack(*ranks.from_first(lambda: checkpoint.load_newest(run.path / "checkpoints")))
     per_epoch = len(pictures) // batch
     steps = per_epoch * recipe.train.epochs

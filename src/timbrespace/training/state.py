@@ -10,9 +10,23 @@ from torch import Tensor, nn
 from timbrespace.losses.objective import Objective
 from timbrespace.losses.schedule import RateController
 from timbrespace.models.autoencoder import Autoencoder
+from timbrespace.models.principal import Components
 from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recipe import Recipe, build
 from timbrespace.training.objective import objective_of
+
+
+def averaged(model: Autoencoder) -> dict[str, Tensor]:
+    """Where an average of the weights starts: a copy of them, but for fixed components, which it
+    shares with the model."""
+    fixed = {
+        f"{name}.{buffer}" for name, part in model.named_modules() if isinstance(part, Components)
+        for buffer, _ in part.named_buffers()
+    }  # fmt: skip
+    weights = model.state_dict()
+    return {
+        name: v.detach() if name in fixed else v.detach().clone() for name, v in weights.items()
+    }
 
 
 @dataclass
@@ -55,7 +69,7 @@ class State:
         )  # fmt: skip
         average = None
         if recipe.train.average:
-            average = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            average = averaged(model)
         controller = None
         if recipe.objective.bits_per_sound:
             controller = RateController(recipe.objective.bits_per_sound * math.log(2.0))
@@ -84,8 +98,7 @@ class State:
             "threads": torch.get_num_threads(), "torch": torch.__version__,
         }  # fmt: skip
         if self.controller is not None:
-            memory = self.controller
-            facts["rate_controller"] = [memory.integral, memory.error, memory.waited]
+            facts["rate_controller"] = self.controller.memory
         return {k: v.detach().cpu().clone() for k, v in tensors.items()}, facts
 
     def unpack(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
@@ -119,5 +132,4 @@ class State:
         self.best = math.inf if facts["best"] is None else facts["best"]
         self.best_epoch = facts["best_epoch"]
         if self.controller is not None:
-            memory = self.controller
-            memory.integral, memory.error, memory.waited = facts["rate_controller"]
+            self.controller.memory = facts["rate_controller"]

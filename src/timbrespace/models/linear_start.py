@@ -1,0 +1,103 @@
+"""A model of principal components begins as the best linear code of its pictures.
+
+Of all linear maps to a Gaussian latent and back, the one with the least squared error at a rate is
+known (reverse water-filling: Cover & Thomas 2006, theorem 10.3.3; as a VAE: Tipping & Bishop 1999,
+section 3.2, and Lucas et al. 2019, arXiv 1911.02469). What the condition says of a picture is a regression
+on it; of the rest, the component with variance v is worth (ln v / beta) / 2 nats where v > beta, and
+has the share 1 - beta / v of its variance back. beta is that of the Gaussian ELBO.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from timbrespace.models.autoencoder import Autoencoder, Labels
+from timbrespace.models.principal import LEAST, PrincipalDecoder, PrincipalEncoder
+
+RIDGE = 1e-4  # of the regression on the condition, a sound
+
+
+@dataclass(frozen=True)
+class LinearCode:
+    """What a latent's numbers shall be at the start.
+
+    map (Z, H), offset (Z,): of hidden numbers h (B, H), map h + offset has mean 0 and variance 1 over the
+    sounds, without correlation, the first number that of the component with most variance. scale (Z,):
+    the standard deviation of what each stands for. share (Z,): how much of its variance its bits
+    give back.
+    """
+
+    map: Tensor
+    offset: Tensor
+    scale: Tensor
+    share: Tensor
+
+
+def water_level(variances: Tensor, nats: float) -> float:
+    """The beta at which components of these variances cost `nats` together."""
+    low, high = float(variances.max()) * 1e-12, float(variances.max())
+    for _ in range(100):
+        beta = math.sqrt(low * high)
+        rate = 0.5 * float((variances / beta).clamp_min(1.0).log().sum())
+        low, high = (beta, high) if rate > nats else (low, beta)
+    return beta
+
+
+@torch.no_grad()
+def begin(model: Autoencoder, x: Tensor, labels: Labels, nats: float) -> float | None:
+    """Make `model` the best linear code of pictures x (N, 1, F, T) at `nats` per sound, as far as its
+    parts can be one: an encoder or decoder of another kind, or a bottleneck that knows no linear
+    start, stays as it is. Returns beta; None where the latent was not started.
+    """
+    encoder, decoder = model.encoder.net, model.decoder.net
+    halves = [
+        net for net in (encoder, decoder) if isinstance(net, PrincipalEncoder | PrincipalDecoder)
+    ]
+    if not halves:
+        return None
+    for net in halves:
+        net.components.fit(x)
+    if not isinstance(decoder, PrincipalDecoder):
+        return None
+    scores = decoder.components.scores(x) * decoder.components.scale  # in picture units
+    told = model.decoder.conditions(labels, len(x), x.device).float()
+    weight, bias = _regression(told, scores)
+    rest = scores - told @ weight - bias
+    latent = model.latent
+    decoder.linear.weight[:, latent:] = weight.T / decoder.components.scale[:, None]
+    decoder.linear.bias.copy_(bias / decoder.components.scale)
+    if not isinstance(encoder, PrincipalEncoder) or encoder.components.count < latent:
+        return None
+    if decoder.components.count != encoder.components.count:
+        return None
+    values, vectors = torch.linalg.eigh(rest.T @ rest / len(x))
+    variances = values.flip(0)[:latent].clamp_min(LEAST * float(values.max()))
+    axes = vectors.flip(1)[:, :latent]  # (K, Z)
+    beta = water_level(variances, nats)
+    whiten = axes / variances.sqrt()
+    heard = model.encoder.conditions(labels, len(x), x.device).float()
+    weight, bias = _regression(heard, scores)
+    start = torch.zeros(latent, encoder.width)
+    start[:, encoder.hidden :] = torch.cat(
+        [(whiten * encoder.components.scale[:, None]).T, -(weight @ whiten).T], 1
+    )
+    code = LinearCode(
+        start, -(bias @ whiten), variances.sqrt(), (1.0 - beta / variances).clamp_min(0.01)
+    )
+    units = model.encoder.bottleneck.begin(code)
+    if units is None:
+        return None
+    decoder.linear.weight[:, :latent] = axes @ units / decoder.components.scale[:, None]
+    return beta
+
+
+def _regression(told: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Ridge regression of scores (N, K) on the condition (N, C): weight (C, K) and bias (K,), which
+    is the mean where nothing is told."""
+    mean, centre = scores.mean(0), told.mean(0)
+    centred = told - centre
+    inner = centred.T @ centred + RIDGE * len(told) * torch.eye(told.shape[1], device=told.device)
+    weight = torch.linalg.solve(inner, centred.T @ (scores - mean))
+    return weight, mean - centre @ weight

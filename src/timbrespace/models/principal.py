@@ -1,0 +1,117 @@
+"""Networks that stand on the principal components of the pictures.
+
+Some hundred components hold nearly all in which the pictures of sounds differ, so the networks between
+them and the latent are small, and can begin as the best linear code there is instead of at random:
+see models.linear_start.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from timbrespace.models.blocks import ACTIVATIONS
+
+LEAST = 1e-5  # of the first component's variance: what is less is rounding
+
+
+class Components(nn.Module):
+    """Pictures (B, 1, F, T) as scores (B, K) on K principal components, each of variance 1 over the
+    sounds, and back.
+
+    Fixed once `fit`; before, all pictures have the scores zero. Kept as float16: rounding moves a
+    picture by less than its last bit on disk.
+    """
+
+    mean: Tensor
+    basis: Tensor
+    scale: Tensor
+
+    def __init__(self, shape: tuple[int, int], count: int) -> None:
+        super().__init__()
+        cells = shape[0] * shape[1]
+        if count > cells:
+            raise ValueError(f"a picture of {cells} cells has no {count} components")
+        self.shape, self.count = shape, count
+        self.register_buffer("mean", torch.zeros(cells))
+        self.register_buffer("basis", torch.zeros(count, cells, dtype=torch.float16))
+        self.register_buffer("scale", torch.ones(count))
+
+    @torch.no_grad()
+    def fit(self, x: Tensor) -> None:
+        """Become those of pictures x (N, 1, F, T), by the eigenvectors of their N x N products.
+
+        Where the sounds differ in fewer ways, the components left over stay empty.
+        """
+        flat = x.flatten(1)
+        self.mean.copy_(flat.mean(0))
+        centred = flat - flat.mean(0)
+        values, vectors = torch.linalg.eigh(centred @ centred.T / len(x))
+        values, vectors = values.flip(0)[: self.count], vectors.flip(1)[:, : self.count]
+        count = int((values > LEAST * values[0]).sum())
+        basis = nn.functional.normalize(vectors[:, :count].T @ centred, dim=1)
+        self.basis[:count].copy_(basis)
+        self.scale[:count].copy_(values[:count].sqrt())
+
+    def scores(self, x: Tensor) -> Tensor:
+        return (x.flatten(1) - self.mean) @ self._basis_for(x).T / self.scale
+
+    def picture(self, scores: Tensor) -> Tensor:
+        flat = (scores * self.scale) @ self._basis_for(scores) + self.mean
+        return flat.view(-1, 1, *self.shape)
+
+    def _basis_for(self, x: Tensor) -> Tensor:
+        kind = x.device.type
+        autocast = torch.is_autocast_enabled(kind)
+        return self.basis.to(torch.get_autocast_dtype(kind) if autocast else torch.float32)
+
+
+def _mixing(
+    inputs: int, hidden: int, layers: int, activation: str, dropout: float
+) -> nn.Sequential:
+    """`layers` linear layers of width `hidden`, each with its activation."""
+    made: list[nn.Module] = []
+    for before in [inputs, *[hidden] * (layers - 1)]:
+        made += [nn.Linear(before, hidden), ACTIVATIONS[activation](), nn.Dropout(dropout)]
+    return nn.Sequential(*made)
+
+
+class PrincipalEncoder(nn.Module):
+    """(B, 1, F, T) and (B, C) to (B, width): what a network makes of the scores and the condition,
+    then both as they are, so that a linear head can read them."""
+
+    def __init__(
+        self, shape: tuple[int, int], condition_size: int, *, components: int = 256,
+        hidden: int = 512, layers: int = 2, activation: str = "silu", dropout: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.components = Components(shape, components)
+        told = components + condition_size
+        self.mix = _mixing(told, hidden, layers, activation, dropout)
+        self.hidden = hidden
+        self.width = hidden + told
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        scores = self.components.scores(x)
+        told = torch.cat([scores, condition.to(scores.dtype)], 1)
+        return torch.cat([self.mix(told).to(told.dtype), told], 1)
+
+
+class PrincipalDecoder(nn.Module):
+    """(B, Z) and (B, C) to (B, 1, F, T): a linear map to scores, and what a network adds to them,
+    which is nothing at first."""
+
+    def __init__(
+        self, shape: tuple[int, int], latent: int, condition_size: int, *, components: int = 256,
+        hidden: int = 512, layers: int = 2, activation: str = "silu", dropout: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.components = Components(shape, components)
+        told = latent + condition_size
+        self.linear = nn.Linear(told, components)
+        last = nn.Linear(hidden, components)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.further = nn.Sequential(*_mixing(told, hidden, layers, activation, dropout), last)
+
+    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
+        told = torch.cat([z, condition.to(z.dtype)], 1)
+        return self.components.picture((self.linear(told) + self.further(told)).float())
