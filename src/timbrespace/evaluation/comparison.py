@@ -28,7 +28,7 @@ PCA = ("8", "16", "32", "64")
 FIGURES = (
     "bits_per_sound", "rmse_db", "rmse_db_at_mean", "mr_stft", "mr_stft_inversion", "in_use", "in_use_of",
     "family_on_z", "family_majority", "pitch_on_z", "pitch_majority", "minutes", "seconds_per_epoch",
-    "epochs", "mean_sound_rmse_db", "mean_per_pitch_rmse_db", *(f"pca_{k}_rmse_db" for k in PCA),
+    "epochs", "mean_sound_rmse_db", "mean_per_pitch_rmse_db", "linear_code_rmse_db", *(f"pca_{k}_rmse_db" for k in PCA),
 )  # fmt: skip
 KEYS = (
     "run", "recipe", "feature", "seed", "group", "split", "sounds", "corpus_digest", *FIGURES,
@@ -103,6 +103,7 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
         "epochs": epochs,
         "mean_sound_rmse_db": at("floors", "mean_sound_rmse_db"),
         "mean_per_pitch_rmse_db": at("floors", "mean_per_pitch_rmse_db"),
+        "linear_code_rmse_db": at("floors", "linear_code_rmse_db"),
         **{f"pca_{k}_rmse_db": at("floors", "pca_rmse_db", k) for k in PCA},
         "verdict": ", ".join(faults) or ("healthy" if at("healthy") else None),
         "metrics": metrics,
@@ -180,6 +181,7 @@ def cells(table: Sequence[Row]) -> list[list[str]]:
         "bits": lambda x: _figure(x, "bits_per_sound", 1),
         "dB": lambda x: _figure(x, "rmse_db", 2),
         "dB at mean": lambda x: _figure(x, "rmse_db_at_mean", 2),
+        "linear code": lambda x: _figure(x, "linear_code_rmse_db", 2),
         "MR-STFT": lambda x: _figure(x, "mr_stft", 2),
         "in use": lambda x: (
             f"{_figure(x, 'in_use', 0)} of {x['in_use_of']:.0f} {x['in_use_kind']}"
@@ -239,6 +241,11 @@ def picture(table: Sequence[Row]) -> bytes:
         [(name_of(x), x["bits_per_sound"], x["rmse_db"]) for x in chosen],
         {name: chosen[0][key] for name, key in floors.items() if chosen[0][key] is not None},
         errors=[(x.get("bits_per_sound_interval"), x.get("rmse_db_interval")) for x in chosen],
+        linear=[
+            (x["bits_per_sound"], x["linear_code_rmse_db"])
+            for x in chosen
+            if x["linear_code_rmse_db"] is not None
+        ],
     )
 
 

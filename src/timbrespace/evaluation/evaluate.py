@@ -209,6 +209,7 @@ def measure(
             "mean_sound_rmse_db": scores["mean_sound"],
             "mean_per_pitch_rmse_db": scores.get("mean_per_pitch"),
             "pca_rmse_db": {str(k): scores[f"pca_{k}"] for k in floor.SIZES},
+            "linear_code_rmse_db": scores["linear_code"],
             "pca_given_pitch_rmse_db": {
                 str(k): scores[f"pca_given_pitch_{k}"] for k in floor.SIZES
             }
@@ -322,6 +323,7 @@ def _distortion(
     import torch
 
     count = len(encoded.rows)
+    nats = float(encoded.nats.sum(1).mean())
     # each sound gets another one's latent: a random order, moved on by one, has no fixed point
     order = rng.permutation(count)
     other = np.empty(count, int)
@@ -347,7 +349,7 @@ def _distortion(
                 parts.setdefault("loud", []).append(loud)
         if fitted is not None:
             own = None if pitches is None else pitches[part]
-            for name, error in fitted.errors(original, own).items():
+            for name, error in fitted.errors(original, own, nats=nats).items():
                 parts.setdefault(name, []).append(error)
     return {name: np.concatenate(errors) for name, errors in parts.items()}
 

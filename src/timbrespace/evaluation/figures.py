@@ -103,9 +103,11 @@ def standing(values: Sequence[tuple[str, float, str]]) -> bytes:
 def rate_distortion(
     points: Sequence[tuple[str, float, float]], floors: dict[str, float], *,
     errors: Sequence[tuple[float | None, float | None]] = (),
+    linear: Sequence[tuple[float, float]] = (),
 ) -> bytes:  # fmt: skip
     """The plane of (name, bits per sound, dB RMSE), floors {name: dB} as dashed lines; `errors` are
-    half widths of each point's intervals along both axes."""
+    half widths of each point's intervals along both axes, `linear` the (bits, dB) of the linear codes
+    at the points' rates."""
     figure = _figure(7.2, 4.6)
     axes = figure.add_subplot()
     for number, (name, bits, db) in enumerate(points):
@@ -114,6 +116,13 @@ def rate_distortion(
         axes.errorbar(
             bits, db, xerr=wide, yerr=high, color=colour, marker=marker, markersize=7,
             linestyle="", elinewidth=1, capsize=3, label=_label(name, 40),
+        )  # fmt: skip
+    if linear:
+        bits, db = zip(*sorted(linear), strict=True)
+        axes.plot(bits, db, color=FLOOR, marker=".", linewidth=1)
+        axes.annotate(
+            "linear code", (bits[0], db[0]), (-4, 6), textcoords="offset points", fontsize=8,
+            color="#555555", ha="right",
         )  # fmt: skip
     axes.margins(0.08, 0.08)
     for name, db in floors.items():

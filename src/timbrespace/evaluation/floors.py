@@ -5,7 +5,8 @@ Conventions
 All floors are fitted on training rows and measured like the model, in dB RMSE on the evaluated
 rows. A model above the mean sound is broken; at the mean sound it knows nothing; at the mean of
 each pitch it knows the pitch it was told and no timbre; PCA of the same size is a linear model with
-no limit of rate: below it a network has earned its training time.
+no limit of rate. The linear code is the best linear model at the rate of the measured one: below it a
+network has earned its training time.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +17,10 @@ import numpy as np
 
 from timbrespace.errors import TimbrespaceError
 from timbrespace.geometry.project import Pca
+from timbrespace.geometry.rate import water_level
 
 SIZES = (8, 16, 32, 64)  # numbers per sound that the PCA floors keep
+COMPONENTS = 128  # that a linear code may use
 PCA_ROWS = 4_000  # training rows for a PCA fit: measured beside all rows, it costs < 1 % of the dB
 BATCH = 256
 
@@ -84,25 +87,29 @@ class Floors:
 
         given = None
         if pitch_given and by_pitch:
-            given = Pca.fit_batches(residuals, max(SIZES), seed=seed)
-        pca = Pca.fit_batches(batches, max(SIZES), seed=seed)
+            given = Pca.fit_batches(residuals, COMPONENTS, seed=seed)
+        pca = Pca.fit_batches(batches, COMPONENTS if given is None else max(SIZES), seed=seed)
         return cls(mean, by_pitch, pca, given, len(rows), len(some))
 
     def errors(
-        self, pictures: np.ndarray, pitches: Sequence[Any] | None = None
+        self, pictures: np.ndarray, pitches: Sequence[Any] | None = None, *, nats: float = 0.0
     ) -> dict[str, np.ndarray]:
         """Mean squared error per sound (N,) of each floor: "mean_sound", "mean_per_pitch" (when
-        there are pitches), "pca_8" ... and "pca_given_pitch_8" ... (when fitted)."""
+        there are pitches), "pca_8" ... and "pca_given_pitch_8" ... (when fitted), and "linear_code" at
+        a rate of `nats` per sound, beside the mean of each pitch where that is given."""
         flat = pictures.reshape(len(pictures), -1).astype(np.float32)
         known = _midi(pitches, len(pictures))
         result = {"mean_sound": _mse(flat - self.mean.ravel())}
         result |= {f"pca_{k}": e for k, e in _pca_errors(self.pca, flat).items()}
+        if self.pca_given_pitch is None:
+            result["linear_code"] = _code_errors(self.pca, flat, nats)
         if self.by_pitch is not None:
             rest = flat - _by_pitch(known, self.by_pitch, self.mean).reshape(len(flat), -1)
             result["mean_per_pitch"] = _mse(rest)
             if self.pca_given_pitch is not None:
                 given = _pca_errors(self.pca_given_pitch, rest)
                 result |= {f"pca_given_pitch_{k}": e for k, e in given.items()}
+                result["linear_code"] = _code_errors(self.pca_given_pitch, rest, nats)
         return result
 
 
@@ -124,6 +131,17 @@ def _pca_errors(pca: Pca, flat: np.ndarray) -> dict[int, np.ndarray]:
     return {
         k: np.maximum(rest - explained[:, min(k, last) - 1], 0.0) / flat.shape[1] for k in SIZES
     }
+
+
+def _code_errors(pca: Pca, flat: np.ndarray, nats: float) -> np.ndarray:
+    """Expected error of the linear Gaussian code at a rate: of a component with variance v above the
+    water level beta the share s = 1 - beta / v comes back, with noise of variance s (1 - s) v."""
+    beta = water_level(pca.variances, nats)
+    share = np.maximum(1.0 - beta / pca.variances, 0.0)
+    squared = np.square(pca.transform(flat).astype(np.float64))
+    rest = np.square(flat - pca.mean).sum(1, dtype=np.float64) - squared.sum(1)
+    lost = squared @ np.square(1.0 - share) + (share * (1.0 - share) * pca.variances).sum()
+    return (np.maximum(rest, 0.0) + lost) / flat.shape[1]
 
 
 def _mse(difference: np.ndarray) -> np.ndarray:

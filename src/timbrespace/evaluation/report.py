@@ -149,6 +149,7 @@ def _standing(metrics: dict[str, Any]) -> list[tuple[str, float, str]]:
             (f"PCA-{k} beside the mean of the pitch", v, "floor")
             for k, v in (floors.get("pca_given_pitch_rmse_db") or {}).items()
         ),
+        (f"the best linear code of {rate}", floors.get("linear_code_rmse_db"), "floor"),
         (f"model, z sampled ({rate})", distortion["rmse_db"], "model"),
         ("model, decode(mu)", distortion["rmse_db_at_mean"], "model"),
         ("model, another sound's latent", distortion.get("rmse_db_shuffled"), "model"),

@@ -116,6 +116,12 @@ def judge(metrics: dict[str, Any]) -> Judgement:
             f"at {_db(rmse)} it is {compared} than the mean sound of each pitch "
             f"({_db(per_pitch)}), which knows no timbre; train longer{more}",
         )
+    linear = floors.get("linear_code_rmse_db")
+    if not faults and linear is not None and rmse > linear:
+        said.append(
+            f"at {_db(rmse)} it has not reached the best linear code of this rate ({_db(linear)}); "
+            "train longer, or on networks of kind principal, which start there"
+        )
     shuffled = distortion.get("rmse_db_shuffled")
     if nats >= COLLAPSED_NATS and shuffled and shuffled**2 - rmse**2 < IGNORED_SHARE * shuffled**2:
         fault(
@@ -183,6 +189,8 @@ def _beside(floors: dict[str, Any], dimensions: int) -> str:
         parts.append(f"mean sound {_db(floors['mean_sound_rmse_db'])}")
     if floors.get("mean_per_pitch_rmse_db") is not None:
         parts.append(f"mean per pitch {_db(floors['mean_per_pitch_rmse_db'])}")
+    if floors.get("linear_code_rmse_db") is not None:
+        parts.append(f"the best linear code of this rate {_db(floors['linear_code_rmse_db'])}")
     size = str(dimensions)
     pca = floors.get("pca_rmse_db") or {}
     if pca.get(size) is not None:

@@ -7,12 +7,12 @@ on it; of the rest, the component with variance v is worth (ln v / beta) / 2 nat
 has the share 1 - beta / v of its variance back. beta is that of the Gaussian ELBO.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from timbrespace.geometry.rate import water_level
 from timbrespace.models.autoencoder import Autoencoder, Labels
 from timbrespace.models.principal import LEAST, PrincipalDecoder, PrincipalEncoder
 
@@ -33,16 +33,6 @@ class LinearCode:
     offset: Tensor
     scale: Tensor
     share: Tensor
-
-
-def water_level(variances: Tensor, nats: float) -> float:
-    """The beta at which components of these variances cost `nats` together."""
-    low, high = float(variances.max()) * 1e-12, float(variances.max())
-    for _ in range(100):
-        beta = math.sqrt(low * high)
-        rate = 0.5 * float((variances / beta).clamp_min(1.0).log().sum())
-        low, high = (beta, high) if rate > nats else (low, beta)
-    return beta
 
 
 @torch.no_grad()
@@ -75,7 +65,7 @@ def begin(model: Autoencoder, x: Tensor, labels: Labels, nats: float) -> float |
     values, vectors = torch.linalg.eigh(rest.T @ rest / len(x))
     variances = values.flip(0)[:latent].clamp_min(LEAST * float(values.max()))
     axes = vectors.flip(1)[:, :latent]  # (K, Z)
-    beta = water_level(variances, nats)
+    beta = water_level(variances.cpu().numpy(), nats)
     whiten = axes / variances.sqrt()
     heard = model.encoder.conditions(labels, len(x), x.device).float()
     weight, bias = _regression(heard, scores)
