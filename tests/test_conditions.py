@@ -97,9 +97,6 @@ def test_a_vocabulary_has_a_fixed_order_and_one_number_for_all_it_does_not_know(
     assert {words.number("pitch", v) for v in (None, "", "x", -1, 128, float("nan"))} == {MIDI}
 
 
-TOLD = ("model.decoder.film=true", "model.decoder.residual=1")
-
-
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
@@ -113,7 +110,7 @@ TOLD = ("model.decoder.film=true", "model.decoder.residual=1")
 )
 def test_conditions_that_cannot_be_are_one_sentence(setting, words):
     with pytest.raises(RecipeError) as caught:
-        recipe.load("instruments", settings=(*TOLD, setting))
+        recipe.load("instruments-conv", settings=(setting,))
     assert words in str(caught.value)
 
 
@@ -147,7 +144,7 @@ def test_a_run_from_before_there_were_vocabularies_opens(tiny_run, tiny_notes, t
     shutil.copytree(tiny_run, tmp_path / "old")
     (tmp_path / "old" / "vocabulary.json").unlink()
     text = (tmp_path / "old" / "recipe.yaml").read_text()
-    start, stop = text.index("    labels:\n"), text.index("    size: 64\n")
+    start, stop = text.index("    labels:\n"), text.index("    size: 128\n")
     (tmp_path / "old" / "recipe.yaml").write_text(
         text[:start] + "    labels: [pitch]\n" + text[stop:]
     )

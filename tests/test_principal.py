@@ -1,12 +1,16 @@
 """Networks on principal components, and where they start, against what linear algebra says."""
 
 import math
+import os
+import signal
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
+from timbrespace import verbs
 from timbrespace.geometry.rate import water_level
 from timbrespace.models import linear_start
 from timbrespace.models.autoencoder import Autoencoder
@@ -121,3 +125,34 @@ def test_a_model_of_other_networks_stays_as_it_is():
     assert linear_start.begin(model, x, labels, 3.0) is None
     assert all(torch.equal(v, before[k]) for k, v in model.decoder.state_dict().items())
     assert model.encoder.net.components.basis.any()
+
+
+SMALL = (
+    "feature.mels=32", "feature.frames=64", "train.batch=16", "train.epochs=3",
+    "model.encoder={kind: principal, components: 24, hidden: 32, dropout: 0.1}",
+    "model.decoder={kind: principal, components: 24, hidden: 32, dropout: 0.1}",
+    "model.bottleneck.latent=8", "objective.bits_per_sound=20",
+)  # fmt: skip
+
+
+def test_a_training_starts_as_the_linear_code_and_resumes_to_the_same_bits(tiny_corpus, tmp_path):
+    first: dict[str, float] = {}
+
+    def interrupt(stage, done, total, facts):
+        if stage == "train" and done == 1:
+            first.update(facts)
+        if stage == "train" and done == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    whole = verbs.train("instruments", tiny_corpus, tmp_path / "whole", settings=SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        verbs.train(
+            "instruments", tiny_corpus, tmp_path / "run", settings=SMALL, progress=interrupt
+        )
+    verbs.train("instruments", tiny_corpus, tmp_path / "run", settings=SMALL, resume=True)
+    one, other = (load_file(tmp_path / n / "weights.safetensors") for n in ("whole", "run"))
+    assert one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+    assert 10.0 < first["bits"] < 40.0  # before anything is learnt
+    measured = verbs.evaluate(whole.path)
+    assert first["rmse_db"] < measured["floors"]["mean_sound_rmse_db"]
+    assert one["encoder.net.components.basis"].dtype == torch.float16

@@ -29,7 +29,7 @@ def test_a_saved_recipe_is_the_same_recipe(name):
 )
 def test_a_wrong_setting_is_one_helpful_sentence(setting, words):
     with pytest.raises(RecipeError, match=".") as caught:
-        recipe.load("instruments", settings=(setting,))
+        recipe.load("instruments-conv", settings=(setting,))
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -87,5 +87,5 @@ def test_exponents_are_numbers():
 def test_what_would_reach_no_block_is_refused(option):
     settings = (f"model.decoder.{option}=true", "model.decoder.residual=0")
     with pytest.raises(RecipeError, match="residual is 0; set it to 1"):
-        recipe.load("instruments", settings=settings)
-    recipe.load("instruments", settings=(settings[0], "model.decoder.residual=1"))
+        recipe.load("instruments-conv", settings=settings)
+    recipe.load("instruments-conv", settings=(settings[0], "model.decoder.residual=1"))

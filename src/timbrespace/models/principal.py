@@ -37,18 +37,21 @@ class Components(nn.Module):
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
-        """Become those of pictures x (N, 1, F, T), by the eigenvectors of their N x N products.
+        """Become those of pictures x (N, 1, F, T), by the eigenvectors of the smaller of their two
+        products.
 
         Where the sounds differ in fewer ways, the components left over stay empty.
         """
         flat = x.flatten(1)
         self.mean.copy_(flat.mean(0))
         centred = flat - flat.mean(0)
-        values, vectors = torch.linalg.eigh(centred @ centred.T / len(x))
+        few = len(x) < centred.shape[1]
+        product = centred @ centred.T if few else centred.T @ centred
+        values, vectors = torch.linalg.eigh(product / len(x))
         values, vectors = values.flip(0)[: self.count], vectors.flip(1)[:, : self.count]
         count = int((values > LEAST * values[0]).sum())
-        basis = nn.functional.normalize(vectors[:, :count].T @ centred, dim=1)
-        self.basis[:count].copy_(basis)
+        axes = vectors[:, :count].T
+        self.basis[:count].copy_(nn.functional.normalize(axes @ centred, dim=1) if few else axes)
         self.scale[:count].copy_(values[:count].sqrt())
 
     def scores(self, x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from timbrespace.recipe import Recipe
 from timbrespace.training.parallel import Ranks
 from timbrespace.training.state import State
 
-SOUNDS = 4000  # that the components are found from, at most
+SOUNDS = 3000  # that the components are found from, at most
 CELLS = 100_000_000  # of their pictures together, at most: 0.4 GB
 
 
