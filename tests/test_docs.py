@@ -11,7 +11,7 @@ from conftest import TINY
 from timbrespace.cli import app
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))]
+PAGES = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
 SERVES = {"demo", "explore"}  # they run until Ctrl-C: their options are checked through --help
 
 

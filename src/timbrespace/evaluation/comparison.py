@@ -28,7 +28,8 @@ PCA = ("8", "16", "32", "64")
 FIGURES = (
     "bits_per_sound", "rmse_db", "rmse_db_at_mean", "mr_stft", "mr_stft_inversion", "in_use", "in_use_of",
     "family_on_z", "family_majority", "pitch_on_z", "pitch_majority", "minutes", "seconds_per_epoch",
-    "epochs", "mean_sound_rmse_db", "mean_per_pitch_rmse_db", "linear_code_rmse_db", *(f"pca_{k}_rmse_db" for k in PCA),
+    "epochs", "mean_sound_rmse_db", "mean_per_pitch_rmse_db", "linear_code_rmse_db",
+    *(f"pca_{k}_rmse_db" for k in PCA),
 )  # fmt: skip
 KEYS = (
     "run", "recipe", "feature", "seed", "group", "split", "sounds", "corpus_digest", *FIGURES,
