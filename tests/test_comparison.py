@@ -118,7 +118,7 @@ def test_seeds_become_one_row_and_nothing_else_does(made):
     runs = [
         made(f"s{seed}", settings=(f"seed={seed}",), distortion__rmse_db=db)
         for seed, db in enumerate((5.0, 6.0, 7.0))
-    ] + [made("other", settings=("seed=9", "model.bottleneck.latent=64"))]
+    ] + [made("other", settings=("seed=9", "model.bottleneck.latent=48"))]
     rows = verbs.compare(runs, seeds=True)
     assert [x["n"] for x in rows] == [3, 1] and rows[0]["run"] == "s0, s1, s2"
     assert rows[0]["rmse_db"] == 6.0 and rows[0]["seed"] == "0, 1, 2"

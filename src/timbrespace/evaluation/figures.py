@@ -105,7 +105,8 @@ def rate_distortion(
     errors: Sequence[tuple[float | None, float | None]] = (),
     linear: Sequence[tuple[float, float]] = (),
 ) -> bytes:  # fmt: skip
-    """The plane of (name, bits per sound, dB RMSE), floors {name: dB} as dashed lines; `errors` are
+    """The plane of (name, bits per sound, dB RMSE) where they lie, floors {name: dB} that are near
+    enough to be seen as dashed lines; `errors` are
     half widths of each point's intervals along both axes, `linear` the (bits, dB) of the linear codes
     at the points' rates."""
     figure = _figure(7.2, 4.6)
@@ -121,18 +122,23 @@ def rate_distortion(
         bits, db = zip(*sorted(linear), strict=True)
         axes.plot(bits, db, color=FLOOR, marker=".", linewidth=1)
         axes.annotate(
-            "linear code", (bits[0], db[0]), (-4, 6), textcoords="offset points", fontsize=8,
-            color="#555555", ha="right",
+            "linear code", (bits[-1], db[-1]), (6, 0), textcoords="offset points", fontsize=8,
+            color="#555555", va="center",
         )  # fmt: skip
-    axes.margins(0.08, 0.08)
+    rates, heights = (np.array([p[at] for p in points]) for at in (1, 2))
+    heights = np.concatenate([heights, [db for _, db in linear]])
+    low, high = 0.93 * heights.min(), 1.12 * heights.max()
     for name, db in floors.items():
+        if not low <= db <= high:
+            continue
         axes.axhline(db, color=FLOOR, linestyle="--", linewidth=1)
         axes.annotate(
             name, (1.0, db), (2, 0), xycoords=("axes fraction", "data"), va="center",
             textcoords="offset points", fontsize=8, color="#555555",
         )  # fmt: skip
-    axes.set_xlim(left=0.0)
-    axes.set_ylim(bottom=0.8 * min([*(db for *_, db in points), *floors.values()]))
+    room = 0.15 * max(rates.max() - rates.min(), 0.1 * rates.max(), 1.0)
+    axes.set_xlim(max(0.0, rates.min() - room), rates.max() + room)
+    axes.set_ylim(low, high)
     axes.set_xlabel("bits per sound")
     axes.set_ylabel("dB RMSE, z sampled")
     _quiet(axes)
