@@ -43,10 +43,14 @@ from timbrespace.training.step import train_step
 CPU = torch.device("cpu")
 # pythae knows neither conditions nor weights of cells; what is compared is the family alone
 PLAIN = (
-    "model.condition.labels=[]", "model.decoder.film=false", "objective.loud=0",
+    "model.condition.labels=[]", "objective.loud=0",
     "train.augment.layer=0", "train.augment.tilt_db=0", "train.schedule=constant",
     "train.precision=auto",
 )  # fmt: skip
+NETWORKS = (  # those of instruments-conv: pythae knows no linear start
+    "model.encoder={kind: conv2d, channels: [16, 32, 64, 128, 128], hidden: 512, activation: silu}",
+    "model.decoder={kind: frames, channels: [256, 384], residual: 1, hidden: 512, film: false}",
+)
 BETA = (
     "objective.reconstruction=gaussian_nll", "objective.beta=4", "objective.bits_per_sound=null",
     "objective.free_bits=0", "objective.warmup_steps=0",
@@ -171,9 +175,11 @@ def vq_decoded(model: Any, x: Tensor) -> Decoded:
 
 
 FAMILIES = {
-    "gaussian": Family("instruments", BETA, gaussian, gaussian_decoded),
+    "gaussian": Family(
+        "instruments-conv", ("model.decoder.film=false", *BETA), gaussian, gaussian_decoded
+    ),
     "gaussian-conv2d": Family("nsynth-baseline", BETA, gaussian, gaussian_decoded),
-    "vq": Family("vq", ("model.bottleneck.shared=true",), vq, vq_decoded),
+    "vq": Family("vq", ("model.bottleneck.shared=true", *NETWORKS), vq, vq_decoded),
 }
 
 

@@ -18,8 +18,7 @@ from timbrespace.evaluation.evaluate import measure
 
 RESULT = FOLDER / "removal.md"
 SMALL = (
-    "train.epochs=12", "model.decoder.channels=[96,96,96]", "model.decoder.hidden=256",
-    "model.encoder.channels=[12,24,48,48]", "model.encoder.hidden=256",
+    "train.epochs=12", "model.decoder.hidden=256", "model.encoder.hidden=256",
 )  # fmt: skip
 WAYS = (("none", 0), ("adversary", 1), ("adversary", 3), ("adversary", 10),
         ("independence", 20), ("independence", 50), ("independence", 100))  # fmt: skip
