@@ -26,6 +26,8 @@ from timbrespace.machine import use_bfloat16
 from timbrespace.recipe import Recipe, load
 from timbrespace.runs import vocabulary_of
 from timbrespace.training.augment import training_batch
+from timbrespace.training.parallel import Ranks
+from timbrespace.training.start import begin
 from timbrespace.training.state import State
 from timbrespace.training.step import beta_at, train_step
 from timbrespace.training.validation import validate
@@ -96,6 +98,8 @@ def main() -> None:
     valid = Pictures.of(corpus, store, corpus.split_rows("valid"), vocabulary)
     autocast = use_bfloat16(recipe.train.precision, CPU)
     ours, plain = State.fresh(recipe, CPU), plain_state(recipe)
+    for state in (ours, plain):
+        begin(state, recipe, pictures, Ranks(device=CPU))
     batch = recipe.train.batch
     positions = torch.cat([order(0, epoch, len(pictures)) for epoch in range(40)])
 
