@@ -16,8 +16,8 @@ test: $(VENV)/.installed-dev browser lint
 	$(BIN)/python -m pytest --durations=10
 
 lint: $(VENV)/.installed-dev
-	$(BIN)/ruff check src tests bench
-	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench experiments
+	$(BIN)/ruff format --check src tests bench experiments
 	$(BIN)/pyright
 
 # Writes bench/results/*.md; takes three quarters of an hour and wants a quiet machine.

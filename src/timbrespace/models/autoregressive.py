@@ -2,7 +2,7 @@
 
 NADE (Larochelle & Murray 2011, section 2; with a layer more: Uria et al. 2016, arXiv 1605.02226): what is
 known of the codes before is a sum of one vector each, so all guesses of a sound are made in one pass. A
-transformer of two layers found no more in codes of this kind, and took three times as long.
+transformer of two layers found no more in codes of this kind.
 """
 
 import torch
