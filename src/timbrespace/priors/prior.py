@@ -26,13 +26,16 @@ from timbrespace.runs import Run
 Kind = Literal["sounds", "mixture", "flow", "normal", "codes"]
 KINDS: tuple[str, ...] = get_args(Kind)
 COPIES = 4  # draws of each sound's posterior that a density of numbers is fitted to
+MOST_CODES = 100_000  # over all positions and levels
 NEIGHBOURS = 8  # of a real sound, towards one of which `sounds` goes
 
 
 def kinds_of(run: Run) -> tuple[str, ...]:
-    """The priors that a run can have: all, or all but `codes`."""
-    quantised = run.recipe.model.bottleneck.codebooks is not None
-    return KINDS if quantised else tuple(kind for kind in KINDS if kind != "codes")
+    """The priors that a run can have: all, or all but `codes`, which has two vectors for each code of
+    each position."""
+    books = run.recipe.model.bottleneck.codebooks
+    fits = books is not None and books.levels * books.positions * books.size <= MOST_CODES
+    return KINDS if fits else tuple(kind for kind in KINDS if kind != "codes")
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,8 @@ class Prior:
         section = run.recipe.model.bottleneck
         if kind not in kinds_of(run):
             raise RunError(
-                f"{run.path} has no codes for the prior 'codes', its bottleneck is of kind "
-                f"{section.kind}; choose one of {', '.join(kinds_of(run))}"
+                f"{run.path} has {'no' if section.codebooks is None else 'too many'} codes for the prior "
+                f"'codes', its bottleneck is of kind {section.kind}; choose one of {', '.join(kinds_of(run))}"
             )
         bottleneck = None
         if section.codebooks is not None:
