@@ -64,6 +64,9 @@ try:
         said["resumed"] = train("stopped", resume=True)
         said["norm"] = train("norm", ["model.encoder.norm=batch", "train.epochs=1"])
         said["steps"] = len(steps)
+        part = "{kind: principal, components: 16, hidden: 16}"
+        nets = [f"model.encoder={part}", f"model.decoder={part}", "train.epochs=1"]
+        said["principal"] = train("principal", nets)
         small = torch.nn.BatchNorm1d(1)
         small.running_mean.fill_(5.0 + ranks.rank)
         if ranks.rank:
@@ -122,6 +125,7 @@ def test_two_processes_train_what_one_does(one, two):
 def test_ranks_hold_the_same_bits(two):
     first, second = (json.loads((two / f"rank{r}.json").read_text()) for r in range(2))
     assert first == second and len(first["norm"][0]) > len(first["whole"][0])
+    assert first["principal"][0]["model.encoder.net.components.basis"] != 0.0
     assert first["whole"][1:] == [22, max(1, len(os.sched_getaffinity(0)) // 2)]
 
 

@@ -67,6 +67,16 @@ class Components(nn.Module):
         return self.basis.to(torch.get_autocast_dtype(kind) if autocast else torch.float32)
 
 
+def changing_buffers(model: nn.Module) -> dict[str, Tensor]:
+    """The buffers of a model that a training changes: all but those of components."""
+    fixed = {
+        f"{name}.{buffer}"
+        for name, part in model.named_modules() if isinstance(part, Components)
+        for buffer, _ in part.named_buffers()
+    }  # fmt: skip
+    return {name: value for name, value in model.named_buffers() if name not in fixed}
+
+
 def _mixing(
     inputs: int, hidden: int, layers: int, activation: str, dropout: float
 ) -> nn.Sequential:

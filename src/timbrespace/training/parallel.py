@@ -23,6 +23,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.machine import cores
+from timbrespace.models.principal import changing_buffers
 
 STEP = timedelta(minutes=10)  # the longest that a rank waits for the others, to start or in a step
 FIRST = timedelta(hours=12)  # and for what the first one does alone: features, validation
@@ -150,7 +151,7 @@ class Share:
         numbers = torch.stack([value.detach().float().to(device) for value in figures.values()])
         parameters = [p for p in model.parameters() if p.requires_grad]
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        buffers = [b for b in model.buffers() if b.is_floating_point()]
+        buffers = [b for b in changing_buffers(model).values() if b.is_floating_point()]
         firsts = buffers if self.ranks.leads else [torch.zeros_like(b) for b in buffers]
         shares = [*(gradient * weight for gradient in gradients), *firsts, numbers * weight]
         flat = torch.cat([part.reshape(-1).float() for part in shares])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from timbrespace.losses.objective import Objective
 from timbrespace.losses.schedule import RateController
 from timbrespace.models.autoencoder import Autoencoder
-from timbrespace.models.principal import Components
+from timbrespace.models.principal import changing_buffers
 from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recipe import Recipe, build
 from timbrespace.training.objective import objective_of
@@ -19,14 +19,9 @@ from timbrespace.training.objective import objective_of
 def averaged(model: Autoencoder) -> dict[str, Tensor]:
     """Where an average of the weights starts: a copy of them, but for fixed components, which it
     shares with the model."""
-    fixed = {
-        f"{name}.{buffer}" for name, part in model.named_modules() if isinstance(part, Components)
-        for buffer, _ in part.named_buffers()
-    }  # fmt: skip
+    changing = {*dict(model.named_parameters()), *changing_buffers(model)}
     weights = model.state_dict()
-    return {
-        name: v.detach() if name in fixed else v.detach().clone() for name, v in weights.items()
-    }
+    return {name: v.detach().clone() if name in changing else v for name, v in weights.items()}
 
 
 @dataclass
