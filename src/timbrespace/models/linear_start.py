@@ -16,6 +16,7 @@ from timbrespace.geometry.rate import water_level
 from timbrespace.models.autoencoder import Autoencoder, Labels
 from timbrespace.models.principal import LEAST, PrincipalDecoder, PrincipalEncoder
 
+PART = 256  # sounds whose scores are found at once
 RIDGE = 1e-4  # of the regression on the condition, a sound
 
 
@@ -51,7 +52,8 @@ def begin(model: Autoencoder, x: Tensor, labels: Labels, nats: float) -> float |
         net.components.fit(x)
     if not isinstance(decoder, PrincipalDecoder):
         return None
-    scores = decoder.components.scores(x) * decoder.components.scale  # in picture units
+    scores = torch.cat([decoder.components.scores(part) for part in x.split(PART)])
+    scores = scores * decoder.components.scale  # in picture units
     told = model.decoder.conditions(labels, len(x), x.device).float()
     weight, bias = _regression(told, scores)
     rest = scores - told @ weight - bias

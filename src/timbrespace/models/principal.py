@@ -40,11 +40,12 @@ class Components(nn.Module):
         """Become those of pictures x (N, 1, F, T), by the eigenvectors of the smaller of their two
         products.
 
-        Where the sounds differ in fewer ways, the components left over stay empty.
+        Where the sounds differ in fewer ways, the components left over stay empty. x is centred while
+        this runs, since a copy of so many pictures may not fit, and given back to rounding.
         """
         flat = x.flatten(1)
         self.mean.copy_(flat.mean(0))
-        centred = flat - flat.mean(0)
+        centred = flat.sub_(self.mean)
         few = len(x) < centred.shape[1]
         product = centred @ centred.T if few else centred.T @ centred
         values, vectors = torch.linalg.eigh(product / len(x))
@@ -53,6 +54,7 @@ class Components(nn.Module):
         axes = vectors[:, :count].T
         self.basis[:count].copy_(nn.functional.normalize(axes @ centred, dim=1) if few else axes)
         self.scale[:count].copy_(values[:count].sqrt())
+        flat.add_(self.mean)
 
     def scores(self, x: Tensor) -> Tensor:
         return (x.flatten(1) - self.mean) @ self._basis_for(x).T / self.scale

@@ -1,5 +1,6 @@
 """Time and memory of a training before it starts, from timing real steps."""
 
+import math
 import statistics
 import time
 
@@ -8,9 +9,11 @@ from torch import Tensor
 
 from timbrespace.batches import Pictures
 from timbrespace.machine import use_bfloat16
+from timbrespace.models.principal import changing_buffers
 from timbrespace.recipe import Recipe
 from timbrespace.training.augment import training_batch
 from timbrespace.training.perceptual import Anchors
+from timbrespace.training.start import count_of
 from timbrespace.training.state import State
 from timbrespace.training.step import train_step
 
@@ -25,8 +28,9 @@ def estimate_training(recipe: Recipe, sounds: int) -> dict[str, float]:
 
     Times at most 8 steps on random pictures for some 4 seconds, their median. Memory is beside the
     interpreter (about 400 MB) and the pictures, which are mapped and shared with the system's file
-    cache: weights, gradients, moments and average, twice what the first step keeps for its gradients,
-    and torch itself; within a third of the peak of the process for the shipped recipes on a CPU.
+    cache: weights, gradients, moments and average, twice what the first step keeps for its gradients
+    or the pictures that a linear start looks at, and torch itself; within a third of the peak of the
+    process for the shipped recipes on a CPU.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     state = State.fresh(recipe, device)
@@ -65,9 +69,15 @@ def estimate_training(recipe: Recipe, sounds: int) -> dict[str, float]:
     total = max(1, sounds // batch) * recipe.train.epochs
     parameters = state.model.parameters_count()
     copies = 5 if recipe.train.average else 4
+    fixed = sum(b.nbytes for b in state.model.buffers()) - sum(
+        b.nbytes for b in changing_buffers(state.model).values()
+    )
+    cells = math.prod(recipe.feature.shape)
+    # the start is over before the first step
+    working = max(2 * saved, 4 * cells * count_of(sounds, cells) if fixed else 0)
     return {
         "seconds": per_step * total * 1.1,  # validation and checkpoints take about a tenth
         "sounds_per_second": batch / per_step, "steps": float(total),
         "parameters": float(parameters),
-        "memory_mb": (4 * copies * parameters + 2 * saved) / 2**20 + TORCH_MB,
+        "memory_mb": (4 * copies * parameters + fixed + working) / 2**20 + TORCH_MB,
     }  # fmt: skip

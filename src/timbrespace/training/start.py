@@ -15,14 +15,18 @@ SOUNDS = 3000  # that the components are found from, at most
 CELLS = 100_000_000  # of their pictures together, at most: 0.4 GB
 
 
+def count_of(sounds: int, cells: int) -> int:
+    """How many of the training sounds, whose pictures have that many cells, are looked at."""
+    return min(sounds, SOUNDS, max(2, CELLS // cells))
+
+
 def begin(state: State, recipe: Recipe, pictures: Pictures, ranks: Ranks) -> None:
     """Bring a fresh state to its start, a function of recipe and pictures alone; nothing is done to a
     model without principal components. Where no rate is asked, one nat for each number is."""
     model, section = state.model, recipe.objective
     if not any(isinstance(part, Components) for part in model.modules()):
         return
-    cells = math.prod(pictures.shape)
-    count = min(len(pictures), SOUNDS, max(2, CELLS // cells))
+    count = count_of(len(pictures), math.prod(pictures.shape))
     at = torch.linspace(0, len(pictures) - 1, count).long()
 
     def started() -> tuple[dict[str, torch.Tensor], float | None]:
