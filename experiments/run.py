@@ -108,6 +108,8 @@ def write(experiment: Path, runs: list[Path]) -> None:
     RESULTS.mkdir(exist_ok=True)
     plane = RESULTS / f"{experiment.stem}.png"
     found = timbrespace.compare(list(runs), seeds=True, plot=plane)
+    for line in found:
+        line["run"] = Path(line["run"]).name  # where the runs lie is of this machine alone
     split = Run.open(runs[0]).corpus
     counts = " / ".join(str(len(split.split_rows(name))) for name in ("train", "valid", "test"))
     asked = yaml.safe_load(experiment.read_text(encoding="utf-8"))
