@@ -16,6 +16,7 @@ Beside the speed stand rate and distortion of validation sounds, z sampled, and 
 Writes bench/results/families.md, two lines a family: lines of other families are kept.
 """
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -47,10 +48,6 @@ PLAIN = (
     "train.augment.layer=0", "train.augment.tilt_db=0", "train.schedule=constant",
     "train.precision=auto",
 )  # fmt: skip
-NETWORKS = (  # those of instruments-conv: pythae knows no linear start
-    "model.encoder={kind: conv2d, channels: [16, 32, 64, 128, 128], hidden: 512, activation: silu}",
-    "model.decoder={kind: frames, channels: [256, 384], residual: 1, hidden: 512, film: false}",
-)
 BETA = (
     "objective.reconstruction=gaussian_nll", "objective.beta=4", "objective.bits_per_sound=null",
     "objective.free_bits=0", "objective.warmup_steps=0",
@@ -78,6 +75,16 @@ class Family:
     settings: tuple[str, ...]
     theirs: Callable[[Recipe], Any]
     decoded: Callable[[Any, Tensor], Decoded]
+
+
+def networks_of(recipe: str) -> tuple[str, ...]:
+    """Settings that give any recipe the encoder and decoder of this one: no linear start, which
+    pythae has not, and no decoder that is told a condition."""
+    model = load(recipe, settings=("model.decoder.film=false",)).model
+    return tuple(
+        f"model.{name}={json.dumps(getattr(model, name).model_dump())}"
+        for name in ("encoder", "decoder")
+    )
 
 
 def ours_decoded(model: Autoencoder, x: Tensor) -> Decoded:
@@ -179,7 +186,9 @@ FAMILIES = {
         "instruments-conv", ("model.decoder.film=false", *BETA), gaussian, gaussian_decoded
     ),
     "gaussian-conv2d": Family("nsynth-baseline", BETA, gaussian, gaussian_decoded),
-    "vq": Family("vq", ("model.bottleneck.shared=true", *NETWORKS), vq, vq_decoded),
+    "vq": Family(
+        "vq", ("model.bottleneck.shared=true", *networks_of("instruments-conv")), vq, vq_decoded
+    ),
 }
 
 

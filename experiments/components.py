@@ -9,7 +9,6 @@ passes each, and the error of the best linear code at some rates, with and witho
 of training sounds. Some ten seconds on one core.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from timbrespace.geometry.project import Pca
 from timbrespace.geometry.rate import water_level
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
-from result import table
+import result
 
 COMPONENTS = 256
 RATES = (0.25, 0.5, 1.0, 4.0, 16.0, 38.1)  # nats per sound; 38.1 are 55 bits
@@ -31,9 +30,7 @@ BATCH = 512
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = result.options(__doc__)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--mels", type=int, default=80)
     parser.add_argument("--frames", type=int, default=128)
@@ -79,13 +76,13 @@ def main() -> None:
         if k in (1, 2, 3, 4, 8, 16, 32, 64)
     ]  # fmt: skip
     heads = ("component", "variance", "of all", "step at which beta passes it", "given the pitch")
-    print("\n" + table(heads, lines))
+    print("\n" + result.table(heads, lines))
     lines = [
         (rate, *(f"{number:.4g}" for pca in (plain, told) for number in code(pca, rate, cells)))
         for rate in RATES
     ]
     heads = ("nats", "beta", "dB", "components", "beta, pitch told", "dB", "components")
-    print("\n" + table(heads, lines))
+    print("\n" + result.table(heads, lines))
 
 
 def code(pca: Pca, nats: float, cells: int) -> tuple[float, float, int]:

@@ -17,10 +17,6 @@ after Ctrl-C or a change of the file. The table, results/EXPERIMENT.md, holds me
 over the seeds of what `timbrespace compare` shows; rows that are not trained yet are left out.
 """
 
-import argparse
-import datetime
-import os
-import platform
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +28,9 @@ from timbrespace.errors import RunError
 from timbrespace.evaluation import comparison
 from timbrespace.recipe import load
 from timbrespace.runs import Run
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
+import result
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -48,17 +47,24 @@ class Row:
     def folders(self, runs: Path) -> list[Path]:
         return [runs / f"{self.name}-{seed}" for seed in self.seeds]
 
+    def settings_of(self, seed: int) -> tuple[str, ...]:
+        return (*self.settings, f"seed={seed}", f"name={self.name}")
 
-def rows_of(path: Path) -> list[Row]:
-    """The rows of an experiment's file; a row's settings come after those that all share."""
+
+def question_and_rows(path: Path) -> tuple[str, list[Row]]:
+    """What an experiment's file asks, and its rows; a row's settings come after those that all share.
+    RecipeError where a row cannot be trained."""
     text = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return [
+    rows = [
         Row(
             name, row["recipe"], (*text.get("settings", ()), *row.get("settings", ())),
             tuple(row.get("seeds", text["seeds"])),
         )
         for name, row in text["rows"].items()
     ]  # fmt: skip
+    for row in rows:
+        load(row.recipe, settings=row.settings_of(row.seeds[0]))
+    return text["question"], rows
 
 
 def finished(run: Path) -> bool:
@@ -69,25 +75,21 @@ def finished(run: Path) -> bool:
 
 
 def train(row: Row, seed: int, corpus: Path, out: Path) -> None:
-    settings = (*row.settings, f"seed={seed}", f"name={row.name}")
-    load(row.recipe, settings=settings)  # what cannot fit is told before anything is trained
     if finished(out):
         return
     print(f"{row.name}, seed {seed}", file=sys.stderr, flush=True)
-    run = timbrespace.train(row.recipe, corpus, out, settings=settings, resume=True)
+    run = timbrespace.train(row.recipe, corpus, out, settings=row.settings_of(seed), resume=True)
     timbrespace.evaluate(run.path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = result.options(__doc__)
     parser.add_argument("experiment", type=Path)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("build/experiments"))
     parser.add_argument("--only", nargs="+", metavar="ROW", help="train these rows alone")
     given = parser.parse_args()
-    rows = rows_of(given.experiment)
+    question, rows = question_and_rows(given.experiment)
     runs = given.runs / given.experiment.stem
     runs.mkdir(parents=True, exist_ok=True)
     wanted = [row for row in rows if not given.only or row.name in given.only]
@@ -100,10 +102,10 @@ def main() -> None:
     there = [run for row in rows for run in row.folders(runs) if finished(run)]
     if not there:
         raise RunError(f"nothing of {given.experiment} is trained yet")
-    write(given.experiment, there)
+    write(given.experiment, question, there)
 
 
-def write(experiment: Path, runs: list[Path]) -> None:
+def write(experiment: Path, question: str, runs: list[Path]) -> None:
     """The table of the runs, and their places in the rate-distortion plane."""
     RESULTS.mkdir(exist_ok=True)
     plane = RESULTS / f"{experiment.stem}.png"
@@ -112,18 +114,14 @@ def write(experiment: Path, runs: list[Path]) -> None:
         line["run"] = Path(line["run"]).name  # where the runs lie is of this machine alone
     split = Run.open(runs[0]).corpus
     counts = " / ".join(str(len(split.split_rows(name))) for name in ("train", "valid", "test"))
-    asked = yaml.safe_load(experiment.read_text(encoding="utf-8"))
-    text = "\n".join([
-        f"# {asked['question']}", "",
-        f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores; `python experiments/run.py "
-        f"{experiment} CORPUS`. Sounds {counts} (train, "
-        "valid, test), instruments in one of them only; figures on valid, with 95 % intervals over the "
-        "seeds where there are several. What a column means: docs/metrics.md, compare.", "",
-        comparison.markdown(found), "",
-        f"![The rate-distortion plane]({plane.name})", "",
-    ])  # fmt: skip
-    (RESULTS / f"{experiment.stem}.md").write_text(text, encoding="utf-8")
-    print(text)
+    command = f"python experiments/run.py experiments/{experiment.name} CORPUS"
+    result.write(
+        RESULTS / f"{experiment.stem}.md", question,
+        f"{result.made_by(command)} Sounds {counts} (train, valid, test), instruments in one of them only; "
+        "figures on valid, with 95 % intervals over the seeds where there are several. What a column "
+        "means: docs/metrics.md, compare.",
+        comparison.markdown(found), f"![The rate-distortion plane]({plane.name})",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

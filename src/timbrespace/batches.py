@@ -34,13 +34,6 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.rows)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The sides of a picture."""
-        held = self.kept if self.store is None else self.store.values
-        assert held is not None
-        return tuple(held.shape[1:])
-
     def batch(self, positions: Tensor, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
         """Pictures (B, 1, F, T) float32 and labels {name: (B,)} at the given positions."""
         if self.kept is not None:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from timbrespace.errors import TimbrespaceError
 from timbrespace.losses.spectral import OCTAVES, multi_resolution_stft
+from timbrespace.render.synth import ITERATIONS
 
 if TYPE_CHECKING:
     from timbrespace.data.corpus import Corpus
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 SOUNDS = 48  # made sound and compared: 64 at 128 by 256 took 9 s of one busy core
 BATCH = 16
-ITERATIONS = 12  # of the inversion, as `reconstruct` has them
 SILENT = 1e-6  # a peak below it is silence
 TO_INVERSION = "mr_stft_to_inversion"  # the distance's name where no recording can be read
 

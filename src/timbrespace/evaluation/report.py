@@ -18,6 +18,7 @@ import numpy as np
 from timbrespace.atomic import write_text
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.evaluation import figures
+from timbrespace.evaluation.heard import TO_INVERSION
 from timbrespace.evaluation.latent import ACTIVE_NATS, bits
 from timbrespace.page import cards, document, escape, image, player, table
 
@@ -383,7 +384,7 @@ def _heard(metrics: dict[str, Any]) -> str:
         "mean_sound": "mean sound", "noise": "white noise",
     }  # fmt: skip
     recorded = found["reference"] == "recording"
-    key = "mr_stft" if recorded else "mr_stft_to_inversion"
+    key = "mr_stft" if recorded else TO_INVERSION
     lines = [
         (words, f"{found[name][key]:.2f}", f"{found[name]['peak_db']:+.1f}")
         for name, words in names.items()

@@ -6,6 +6,14 @@ from torch import Tensor, nn
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 
 
+def silent(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer that says nothing at first, and learns to."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 def norms(kind: str, channels: int) -> list[nn.Module]:
     """The normalisation of a map (B, channels, F, T): none, batch, or group (groups of at most 16)."""
     if kind == "batch":

@@ -92,11 +92,9 @@ class Gaussian(Bottleneck):
     def begin(self, code: "LinearCode") -> Tensor | None:
         if self.spread:
             return None
-        begin_head(
-            self.mean, code.share.sqrt()[:, None] * code.map, code.share.sqrt() * code.offset
-        )
-        begin_head(self.logvar, 0.0, (1.0 - code.share).log())
-        return torch.diag(code.share.sqrt() * code.scale)
+        begin_head(self.mean, code.mean_weight, code.mean_bias)
+        begin_head(self.logvar, 0.0, code.logvar)
+        return code.units
 
     def forward(self, h: Tensor) -> Latent:
         mean = self.mean(h).float()

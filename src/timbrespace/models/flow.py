@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from timbrespace.models.blocks import silent
+
 
 class Coupling(nn.Module):
     """x (N, D) to y (N, D) with log |dy/dx| (N,); `keep` (D,) marks the half that stays."""
@@ -20,9 +22,7 @@ class Coupling(nn.Module):
         super().__init__()
         size = len(keep)
         self.register_buffer("keep", keep)
-        last = nn.Linear(hidden, 2 * size)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        last = silent(hidden, 2 * size)
         self.net = nn.Sequential(
             nn.Linear(size, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), last
         )

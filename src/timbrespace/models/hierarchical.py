@@ -18,6 +18,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
+from timbrespace.models.blocks import silent
 from timbrespace.models.bottlenecks import Bottleneck, Latent, begin_head, kl_per_dimension
 from timbrespace.models.linear_start import LinearCode
 
@@ -33,9 +34,7 @@ class LevelsPrior(nn.Module):
         self.levels = levels
         self.nets = nn.ModuleList()
         for above, size in zip(accumulate(levels), levels[1:], strict=False):
-            last = nn.Linear(hidden, 2 * size)
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            last = silent(hidden, 2 * size)
             self.nets.append(nn.Sequential(nn.Linear(above, hidden), nn.SiLU(), last))
 
     def forward(self, u: Tensor) -> Tensor:
@@ -103,9 +102,7 @@ class Head(nn.Module):
         self.linear = nn.Linear(width, 2 * size)
         self.further = None
         if above:
-            last = nn.Linear(hidden, 2 * size)
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            last = silent(hidden, 2 * size)
             self.further = nn.Sequential(nn.Linear(width + above, hidden), nn.SiLU(), last)
 
     def forward(self, h: Tensor, drawn: list[Tensor]) -> Tensor:
@@ -131,14 +128,13 @@ class Hierarchical(Bottleneck):
         for head, size in zip(self.heads, self.levels, strict=True):
             assert isinstance(head, Head)
             part = slice(start, start + size)
-            share = code.share[part]
-            mean = share.sqrt()[:, None] * code.map[part]
+            weight = code.mean_weight[part]
             begin_head(
-                head.linear, torch.cat([mean, torch.zeros_like(mean)]),
-                torch.cat([share.sqrt() * code.offset[part], (1.0 - share).log()]),
+                head.linear, torch.cat([weight, torch.zeros_like(weight)]),
+                torch.cat([code.mean_bias[part], code.logvar[part]]),
             )  # fmt: skip
             start += size
-        return torch.diag(code.share.sqrt() * code.scale)
+        return code.units
 
     def entrance(self) -> nn.Module:
         return LevelsPrior(self.levels, self.hidden)

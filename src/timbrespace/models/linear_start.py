@@ -35,6 +35,25 @@ class LinearCode:
     scale: Tensor
     share: Tensor
 
+    # What makes it of Gaussian numbers, N(0, 1) over the sounds, and so the code of least error:
+    @property
+    def mean_weight(self) -> Tensor:
+        """Of the linear layer from h to the means (Z, H)."""
+        return self.share.sqrt()[:, None] * self.map
+
+    @property
+    def mean_bias(self) -> Tensor:
+        return self.share.sqrt() * self.offset
+
+    @property
+    def logvar(self) -> Tensor:
+        return (1.0 - self.share).log()
+
+    @property
+    def units(self) -> Tensor:
+        """(Z, Z): in column j what one unit of number j is on the components."""
+        return torch.diag(self.share.sqrt() * self.scale)
+
 
 @torch.no_grad()
 def begin(model: Autoencoder, x: Tensor, labels: Labels, nats: float) -> float | None:

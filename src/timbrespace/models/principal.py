@@ -8,7 +8,7 @@ see models.linear_start.
 import torch
 from torch import Tensor, nn
 
-from timbrespace.models.blocks import ACTIVATIONS
+from timbrespace.models.blocks import ACTIVATIONS, silent
 
 LEAST = 1e-5  # of the first component's variance: what is less is rounding
 
@@ -71,12 +71,9 @@ class Components(nn.Module):
 
 def changing_buffers(model: nn.Module) -> dict[str, Tensor]:
     """The buffers of a model that a training changes: all but those of components."""
-    fixed = {
-        f"{name}.{buffer}"
-        for name, part in model.named_modules() if isinstance(part, Components)
-        for buffer, _ in part.named_buffers()
-    }  # fmt: skip
-    return {name: value for name, value in model.named_buffers() if name not in fixed}
+    components = [part for part in model.modules() if isinstance(part, Components)]
+    fixed = {id(buffer) for part in components for buffer in part.buffers()}
+    return {name: value for name, value in model.named_buffers() if id(value) not in fixed}
 
 
 def _mixing(
@@ -122,9 +119,7 @@ class PrincipalDecoder(nn.Module):
         self.components = Components(shape, components)
         told = latent + condition_size
         self.linear = nn.Linear(told, components)
-        last = nn.Linear(hidden, components)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        last = silent(hidden, components)
         self.further = nn.Sequential(*_mixing(told, hidden, layers, activation, dropout), last)
 
     def forward(self, z: Tensor, condition: Tensor) -> Tensor:

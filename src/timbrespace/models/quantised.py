@@ -51,7 +51,7 @@ class Quantised(Bottleneck):
         super().__init__()
         self.vectors = nn.Linear(width, codebooks.positions * dim)
         norm = nn.BatchNorm1d(codebooks.positions * dim, affine=False)
-        self.norm, self.normalises = norm if normalise else nn.Identity(), normalise
+        self.norm = norm if normalise else nn.Identity()
         self.dim, self.codebooks = dim, codebooks
         self.latent = codebooks.positions * dim
         self.levels = (self.latent,)
@@ -68,7 +68,7 @@ class Quantised(Bottleneck):
             place[component] = here * self.dim + self.dim - int(free[here])
             volume[here] += size[component] - size[-1]
             free[here] -= 1
-        unit = torch.ones_like(code.scale) if self.normalises else code.scale
+        unit = code.scale if isinstance(self.norm, nn.Identity) else torch.ones_like(code.scale)
         weight, bias = torch.empty_like(code.map), torch.empty_like(code.offset)
         weight[place], bias[place] = unit[:, None] * code.map, unit * code.offset
         begin_head(self.vectors, weight, bias)

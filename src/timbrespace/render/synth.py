@@ -17,6 +17,8 @@ from timbrespace.features.feature import Feature, Picture
 from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.models.vocabulary import Vocabulary
 
+ITERATIONS = 12  # of the inversion
+
 Pitch = float | np.ndarray | None
 Labels = Mapping[str, Any]  # a value for all, or one each; what is missing or None is unknown
 
@@ -116,7 +118,7 @@ class Synth:
 
     def decode(
         self, latents: np.ndarray, *, pitch: Pitch = None, labels: Labels | None = None,
-        rms_db: float | np.ndarray = -20.0, seconds: float | None = None, iterations: int = 12,
+        rms_db: float | np.ndarray = -20.0, seconds: float | None = None, iterations: int = ITERATIONS,
     ) -> np.ndarray:  # fmt: skip
         """Latent points (N, Z) as sound (N, samples), one window each, at most `seconds` long.
 
@@ -130,7 +132,7 @@ class Synth:
             sound = sound[:, : max(1, round(seconds * self.feature.sample_rate))]
         return sound
 
-    def decode_windows(self, encoded: Encoded, *, iterations: int = 12) -> np.ndarray:
+    def decode_windows(self, encoded: Encoded, *, iterations: int = ITERATIONS) -> np.ndarray:
         """One sound (length,) of the windows of `encode`, each as loud as it was."""
         pictures = torch.from_numpy(self.picture(encoded.mean, encoded.pitch, encoded.labels))
         level = torch.from_numpy(encoded.rms_db) - self.feature.rms_db(pictures)

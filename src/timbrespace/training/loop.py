@@ -199,7 +199,7 @@ def _with_weights(run: Run, state: State, device: torch.device) -> Autoencoder:
     if state.average is None:
         return state.model
     model = build(run.recipe, run.vocabulary).to(device).to(memory_format=torch.channels_last)
-    model.load_state_dict(state.average)
+    model.load_state_dict(state.weights())
     return model
 
 

@@ -26,7 +26,7 @@ def begin(state: State, recipe: Recipe, pictures: Pictures, ranks: Ranks) -> Non
     model, section = state.model, recipe.objective
     if not any(isinstance(part, Components) for part in model.modules()):
         return
-    count = count_of(len(pictures), math.prod(pictures.shape))
+    count = count_of(len(pictures), math.prod(recipe.feature.shape))
     at = torch.linspace(0, len(pictures) - 1, count).long()
 
     def started() -> tuple[dict[str, torch.Tensor], float | None]:

@@ -17,11 +17,9 @@ from timbrespace.training.objective import objective_of
 
 
 def averaged(model: Autoencoder) -> dict[str, Tensor]:
-    """Where an average of the weights starts: a copy of them, but for fixed components, which it
-    shares with the model."""
+    """Where an average of the weights starts: a copy of all that a training changes."""
     changing = {*dict(model.named_parameters()), *changing_buffers(model)}
-    weights = model.state_dict()
-    return {name: v.detach().clone() if name in changing else v for name, v in weights.items()}
+    return {k: v.detach().clone() for k, v in model.state_dict().items() if k in changing}
 
 
 @dataclass
@@ -77,7 +75,7 @@ class State:
 
     def weights(self) -> dict[str, Tensor]:
         """The weights to use: the average where there is one."""
-        return self.average if self.average is not None else self.model.state_dict()
+        return {**self.model.state_dict(), **(self.average or {})}
 
     def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and plain facts from which `unpack` restores this state bit by bit."""

@@ -84,8 +84,6 @@ def train_step(
         decay = min(train.average, (1.0 + state.step) / (10.0 + state.step))
         now = state.model.state_dict()
         for name, value in state.average.items():
-            if value.data_ptr() == now[name].data_ptr():
-                continue  # fixed, and shared with the model
             if value.is_floating_point():
                 value.lerp_(now[name], 1.0 - decay)
             else:
