@@ -19,6 +19,7 @@ import torch
 from result import FOLDER, made_by, options, table, write
 
 from timbrespace.features.log_mel import LogMel
+from timbrespace.features.phase import Recovery
 
 SAMPLES = 127 * 256  # 2.03 s at 16 kHz
 HEADINGS = (
@@ -63,14 +64,12 @@ def rmse_db(feature: LogMel, truth: torch.Tensor, made: torch.Tensor) -> torch.T
     return (a - b).square().flatten(1).mean(1).sqrt()
 
 
-def tone_error_db(feature: LogMel, method: str, iterations: int) -> float:
+def tone_error_db(feature: LogMel, recovery: Recovery) -> float:
     clock = torch.arange(SAMPLES) / 16000
     hertz = torch.tensor([110.0, 196.0, 440.0, 880.0, 1500.0, 3000.0])
     tones = 0.3 * torch.sin(2 * torch.pi * hertz[:, None] * clock)
     picture = feature.analyse_all(tones)
-    back = feature.invert(
-        picture.values, picture.level_db, method=method, iterations=iterations, length=SAMPLES
-    )
+    back = feature.invert(picture.values, picture.level_db, recovery=recovery, length=SAMPLES)
     inner = slice(4000, 28000)
     ratio = back[:, inner].norm(dim=1) / tones[:, inner].norm(dim=1)
     return float((20 * torch.log10(ratio)).abs().max())
@@ -129,15 +128,16 @@ def main() -> None:
             ("pghi", 32),
             ("fast_griffin_lim", 32),
         ):
+            recovery = Recovery(method, rounds)
             start = time.process_time()
             made = feature.invert(
-                picture.values, picture.level_db, method=method, iterations=rounds, length=SAMPLES
+                picture.values, picture.level_db, recovery=recovery, length=SAMPLES
             )
             ms = 1e3 * (time.process_time() - start) / len(notes)
             if (mels, method, rounds) == (80, "pghi", 12):
                 ours_ms = ms
                 same = row("ours on librosa's notes", 80, some, made[: len(some)], ms, "")
-            tone = f"{tone_error_db(feature, method, rounds):.2f}"
+            tone = f"{tone_error_db(feature, recovery):.2f}"
             default = ", default" if (method, rounds) == ("pghi", 12) else ""
             lines.append(row(f"{method}, {rounds} rounds{default}", mels, notes, made, ms, tone))
     lines.insert(1, same)

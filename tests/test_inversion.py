@@ -1,5 +1,7 @@
 """The way back from picture to sound: frequency, level, silence, length."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from timbrespace.errors import AudioError, RecipeError
 from timbrespace.features.inversion import mel_to_power
 from timbrespace.features.log_mel import LogMel
 from timbrespace.features.mel import mel_filterbank
-from timbrespace.features.phase import Frames, griffin_lim, heap_integration
+from timbrespace.features.phase import Frames, Recovery, griffin_lim, heap_integration
 
 FEATURE = LogMel()
 
@@ -81,7 +83,7 @@ def test_a_pluck_sounds_right(mels: int, bar: float) -> None:
 
 def test_silence_stays_silence() -> None:
     for method in ("pghi", "fast_griffin_lim", "griffin_lim"):
-        assert (there_and_back(torch.zeros(2, 9000), method=method) == 0.0).all()
+        assert (there_and_back(torch.zeros(2, 9000), recovery=Recovery(method)) == 0.0).all()
 
 
 def test_the_padding_is_silent() -> None:
@@ -104,7 +106,7 @@ def test_same_seed_same_sound_and_inputs_untouched() -> None:
     values, level = picture.values.clone(), picture.level_db.clone()
     state = torch.random.get_rng_state()
     for method in ("pghi", "fast_griffin_lim"):
-        made = [FEATURE.invert(values, level, method=method, seed=s) for s in (1, 1, 2)]
+        made = [FEATURE.invert(values, level, recovery=Recovery(method, 8, s)) for s in (1, 1, 2)]
         assert torch.equal(made[0], made[1])
         assert not torch.equal(made[0], made[2])
     assert torch.equal(values, picture.values) and torch.equal(level, picture.level_db)
@@ -114,7 +116,9 @@ def test_same_seed_same_sound_and_inputs_untouched() -> None:
 @pytest.mark.parametrize("length", [None, 0, 1, 320, 5000, 12800, 40000])
 def test_length_is_kept(length: int | None) -> None:
     picture = FEATURE.analyse_all(torch.from_numpy(tone(440.0, 0.8)))
-    back = FEATURE.invert(picture.values, picture.level_db, length=length, iterations=2)
+    back = FEATURE.invert(
+        picture.values, picture.level_db, length=length, recovery=Recovery(rounds=2)
+    )
     assert back.shape == ((picture.values.shape[-1] - 1) * 256 if length is None else length,)
     assert torch.isfinite(back).all()
 
@@ -167,7 +171,7 @@ def test_transform_and_back_is_exact() -> None:
 def test_heap_integration_beats_chance_by_far() -> None:
     truth = stft(torch.from_numpy(pluck(5, 1.0))).abs()[None]
     for start, bar in ((heap_integration(truth, 1024, 256), -15.0), (None, -3.0)):
-        made = griffin_lim(truth, 1024, 256, iterations=0, phase=start, length=16000)
+        made = griffin_lim(truth, 1024, 256, rounds=0, phase=start, length=16000)
         distance = convergence_db(truth[0], stft(made[0]).abs())
         assert distance < bar if start is not None else distance > bar * 3
 
@@ -181,18 +185,33 @@ def test_phase_of_a_tone_advances_by_its_frequency() -> None:
     assert torch.allclose(advance, torch.tensor(expected).float(), atol=0.05)
 
 
-def test_more_iterations_never_get_worse() -> None:
+def test_more_rounds_never_get_worse() -> None:
     truth = stft(torch.from_numpy(pluck(6, 1.0))).abs()[None]
     start = heap_integration(truth, 1024, 256)
     for momentum, slack in ((0.0, 0.01), (0.99, 0.5)):  # momentum may overshoot a little
         distances = []
         for rounds in (0, 1, 2, 4, 8, 16, 32):
             made = griffin_lim(
-                truth, 1024, 256, iterations=rounds, momentum=momentum, phase=start, length=16000
+                truth, 1024, 256, rounds=rounds, momentum=momentum, phase=start, length=16000
             )
             distances.append(convergence_db(truth[0], stft(made[0]).abs()))
         assert all(b < a + slack for a, b in zip(distances, distances[1:], strict=False))
         assert distances[-1] < distances[0] - 3.0
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"method": "pgih"}, "did you mean pghi"),
+        ({"method": "magic"}, "there are: pghi, fast_griffin_lim, griffin_lim"),
+        ({"rounds": -1}, "from 0 to 1000, got -1"),
+        ({"rounds": 1001}, "from 0 to 1000, got 1001"),
+        ({"rounds": 2.5}, "a whole number"),
+    ],
+)
+def test_a_recovery_that_cannot_be_is_refused(how: dict[str, Any], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        Recovery(**how)
 
 
 @pytest.mark.parametrize(
@@ -202,8 +221,6 @@ def test_more_iterations_never_get_worse() -> None:
         (torch.zeros(80, 9), float("inf"), {}, AudioError, "infinite"),
         (torch.zeros(64, 9), 0.0, {}, RecipeError, "80 mels"),
         (torch.zeros(80, 0), 0.0, {}, RecipeError, "at least one frame"),
-        (torch.zeros(80, 9), 0.0, {"method": "magic"}, RecipeError, "pghi"),
-        (torch.zeros(80, 9), 0.0, {"iterations": -1}, RecipeError, "iterations"),
         (torch.zeros(80, 9), 0.0, {"length": -1}, RecipeError, "length"),
     ],
 )

@@ -20,7 +20,6 @@ from torch import Tensor
 
 from timbrespace.errors import TimbrespaceError
 from timbrespace.losses.spectral import OCTAVES, multi_resolution_stft
-from timbrespace.render.synth import ITERATIONS
 
 if TYPE_CHECKING:
     from timbrespace.data.corpus import Corpus
@@ -102,15 +101,15 @@ def _rendered(
     x, level = x[:, 0], torch.from_numpy(levels.astype(np.float32))
     made = run.model.decode(torch.from_numpy(encoded.z[at]), labels)[:, 0].float().clamp(-1.0, 1.0)
     loudness = feature.rms_db(x, level)
-    inverted = feature.invert(x, level, iterations=ITERATIONS)
-    heard = feature.invert(made, loudness - feature.rms_db(made), iterations=ITERATIONS)
+    inverted = feature.invert(x, level)
+    heard = feature.invert(made, loudness - feature.rms_db(made))
     return inverted, heard, loudness
 
 
 def _unit(feature: "Decibels", picture: np.ndarray, length: int) -> Tensor:
     """A picture as sound (length,) of 0 dBFS."""
     values = torch.from_numpy(np.asarray(picture, np.float32))
-    return feature.invert(values, -feature.rms_db(values), iterations=ITERATIONS, length=length)
+    return feature.invert(values, -feature.rms_db(values), length=length)
 
 
 def _recordings(

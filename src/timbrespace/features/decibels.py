@@ -18,13 +18,12 @@ from torch import Tensor
 from timbrespace.audio import chunks
 from timbrespace.errors import AudioError, RecipeError
 from timbrespace.features.feature import SILENCE_DB, Feature, Picture
-from timbrespace.features.phase import griffin_lim, heap_integration
+from timbrespace.features.phase import Recovery, griffin_lim, heap_integration
 
 LEAST_POWER = 1e-10  # librosa.power_to_db's amin: nothing is quieter than -100 dB
 CHUNK = (
     64  # frames transformed at once: they stay in the cache (measured: whole batches take twice)
 )
-METHODS = {"pghi": 0.99, "fast_griffin_lim": 0.99, "griffin_lim": 0.0}  # their momentum
 
 Refine = Callable[[int, Tensor], Tensor]
 
@@ -194,22 +193,15 @@ class Decibels(Feature):
         return power
 
     def invert(
-        self, values: Tensor, level_db: Tensor, *, method: str = "pghi", iterations: int = 8,
-        length: int | None = None, seed: int = 0,
+        self, values: Tensor, level_db: Tensor, *, recovery: Recovery = Recovery(),
+        length: int | None = None,
     ) -> Tensor:  # fmt: skip
         """Samples (*, length) of pictures (*, height, T) whose loudest cell has level_db (*,).
 
         T is free; length in samples defaults to (T - 1) * hop. Powers become a linear spectrum,
-        "pghi" gives it phase by heap integration and `iterations` rounds of fast Griffin-Lim,
-        "fast_griffin_lim" and "griffin_lim" start from random phase (`seed`); after every round the
-        spectrum is pulled back to the picture's powers. Cells on the floor become silence.
+        `recovery` gives it phase; after every round the spectrum is pulled back to the picture's
+        powers. Cells on the floor become silence.
         """
-        if method not in METHODS:
-            raise RecipeError(
-                f"{method!r} is no way to find phase; there are: {', '.join(METHODS)}"
-            )
-        if iterations < 0:
-            raise RecipeError(f"iterations should be 0 or more, got {iterations}")
         if length is not None and length < 0:
             raise RecipeError(f"length should be 0 samples or more, got {length}")
         values = torch.as_tensor(values)
@@ -228,27 +220,32 @@ class Decibels(Feature):
         power = torch.pow(10.0, self.to_db(flat.clamp(-1.0, 1.0)) / 10.0) * (flat > -1.0)
         magnitude, refine = self._linear(power)
         phase = None
-        if method == "pghi":
-            phase = heap_integration(magnitude, self.n_fft, self.hop, seed=seed)
+        if recovery.method == "pghi":
+            phase = heap_integration(magnitude, self.n_fft, self.hop, seed=recovery.seed)
         samples = griffin_lim(
-            magnitude, self.n_fft, self.hop, iterations=iterations, phase=phase, length=length,
-            momentum=METHODS[method], seed=seed, refine=refine,
+            magnitude, self.n_fft, self.hop, rounds=recovery.rounds, phase=phase, length=length,
+            momentum=recovery.momentum, seed=recovery.seed, refine=refine,
         )  # fmt: skip
         samples *= torch.pow(10.0, level / 20.0)[:, None]
         return samples.reshape(*lead, samples.shape[-1])
 
     def join(
-        self, values: Tensor, level_db: Tensor, *, length: int, iterations: int = 8
-    ) -> Tensor:  # fmt: skip
+        self, values: Tensor, level_db: Tensor, *, length: int, recovery: Recovery = Recovery()
+    ) -> Tensor:
         """One sound (length,) of its windows (W, height, frames), each `step` samples after the last.
 
-        They are faded into each other in decibels and inverted once, so that no phase meets another.
+        They are faded into each other in decibels (`merge`) and inverted once, so that no phase
+        meets another.
         """
+        whole = self.merge(values, level_db)
+        return self.invert(whole.values, whole.level_db, recovery=recovery, length=length)
+
+    def merge(self, values: Tensor, level_db: Tensor) -> Picture:
+        """One picture (height, T) of windows (W, height, frames) as in `join`."""
         db = self.to_db(values.float()) + level_db[:, None, None]
         mixed = torch.from_numpy(chunks.join(db.numpy(), self.step // self.hop))
         loudest = mixed.max()
-        picture = self.from_db(mixed - loudest)
-        return self.invert(picture, loudest, iterations=iterations, length=length)
+        return Picture(self.from_db(mixed - loudest), loudest)
 
 
 @lru_cache(maxsize=16)

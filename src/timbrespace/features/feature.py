@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from timbrespace.errors import RecipeError, suggestion
+from timbrespace.features.phase import Recovery
 
 if TYPE_CHECKING:
     from timbrespace.features.decibels import Decibels
@@ -127,13 +128,13 @@ class Feature(ABC):
 
     @abstractmethod
     def invert(
-        self, values: Tensor, level_db: Tensor, *, iterations: int = 8, length: int | None = None,
-        seed: int = 0,
+        self, values: Tensor, level_db: Tensor, *, recovery: Recovery = Recovery(),
+        length: int | None = None,
     ) -> Tensor:  # fmt: skip
         """Samples (*, length) of pictures (*, height, width) whose level is level_db (*,).
 
-        length in samples defaults to what the picture shows. A feature that keeps no phase looks
-        for one in `iterations` rounds, from `seed` where it starts at random.
+        length in samples defaults to what the picture shows. `recovery` is how a feature that keeps
+        no phase looks for one.
         """
 
     def view(self, values: Tensor, level_db: Tensor | float = 0.0) -> Picture:
@@ -161,7 +162,7 @@ class Feature(ABC):
 
     @abstractmethod
     def join(
-        self, values: Tensor, level_db: Tensor, *, length: int, iterations: int = 8
-    ) -> Tensor:  # fmt: skip
+        self, values: Tensor, level_db: Tensor, *, length: int, recovery: Recovery = Recovery()
+    ) -> Tensor:
         """One sound (length,) of its windows (W, height, width), each `step` samples after the last,
         each of its own level_db (W,); where they overlap they fade into each other."""

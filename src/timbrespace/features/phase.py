@@ -6,13 +6,47 @@ sound, phase counted from the start of the window.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from timbrespace.errors import RecipeError, suggestion
+
 HANN_GAMMA = 0.25645  # gamma / n_fft^2 of the Gaussian nearest to a Hann window (Prusa et al. 2017)
 TOLERANCE = 1e-3  # -60 dB below the loudest bin: what is quieter gets random phase
+METHODS = {"pghi": 0.99, "fast_griffin_lim": 0.99, "griffin_lim": 0.0}  # momentum of their rounds
+MOST_ROUNDS = 1000
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How sound is made of pictures that keep no phase.
+
+    method: "pghi" finds phase by heap integration and betters it by `rounds` of fast Griffin-Lim;
+    "fast_griffin_lim" and "griffin_lim" (without momentum) start from random phase, drawn from `seed`.
+    RecipeError for an unknown method and for rounds outside of 0..1000.
+    """
+
+    method: str = "pghi"
+    rounds: int = 12
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            hint = suggestion(self.method, METHODS, f"there are: {', '.join(METHODS)}")
+            raise RecipeError(f"{self.method!r} is no way to find phase; {hint}")
+        whole = isinstance(self.rounds, int) and not isinstance(self.rounds, bool)
+        if not whole or not 0 <= self.rounds <= MOST_ROUNDS:
+            raise RecipeError(
+                f"rounds should be a whole number from 0 to {MOST_ROUNDS}, got {self.rounds!r}"
+            )
+
+    @property
+    def momentum(self) -> float:
+        """Of its rounds, as `griffin_lim` takes it."""
+        return METHODS[self.method]
 
 
 def _gradients(magnitude: np.ndarray, n_fft: int, hop: int) -> tuple[np.ndarray, np.ndarray]:
@@ -160,7 +194,7 @@ def _power(spectrum: Tensor) -> Tensor:
 
 
 def griffin_lim(
-    magnitude: Tensor, n_fft: int, hop: int, *, iterations: int = 32, momentum: float = 0.99,
+    magnitude: Tensor, n_fft: int, hop: int, *, rounds: int = 32, momentum: float = 0.99,
     phase: Tensor | None = None, length: int | None = None, seed: int = 0,
     refine: Callable[[int, Tensor], Tensor] | None = None,
 ) -> Tensor:  # fmt: skip
@@ -188,7 +222,7 @@ def griffin_lim(
         power = wanted.square()
         spectrum = torch.polar(wanted, phase[index].T.contiguous())
         last: Tensor | None = None
-        for _ in range(iterations):
+        for _ in range(rounds):
             consistent = transform.to_spectrum(transform.to_samples(spectrum))
             if refine is not None:
                 power = refine(index, _power(consistent).T).T

@@ -15,6 +15,7 @@ from timbrespace.audio import chunks
 from timbrespace.errors import AudioError, RecipeError
 from timbrespace.features.feature import SILENCE_DB, Feature, Picture
 from timbrespace.features.log_mel import LogMel
+from timbrespace.features.phase import Recovery
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,12 @@ class Waveform(Feature):
         return Picture(values[..., None, :], level)
 
     def invert(
-        self, values: Tensor, level_db: Tensor, *, iterations: int = 8, length: int | None = None,
-        seed: int = 0,
+        self, values: Tensor, level_db: Tensor, *, recovery: Recovery = Recovery(),
+        length: int | None = None,
     ) -> Tensor:  # fmt: skip
         """Samples (*, length) of pictures (*, 1, N) whose peak has level_db (*,); exact.
 
-        length defaults to N; silence follows. `iterations` and `seed` change nothing: no phase is
-        looked for.
+        length defaults to N; silence follows. `recovery` changes nothing: no phase is looked for.
         """
         values = torch.as_tensor(values)
         if values.ndim < 2 or values.shape[-2] != 1 or values.shape[-1] == 0:
@@ -104,8 +104,8 @@ class Waveform(Feature):
         return (10.0 * mean_square.clamp_min(1e-12).log10() + level_db).clamp_min(SILENCE_DB)
 
     def join(
-        self, values: Tensor, level_db: Tensor, *, length: int, iterations: int = 8
-    ) -> Tensor:  # fmt: skip
+        self, values: Tensor, level_db: Tensor, *, length: int, recovery: Recovery = Recovery()
+    ) -> Tensor:
         """One sound (length,) of its windows (W, 1, samples), each `step` samples after the last.
 
         Windows that agree come back exactly. Two that do not would lose power where they fade into

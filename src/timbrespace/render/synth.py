@@ -6,18 +6,18 @@ knows how decoded ones fade into each other; shorter sounds come back at their l
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from timbrespace.audio import chunks
+from timbrespace.features.decibels import Decibels
 from timbrespace.features.feature import Feature, Picture
+from timbrespace.features.phase import Recovery
 from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.models.vocabulary import Vocabulary
-
-ITERATIONS = 12  # of the inversion
 
 Pitch = float | np.ndarray | None
 Labels = Mapping[str, Any]  # a value for all, or one each; what is missing or None is unknown
@@ -36,15 +36,33 @@ class Encoded:
     labels: dict[str, Any] = field(default_factory=dict)
 
 
+class Inverter(Protocol):
+    """What makes sound of pictures of decibels in place of the feature, such as a vocoder."""
+
+    def invert(
+        self, values: Tensor, level_db: Tensor, *, pitch: Tensor | None = None,
+        length: int | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Samples (*, length) of pictures (*, height, width) of level_db (*,); pitch (*,) in MIDI
+        numbers where it is known. As `Feature.invert` otherwise."""
+        ...
+
+
 class Synth:
     """Encode and decode with one model, its feature and the values of its labels. Sound is float32
-    mono at feature.sample_rate."""
+    mono at feature.sample_rate.
+
+    `vocoder` makes sound of pictures of decibels in place of the feature's own inversion, which
+    `recovery` describes; a feature that keeps phase needs neither.
+    """
 
     def __init__(
-        self, model: Autoencoder, feature: Feature, vocabulary: Vocabulary | None = None
-    ) -> None:
+        self, model: Autoencoder, feature: Feature, vocabulary: Vocabulary | None = None,
+        vocoder: Inverter | None = None, *, recovery: Recovery = Recovery(),
+    ) -> None:  # fmt: skip
         self.model, self.feature = model.eval(), feature
         self.vocabulary = vocabulary or Vocabulary()
+        self.vocoder, self.recovery = vocoder, recovery
         self.pitched = "pitch" in model.decoder.conditions.counts
 
     @property
@@ -118,7 +136,7 @@ class Synth:
 
     def decode(
         self, latents: np.ndarray, *, pitch: Pitch = None, labels: Labels | None = None,
-        rms_db: float | np.ndarray = -20.0, seconds: float | None = None, iterations: int = ITERATIONS,
+        rms_db: float | np.ndarray = -20.0, seconds: float | None = None,
     ) -> np.ndarray:  # fmt: skip
         """Latent points (N, Z) as sound (N, samples), one window each, at most `seconds` long.
 
@@ -127,18 +145,31 @@ class Synth:
         values = torch.from_numpy(self.picture(latents, pitch, labels))
         loudness = torch.as_tensor(np.broadcast_to(np.float32(rms_db), (len(values),)).copy())
         level = loudness - self.feature.rms_db(values)
-        sound = self.feature.invert(values, level, iterations=iterations).numpy()
+        sound = self._sound(values, level, pitch).numpy()
         if seconds is not None:
             sound = sound[:, : max(1, round(seconds * self.feature.sample_rate))]
         return sound
 
-    def decode_windows(self, encoded: Encoded, *, iterations: int = ITERATIONS) -> np.ndarray:
+    @torch.no_grad()
+    def _sound(
+        self, values: Tensor, level_db: Tensor, pitch: Pitch, length: int | None = None
+    ) -> Tensor:
+        """Samples (N, length) of pictures (N, height, width)."""
+        if self.vocoder is None or not isinstance(self.feature, Decibels):
+            return self.feature.invert(values, level_db, recovery=self.recovery, length=length)
+        known = None if pitch is None else torch.as_tensor(np.asarray(pitch, np.float32))
+        known = None if known is None else known.expand(len(values))
+        return self.vocoder.invert(values, level_db, pitch=known, length=length)
+
+    def decode_windows(self, encoded: Encoded) -> np.ndarray:
         """One sound (length,) of the windows of `encode`, each as loud as it was."""
         pictures = torch.from_numpy(self.picture(encoded.mean, encoded.pitch, encoded.labels))
         level = torch.from_numpy(encoded.rms_db) - self.feature.rms_db(pictures)
-        return self.feature.join(
-            pictures, level, iterations=iterations, length=encoded.length
-        ).numpy()
+        if isinstance(self.feature, Decibels):
+            whole = self.feature.merge(pictures, level)
+            values, level = whole.values[None], whole.level_db[None]
+            return self._sound(values, level, encoded.pitch, encoded.length)[0].numpy()
+        return self.feature.join(pictures, level, length=encoded.length).numpy()
 
     def reconstruct(
         self, samples: np.ndarray, *, pitch: float | None = None, labels: Labels | None = None
