@@ -97,7 +97,7 @@ class Synth:
     ) -> Encoded:
         """One sound (n,) as the latents of its windows; an unknown pitch of a pitched model is
         found by `guess_pitch`. Other labels stay unknown where they are not given."""
-        picture = self._windows(samples)
+        picture = self.windows(samples)
         windows, level = picture.values, picture.level_db
         if self.pitched and pitch is None and float(level.max()) > -119.0:
             pitch = self.guess_pitch(windows[int(level.argmax())], labels)
@@ -105,7 +105,7 @@ class Synth:
         loudness = self.feature.rms_db(windows, level)
         return Encoded(mean, logvar, loudness.numpy(), pitch, len(samples), dict(labels or {}))
 
-    def _windows(self, samples: np.ndarray) -> Picture:
+    def windows(self, samples: np.ndarray) -> Picture:
         """Half overlapping windows (W, height, width), each against its own level (W,)."""
         cut = chunks.split(np.asarray(samples, np.float32), self.feature.span, self.feature.step)
         return self.feature.analyse(torch.from_numpy(cut))
@@ -165,11 +165,15 @@ class Synth:
         """One sound (length,) of the windows of `encode`, each as loud as it was."""
         pictures = torch.from_numpy(self.picture(encoded.mean, encoded.pitch, encoded.labels))
         level = torch.from_numpy(encoded.rms_db) - self.feature.rms_db(pictures)
+        return self.join(Picture(pictures, level), encoded.pitch, encoded.length)
+
+    def join(self, windows: Picture, pitch: float | None, length: int) -> np.ndarray:
+        """One sound (length,) of the pictures of its windows, such as `windows` gives."""
         if isinstance(self.feature, Decibels):
-            whole = self.feature.merge(pictures, level)
+            whole = self.feature.merge(windows.values, windows.level_db)
             values, level = whole.values[None], whole.level_db[None]
-            return self._sound(values, level, encoded.pitch, encoded.length)[0].numpy()
-        return self.feature.join(pictures, level, length=encoded.length).numpy()
+            return self._sound(values, level, pitch, length)[0].numpy()
+        return self.feature.join(windows.values, windows.level_db, length=length).numpy()
 
     def reconstruct(
         self, samples: np.ndarray, *, pitch: float | None = None, labels: Labels | None = None
