@@ -165,6 +165,14 @@ def test_the_kl_of_normalised_means_is_that_of_what_is_sampled() -> None:
     )
 
 
+def test_an_encoder_that_shrinks_its_numbers_cannot_empty_normalised_means() -> None:
+    bottleneck = Gaussian(6, latent=3, spread=0.7).train()
+    latent = bottleneck(3.0 + 1e-4 * torch.randn(64, 6, generator=torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(
+        latent.mean.std(0, unbiased=False), torch.full((3,), 0.7), atol=1e-2, rtol=0
+    )
+
+
 WAVE = """
 name: w
 feature: {kind: waveform, samples: 1600}

@@ -86,7 +86,9 @@ class Gaussian(Bottleneck):
         self.latent, self.levels = latent, (latent,)
         self.spread = spread
         if spread:
-            self.norm = nn.BatchNorm1d(latent, affine=False)
+            # the usual 1e-5 is more than the variance of a pooled wave: an encoder that shrinks its
+            # means below it leaves the prior, and the latent is empty
+            self.norm = nn.BatchNorm1d(latent, affine=False, eps=1e-12)
             self.centre = nn.Parameter(torch.zeros(latent))
 
     def begin(self, code: "LinearCode") -> Tensor | None:
