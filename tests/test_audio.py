@@ -51,6 +51,24 @@ def test_a_written_sound_is_read_back_within_half_a_step_of_16_bit(tmp_path: Pat
     assert np.abs(back.mono() - x).max() <= 1.01 / 32768
 
 
+@pytest.mark.parametrize(
+    ("format", "suffix", "step"),
+    [
+        ("wav16", ".wav", 2.0**-15),
+        ("wav24", ".wav", 2.0**-23),
+        ("flac", ".flac", 2.0**-23),
+        ("float", ".wav", 0.0),
+    ],
+)
+def test_each_format_keeps_both_channels_to_its_own_step(tmp_path, format, suffix, step) -> None:
+    x = np.stack([tone(440, 0.5), tone(550, 1e-6)])
+    files.write(tmp_path / f"a{files.suffix_of(format)}", x, RATE, format=format)
+    back = files.read(tmp_path / f"a{suffix}")
+    assert back.samples.shape == x.shape and np.abs(back.samples - x).max() <= 1.01 * step
+    with pytest.raises(AudioError, match="wav24, float, flac"):
+        files.write(tmp_path / "a.mp3", x, RATE, format="mp3")
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_the_short_way_for_plain_wav_gives_the_decoders_values(
     tmp_path: Path, channels: int, monkeypatch: pytest.MonkeyPatch

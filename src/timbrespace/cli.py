@@ -591,6 +591,58 @@ def generate(
 
 
 @app.command()
+def export(
+    run: RunPath,
+    out: Out,
+    to: Annotated[Literal["sfz", "samples"], typer.Option(help="What to write.")] = "sfz",
+    sound: Annotated[Path | None, typer.Option("--from", help="The point of this sound.")] = None,
+    row: Annotated[int | None, typer.Option(min=0, help="The point of a row.")] = None,
+    near: Annotated[
+        str | None, typer.Option(help="The sound in the middle of a label: family=brass.")
+    ] = None,
+    to_sound: Annotated[Path | None, typer.Option(help="Turn into this sound over --over.")] = None,
+    over: Annotated[Literal["velocity", "key"], typer.Option()] = "velocity",
+    keys: Annotated[str, typer.Option(help="Notes or MIDI numbers, C4 = 60.")] = "C2-C6",
+    every: Annotated[
+        int | None,
+        typer.Option(min=1, help="Semitones a sample.", show_default="3; 1 where harmonic"),
+    ] = None,
+    velocities: Annotated[
+        int | None,
+        typer.Option(min=1, max=16, help="Layers.", show_default="3 where they differ, else 1"),
+    ] = None,
+    format: Annotated[str, typer.Option(help="wav16, wav24, float or flac.")] = "wav24",
+    name: Annotated[str | None, typer.Option(help="How names of files begin.")] = None,
+    pitch: PitchOption = None,
+    label: LabelOption = None,
+    as_json: Json = False,
+) -> None:
+    """A point of the space as an instrument for samplers.
+
+    Example: timbrespace export run --from a.wav --keys C2-C6 --out brass
+
+    From one sound to another as keys are hit harder: timbrespace export run --from a.wav --to-sound
+    b.wav --over velocity --velocities 5 --out morph
+
+    Samples alone: timbrespace export run --near family=brass --to samples --out brass
+    """
+    from dataclasses import asdict
+
+    from timbrespace import verbs
+
+    with Bars() as bars:
+        made = verbs.export(
+            run, out, to=to, sound=sound, row=row, near=near, to_sound=to_sound, over=over,
+            keys=keys, every=every, velocities=velocities, pitch=pitch, labels=_labels(label),
+            format=format, name=name, progress=bars,
+        )  # fmt: skip
+    if as_json:
+        _print_json(asdict(made))
+        return
+    typer.echo(str(made.sfz or made.folder))
+
+
+@app.command()
 def search(
     run: RunPath,
     query: Annotated[Path, typer.Argument(help="A sound file.")],

@@ -6,7 +6,7 @@ Each takes paths, returns something with names, and reports to `progress(stage, 
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from zipfile import BadZipFile
@@ -18,6 +18,7 @@ from timbrespace.models.vocabulary import NUMBERS
 
 if TYPE_CHECKING:
     from timbrespace.data.corpus import Corpus
+    from timbrespace.exporting.instrument import Exported
     from timbrespace.mapping import Space
     from timbrespace.recipe import Recipe
     from timbrespace.runs import Run
@@ -310,14 +311,19 @@ class Written:
     pitches: list[float | None]
 
 
-def _write(out: StrPath, name: str, samples: np.ndarray, run: "Run") -> Path:
-    from timbrespace.audio.files import write
-
+def _folder(out: StrPath) -> Path:
+    """The folder for what is written, made where it is not there."""
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise AudioError(f"{folder} is a file; --out wants a folder")
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.wav"
+    return folder
+
+
+def _write(out: StrPath, name: str, samples: np.ndarray, run: "Run") -> Path:
+    from timbrespace.audio.files import write
+
+    path = _folder(out) / f"{name}.wav"
     write(path, samples, run.feature.sample_rate)
     return path
 
@@ -520,6 +526,86 @@ def generate(
     names = [f"generated-{i:03d}" for i in range(n)]
     written = [_write(out, name, s, opened) for name, s in zip(names, sounds, strict=True)]
     return Written(written, list(np.broadcast_to(np.asarray(pitches, object), (n,))))
+
+
+def export(
+    run: StrPath, out: StrPath, *, to: Literal["sfz", "samples"] = "sfz",
+    sound: StrPath | None = None, row: int | None = None, near: str | None = None,
+    to_sound: StrPath | None = None, over: Literal["velocity", "key"] = "velocity",
+    keys: str = "C2-C6", every: int | None = None, velocities: int | None = None,
+    pitch: float | None = None, labels: Told | None = None, format: str = "wav24",
+    name: str | None = None, progress: Progress | None = None,
+) -> "Exported":  # fmt: skip
+    """A point of the space as an instrument: an SFZ with its samples, or samples alone.
+
+    The point is that of a `sound`, of a `row` of the corpus, or of the sound in the middle of those
+    with a label (`near`, as "family=brass"). Up to `to_sound` it goes from there over velocity or key.
+    A sample is made for every `every` semitones of `keys` (3; 1 for a harmonic run), at its own pitch
+    where the run is told it, and for each of `velocities` layers (3 where the sound changes with the
+    velocity, else 1). A run that is not told the pitch gives one sample, at the key `pitch`.
+    """
+    from timbrespace.exporting import keyboard, points
+    from timbrespace.exporting.instrument import Instrument, file_name
+    from timbrespace.mapping import Space
+    from timbrespace.runs import Run
+
+    if to not in ("sfz", "samples"):
+        raise RunError(f"export knows sfz and samples, not {to!r}")
+    if over not in ("velocity", "key"):
+        raise RunError(f"a sound turns into another over velocity or key, not over {over!r}")
+    if (sound is not None) + (row is not None) + (near is not None) != 1:
+        raise RunError("export wants one of: a sound, a row of the corpus, or near a label")
+    opened = Run.open(run)
+    root = pitch
+    pitch, told = _told(opened, pitch, labels)
+    space = None if sound is not None else Space.open(opened)
+    synth = _synth(opened, space)
+
+    def heard(file: StrPath) -> points.Point:
+        encoded = synth.encode(_read(opened, file), pitch=pitch, labels=told)
+        return points.of_sound(encoded, Path(file))
+
+    if space is None:
+        point = heard(str(sound))
+    elif row is not None:
+        point = points.of_row(space, row, synth.told)
+    else:
+        point = points.of_label(space, str(near), synth.told)
+    ends = [point] if to_sound is None else [point, heard(to_sound)]
+    ends = [replace(end, labels={**end.labels, **told}) for end in ends]
+    low, high = keyboard.key_range(keys)
+    if synth.pitched:
+        exact = opened.recipe.model.decoder.kind == "harmonic"
+        zones = keyboard.zones(low, high, every or (1 if exact else 3))
+    else:
+        root = point.pitch if root is None else root
+        if root is None:
+            raise RunError(
+                f"{opened.path} is not told the pitch, so the sampler transposes one sample; say with "
+                "--pitch at which key it sounds as it is"
+            )
+        zones = [keyboard.Zone(round(root), low, high)]
+    if over == "key" and to_sound is not None and len(zones) < 2:
+        raise RunError(
+            "a sound turns into another over the keys where there are two samples or more"
+        )
+    changes = "velocity" in synth.told or (to_sound is not None and over == "velocity")
+    count = (3 if changes else 1) if velocities is None else velocities
+    if to_sound is not None and over == "velocity" and count < 2:
+        raise RunError("a sound turns into another over velocity with two layers or more")
+    if count > 1 and not changes and to == "sfz":
+        log.warning(
+            "the run is not told the velocity, so all %d layers would hold the same sound: one is "
+            "written, and the player makes it softer", count,
+        )  # fmt: skip
+        count = 1
+    made = Instrument(
+        file_name(name or point.name),
+        tuple(ends), tuple(zones), tuple(keyboard.layers(count)), over,
+        f"{' to '.join(end.about for end in ends)}, by the run {opened.name}",
+    )  # fmt: skip
+    tell = (lambda *_: None) if progress is None else (lambda s, d, t: progress(s, d, t, {}))
+    return made.write(synth, _folder(out), to=to, format=format, tell=tell)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,10 @@ MOST_VALUES = 2**28  # samples times channels that are read at once: 1 GiB of fl
 FULL_SCALE = 0.9999  # 16-bit samples at the rail read as 0.99997
 LOUDEST = 100.0  # +40 dBFS; beyond it a float file holds something else than sound
 CEILING = 10.0 ** (-0.1 / 20.0)  # highest peak written, -0.1 dBFS
+FORMATS = {  # that are written: container and sample
+    "wav16": ("WAV", "PCM_16"), "wav24": ("WAV", "PCM_24"), "float": ("WAV", "FLOAT"),
+    "flac": ("FLAC", "PCM_24"),
+}  # fmt: skip
 
 _VALUES = 2**24  # samples times channels decoded at a time
 _BYTES = 1 << 20  # read at a time
@@ -269,15 +273,19 @@ class Sound:
 
 
 def write(
-    path: str | Path, samples: np.ndarray, sample_rate: int, *, subtype: str = "PCM_16"
+    path: str | Path, samples: np.ndarray, sample_rate: int, *, format: str = "wav16"
 ) -> None:
-    """Write samples (n,) or (channels, n) as WAV, whole or not at all.
+    """Write samples (n,) or (channels, n) in one of FORMATS, whole or not at all.
 
     A clip that peaks above -0.1 dBFS is lowered as a whole; nothing is made louder. AudioError for
     NaN, infinity, wrong shapes, and for a place that cannot be written.
     """
+    write_sound(path, to_bytes(samples, sample_rate, format=format))
+
+
+def write_sound(path: str | Path, data: bytes) -> None:
+    """The bytes of a sound file at `path`, whole or not at all; AudioError when that cannot be."""
     path = Path(path)
-    data = to_wav_bytes(samples, sample_rate, subtype=subtype)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, data)
@@ -285,12 +293,22 @@ def write(
         raise AudioError(f"{printable(path)} cannot be written: {error.strerror}") from None
 
 
-def to_wav_bytes(samples: np.ndarray, sample_rate: int, *, subtype: str = "PCM_16") -> bytes:
-    """The bytes of a WAV file; rules and errors as in `write`."""
+def suffix_of(format: str) -> str:
+    """How names of files in one of FORMATS end; AudioError for any other."""
+    if format not in FORMATS:
+        raise AudioError(f"there is no format {format!r}; choose one of {', '.join(FORMATS)}")
+    return "." + FORMATS[format][0].lower()
+
+
+def to_bytes(samples: np.ndarray, sample_rate: int, *, format: str = "wav16") -> bytes:
+    """The bytes of a sound file; rules and errors as in `write`."""
+    suffix_of(format)
+    container, subtype = FORMATS[format]
     samples = np.asarray(samples)
     if samples.ndim == 1:
         samples = samples[None]
-    if samples.ndim != 2 or samples.shape[1] == 0 or not 1 <= len(samples) <= MOST_CHANNELS:
+    most = MOST_CHANNELS if container == "WAV" else 8
+    if samples.ndim != 2 or samples.shape[1] == 0 or not 1 <= len(samples) <= most:
         raise AudioError(
             f"a sound to write should be (n,) or (channels, n), got shape {samples.shape}"
         )
@@ -300,11 +318,14 @@ def to_wav_bytes(samples: np.ndarray, sample_rate: int, *, subtype: str = "PCM_1
         raise AudioError("the sound to write contains NaN or infinite samples; nothing was written")
     if peak > CEILING:
         samples = samples * (CEILING / peak)
-    if not soundfile.check_format("WAV", subtype):
-        raise AudioError(f"WAV files cannot hold {subtype}; use PCM_16, PCM_24 or FLOAT")
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples.T, sample_rate, format="WAV", subtype=subtype)
+    soundfile.write(buffer, samples.T, sample_rate, format=container, subtype=subtype)
     return buffer.getvalue()
+
+
+def to_wav_bytes(samples: np.ndarray, sample_rate: int) -> bytes:
+    """The bytes of a 16-bit WAV, which every browser plays."""
+    return to_bytes(samples, sample_rate)
 
 
 def printable(path: str | Path) -> str:

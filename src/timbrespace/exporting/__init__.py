@@ -1,0 +1,1 @@
+"""Instruments for samplers: a point of the space over a keyboard, as SFZ or as plain samples."""
