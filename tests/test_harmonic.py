@@ -10,8 +10,10 @@ from timbrespace import verbs
 from timbrespace.errors import RecipeError
 from timbrespace.explorer.session import Session
 from timbrespace.features.waveform import Waveform
+from timbrespace.models.curves import amplitudes_of, analysed, decibels
 from timbrespace.models.harmonic import (
     HarmonicDecoder,
+    HarmonicEncoder,
     MelEncoder,
     filtered_noise,
     gliding_harmonics,
@@ -49,11 +51,14 @@ def decoder(**settings) -> HarmonicDecoder:
         "sample_rate": RATE,
         "partials": 12,
         "bands": 9,
-        "channels": (16, 16),
+        "components": 20,
         "hidden": 16,
         **settings,
     }
-    return HarmonicDecoder((1, 16 * HOP), 4, 3, **given).eval()
+    net = HarmonicDecoder((1, 16 * HOP), 4, 3, **given).eval()
+    pictures = torch.rand(40, 1, *net.shape)  # about -50 dB
+    net.curves.components.fit(pictures)
+    return net
 
 
 @pytest.mark.parametrize("pitch", [24, 45.5, 60, 84.25, 108])
@@ -126,9 +131,8 @@ def test_noise_lands_in_its_band():
 
 def test_the_decoder_is_a_function_that_learns_everywhere():
     net = decoder(stiff=True)
-    for name, gain in net.named_parameters():
-        if name.endswith("gain"):
-            torch.nn.init.ones_(gain)  # blocks start as the identity
+    for last in list(net.curves.further.parameters())[-2:]:
+        torch.nn.init.normal_(last)  # it starts silent
     z, told, pitch = torch.randn(3, 4), torch.randn(3, 3), torch.tensor([40.0, 60.5, 80.0])
     sound = net(z, told, pitch)
     assert sound.shape == (3, 1, 1, 16 * HOP) and sound.abs().max() <= 1.0
@@ -170,12 +174,45 @@ def test_the_encoder_sees_the_log_mel_picture():
     torch.testing.assert_close(seen[0][:, 0], encoder.feature.analyse(x[:, 0, 0]).values)
 
 
+@pytest.mark.parametrize("pitch", [33, 52, 60.5, 84])
+def test_the_curves_of_a_sound_are_found_again(pitch):
+    """Within 1 dB for harmonics that lie clear of the noise, within 1.5 dB on average for noise."""
+    torch.manual_seed(0)
+    frames, hz = 64, hertz(torch.tensor([float(pitch)]))
+    loud = torch.zeros(1, 30, frames + 1)
+    loud[:, ::3] = 0.05 * torch.linspace(1.0, 0.3, frames + 1)
+    gains = torch.full((1, 33, frames + 1), 1e-4)
+    gains[:, 16:] = 3e-3
+    tone = harmonics(loud, partials_of(hz, 30, torch.zeros(1)), hop=HOP, sample_rate=RATE)
+    x = tone + filtered_noise(gains, noise_bands(frames, HOP, 33))
+    found = analysed(x, hz, sample_rate=RATE, hop=HOP, partials=30, bands=33)[0, :, 4:-4]
+    heard = [k for k in range(0, 30, 3) if (k + 1) * float(hz) < 7900]
+    db = 20 * (found[heard] / loud[0, heard, 4:-4]).log10()
+    assert db.abs().max() < 1.0
+    noise = 20 * (found[30 + 18 : 30 + 32] / 3e-3).log10()
+    assert noise.mean().abs() < 1.5
+
+
+def test_of_an_unknown_pitch_all_is_noise():
+    noise = filtered_noise(torch.full((1, 33, 65), 0.1), noise_bands(64, HOP, 33))
+    found = analysed(noise, torch.zeros(1), sample_rate=RATE, hop=HOP, partials=5, bands=33)[0]
+    assert not found[:5].any()
+    assert float((20 * (found[5:, 2:-2] / 0.1).log10()).mean()) == pytest.approx(0.0, abs=0.7)
+
+
+def test_curves_are_pictures_and_back():
+    amplitudes = torch.tensor([0.0, 1e-4, 0.1, 1.0, 2.0])
+    cells = decibels(amplitudes)
+    torch.testing.assert_close(cells[[0, 3]], torch.tensor([-1.0, 1.0]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(amplitudes_of(cells), amplitudes, atol=1e-7, rtol=1e-4)
+
+
 TINY = """
 name: h
 feature: {kind: waveform, samples: 8192}
 model:
-  encoder: {kind: mel2d, channels: [4, 8], mels: 16}
-  decoder: {kind: harmonic, channels: [16, 16], hidden: 16, partials: 20, bands: 8}
+  encoder: {kind: harmonic, components: 20, hidden: 16, partials: 20, bands: 8}
+  decoder: {kind: harmonic, components: 20, hidden: 16, partials: 20, bands: 8}
   bottleneck: {latent: 4}
   condition: {labels: {pitch: {kind: continuous}}, size: 8}
 objective: {reconstruction: multi_resolution_stft, stft: {sizes: [512]}, beta: 0.001}
@@ -188,9 +225,11 @@ train: {epochs: 1, batch: 16, precision: float32}
     [
         ("model.condition={labels: [velocity]}", "must be told the pitch"),
         ("model.condition={labels: {pitch: {to: encoder}}}", "must be told the pitch"),
-        ("feature.samples=8200", "a multiple of 1024; use 8192"),
+        ("model.condition={labels: {pitch: {to: decoder}}}", "tells the encoder none"),
+        ("feature.samples=8200", "a multiple of that; use 8192"),
         ("feature={kind: log_mel}", "wants samples"),
-        ("model.encoder.mels=18", "model.encoder.mels 18 is not divisible by 4"),
+        ("model.encoder.partials=18", "model.encoder.partials is 18 and model.decoder.partials 20"),
+        ("model.encoder={kind: mel2d, channels: [4, 8], mels: 18}", "18 is not divisible by 4"),
         ("model.decoder.partial=3", "did you mean partials?"),
     ],
 )
@@ -228,13 +267,10 @@ def test_the_pitch_of_a_wave_is_found_whatever_its_phase():
     """Analysis by synthesis compares what is heard: the same harmonics, each a quarter turn on."""
     recipe = parse(TINY)
     synth = Synth(build(recipe), Waveform(samples=8192))
-    net = synth.model.decoder.net
-    assert isinstance(net, HarmonicDecoder)
-    last = net.curves.up[-1]
-    assert isinstance(last, torch.nn.ConvTranspose2d) and last.bias is not None
-    with torch.no_grad():
-        last.weight.zero_()
-        last.bias[:20], last.bias[20:] = 0.0, -9.0  # harmonics of one loudness, no noise
+    for net in (synth.model.encoder.net, synth.model.decoder.net):
+        assert isinstance(net, HarmonicEncoder | HarmonicDecoder)
+        mean = net.curves.components.mean.view(net.shape)
+        mean[:20], mean[20:] = 0.0, -1.0  # harmonics of one loudness, and no noise
     n = torch.arange(8192) / RATE
     hz = float(hertz(torch.tensor(64.0)))
     wave = torch.stack([torch.cos(2 * torch.pi * k * hz * n) for k in range(1, 20)]).sum(0)

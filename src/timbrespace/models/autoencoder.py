@@ -30,14 +30,15 @@ class EncoderHalf(nn.Module):
         self.conditions, self.net, self.bottleneck = conditions, net, bottleneck
 
     def forward(self, x: Tensor, labels: Labels) -> Latent:
-        return self.bottleneck(self.net(x, self.conditions(labels, len(x), x.device)))
+        return self.bottleneck(
+            self.net(x, *self.conditions.told(self.net, labels, len(x), x.device))
+        )
 
 
 class DecoderHalf(nn.Module):
     """Condition and decoder: latent points to pictures. Works without the other half.
 
     `entrance` belongs to the bottleneck's kind: what it makes of flat latents before the decoder.
-    A decoder that names labels in `reads` gets their numbers (B,), too, after the condition.
     """
 
     def __init__(self, conditions: Conditions, entrance: nn.Module, net: nn.Module) -> None:
@@ -45,12 +46,7 @@ class DecoderHalf(nn.Module):
         self.conditions, self.entrance, self.net = conditions, entrance, net
 
     def forward(self, z: Tensor, labels: Labels) -> Tensor:
-        batch, device = len(z), z.device
-        read = (
-            self.conditions.numbers(name, labels, batch, device)
-            for name in getattr(self.net, "reads", ())
-        )
-        return self.net(self.entrance(z), self.conditions(labels, batch, device), *read)
+        return self.net(self.entrance(z), *self.conditions.told(self.net, labels, len(z), z.device))
 
 
 class Autoencoder(nn.Module):

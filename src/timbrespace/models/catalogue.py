@@ -10,7 +10,7 @@ from timbrespace.models.conditions import Conditions
 from timbrespace.models.decoders import Conv2dDecoder
 from timbrespace.models.encoders import Conv2dEncoder
 from timbrespace.models.framewise import FrameDecoder, FrameEncoder
-from timbrespace.models.harmonic import HarmonicDecoder, MelEncoder
+from timbrespace.models.harmonic import HarmonicDecoder, HarmonicEncoder, MelEncoder
 from timbrespace.models.hierarchical import Hierarchical
 from timbrespace.models.principal import PrincipalDecoder, PrincipalEncoder
 from timbrespace.models.quantised import FiniteScalarQuantised, VectorQuantised
@@ -20,7 +20,7 @@ from timbrespace.models.waveform import Conv1dDecoder, Conv1dEncoder
 
 ENCODERS: dict[str, type[nn.Module]] = {
     "conv2d": Conv2dEncoder, "frames": FrameEncoder, "principal": PrincipalEncoder,
-    "conv1d": Conv1dEncoder, "mel2d": MelEncoder,
+    "conv1d": Conv1dEncoder, "mel2d": MelEncoder, "harmonic": HarmonicEncoder,
 }  # fmt: skip
 DECODERS: dict[str, type[nn.Module]] = {
     "conv2d": Conv2dDecoder, "frames": FrameDecoder, "principal": PrincipalDecoder,

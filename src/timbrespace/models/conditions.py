@@ -74,6 +74,14 @@ class Conditions(nn.Module):
         """The numbers (B,) of one label, "unknown" where it is not given."""
         return labels.get(name, torch.full((batch,), self.counts[name], device=device))
 
+    def told(
+        self, net: nn.Module, labels: dict[str, Tensor], batch: int, device: torch.device
+    ) -> tuple[Tensor, ...]:
+        """What a network is called with besides its input: the condition, and then the numbers (B,) of
+        the labels that it names in `reads`."""
+        read = (self.numbers(name, labels, batch, device) for name in getattr(net, "reads", ()))
+        return self(labels, batch, device), *read
+
     def forward(self, labels: dict[str, Tensor], batch: int, device: torch.device) -> Tensor:
         parts = []
         for name in self.counts:

@@ -5,6 +5,7 @@ Serra & Smith 1990 (spectral modelling synthesis); Engel et al. 2020, arXiv 2001
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,17 +13,12 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from timbrespace.features.log_mel import LogMel
+from timbrespace.models.curves import amplitudes_of, analysed, curves_shape, decibels
 from timbrespace.models.encoders import Conv2dEncoder
-from timbrespace.models.framewise import FrameDecoder
+from timbrespace.models.principal import PrincipalDecoder, PrincipalEncoder
 from timbrespace.models.vocabulary import MIDI
 
-STEEPNESS = 4.6  # of `loudness`: 40 dB per unit far below zero
 INHARMONICITY = 0.01  # the largest; a piano's lies between 0.0001 and 0.01 (Fletcher 1964)
-
-
-def loudness(controls: Tensor) -> Tensor:
-    """What a network says as amplitudes in 0..1: -28 dB at 0, and 40 dB less for each unit below."""
-    return controls.sigmoid().pow(STEEPNESS)
 
 
 def hertz(pitch: Tensor) -> Tensor:
@@ -130,56 +126,78 @@ def filtered_noise(gains: Tensor, noise: Tensor) -> Tensor:
     return torch.lerp(left, right, ramp).transpose(0, 1).flatten(1)
 
 
-class HarmonicDecoder(nn.Module):
-    """A latent (B, Z), a condition (B, C) and pitches (B,) to samples (B, 1, 1, N) in [-1, 1].
-
-    A FrameDecoder draws one curve for each of `partials` and of `bands`, a value every `hop` samples;
-    they steer a bank of harmonics of the pitch and a bank of noise. A sound whose pitch is unknown is
-    noise alone. With `stiff` the partials may be spread as those of a stiff string, as z says. What
-    would be louder than full scale is made softer as a whole.
-    """
+class Curves(nn.Module):
+    """What the harmonic encoder and decoder share: sounds of `shape` (1, N) as the curves of `partials`
+    harmonics and `bands` of noise, a value every `hop` samples."""
 
     reads = ("pitch",)
+
+    def __init__(
+        self, shape: tuple[int, int], *, sample_rate: int, hop: int, partials: int, bands: int
+    ) -> None:
+        super().__init__()
+        self.shape = curves_shape(shape, hop, partials, bands)
+        self.sample_rate, self.hop, self.partials, self.bands = sample_rate, hop, partials, bands
+
+    @torch.no_grad()
+    def seen(self, x: Tensor, pitch: Tensor) -> Tensor:
+        """The curves (B, 1, partials + bands, T + 1) of samples (B, 1, 1, N), in `decibels`."""
+        with torch.autocast(x.device.type, enabled=False):
+            found = analysed(
+                x[:, 0, 0].float(), hertz(pitch), sample_rate=self.sample_rate, hop=self.hop,
+                partials=self.partials, bands=self.bands,
+            )  # fmt: skip
+        return decibels(found)[:, None]
+
+
+class HarmonicEncoder(Curves):
+    """Samples (B, 1, 1, N), a condition (B, C) and pitches (B,) to hidden numbers (B, width): a
+    PrincipalEncoder of the curves. Of a sound whose pitch is unknown it hears noise alone."""
+
+    def __init__(
+        self, shape: tuple[int, int], condition_size: int, *, sample_rate: int, hop: int = 256,
+        partials: int = 100, bands: int = 64, **settings: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(shape, sample_rate=sample_rate, hop=hop, partials=partials, bands=bands)
+        self.curves = PrincipalEncoder(self.shape, condition_size, **settings)
+        self.width = self.curves.width
+
+    def forward(self, x: Tensor, condition: Tensor, pitch: Tensor) -> Tensor:
+        return self.curves(self.seen(x, pitch), condition)
+
+
+class HarmonicDecoder(Curves):
+    """A latent (B, Z), a condition (B, C) and pitches (B,) to samples (B, 1, 1, N) in [-1, 1].
+
+    A PrincipalDecoder draws the curves; they steer a bank of harmonics of the pitch and a bank of
+    noise. A sound whose pitch is unknown is noise alone. With `stiff` the partials may be spread as
+    those of a stiff string, as z says. What would be louder than full scale is made softer as a whole.
+    """
+
     noise: Tensor
 
     def __init__(
         self, shape: tuple[int, int], latent: int, condition_size: int, *, sample_rate: int,
-        hop: int = 256, partials: int = 100, bands: int = 64, stiff: bool = False,
-        channels: tuple[int, ...] = (256, 256), residual: int = 1, hidden: int = 512,
-        activation: str = "silu", norm: str = "none", attention: bool = False,
-        film: bool = True, skip: bool = False,
+        hop: int = 256, partials: int = 100, bands: int = 64, stiff: bool = False, **settings: Any,
     ) -> None:  # fmt: skip
-        super().__init__()
-        height, samples = shape
-        step = hop * 2 ** len(channels)
-        if height != 1 or samples % step:
-            raise ValueError(
-                f"a sound of shape {height} x {samples} cannot be made of frames of {hop} samples that "
-                f"{len(channels)} levels double; give one line of samples, a multiple of {step}"
-            )
-        self.sample_rate, self.hop, self.partials, self.bands = sample_rate, hop, partials, bands
-        frames = samples // hop
-        self.curves = FrameDecoder(
-            (partials + bands, frames), latent, condition_size, channels=channels, residual=residual,
-            hidden=hidden, activation=activation, norm=norm, attention=attention, film=film, skip=skip,
-        )  # fmt: skip
+        super().__init__(shape, sample_rate=sample_rate, hop=hop, partials=partials, bands=bands)
+        self.curves = PrincipalDecoder(self.shape, latent, condition_size, **settings)
         self.stiffness = nn.Linear(latent + condition_size, 1) if stiff else None
         if self.stiffness is not None:
             nn.init.constant_(self.stiffness.bias, -4.0)
-        self.register_buffer("noise", noise_bands(frames, hop, bands), persistent=False)
+        self.register_buffer("noise", noise_bands(shape[1] // hop, hop, bands), persistent=False)
 
     def controls(self, z: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Amplitudes (B, partials, T + 1) and noise gains (B, bands, T + 1), the last value held."""
-        curves = loudness(self.curves(z, condition)[:, 0].float())
-        held = torch.cat([curves, curves[:, :, -1:]], 2)
-        return held[:, : self.partials], held[:, self.partials :]
+        """Amplitudes (B, partials, T + 1) and noise gains (B, bands, T + 1)."""
+        curves = amplitudes_of(self.curves(z, condition)[:, 0].float())
+        return curves[:, : self.partials], curves[:, self.partials :]
 
     def inharmonicity(self, z: Tensor, condition: Tensor) -> Tensor:
         """Of each sound (B,), 0 to 0.01; see `partials_of`."""
         if self.stiffness is None:
             return torch.zeros(len(z), device=z.device)
         told = torch.cat([z, condition.to(z.dtype)], 1)
-        return INHARMONICITY * loudness(self.stiffness(told)[:, 0].float())
+        return INHARMONICITY * self.stiffness(told)[:, 0].float().sigmoid().pow(4)
 
     def forward(self, z: Tensor, condition: Tensor, pitch: Tensor) -> Tensor:
         amplitudes, gains = self.controls(z, condition)

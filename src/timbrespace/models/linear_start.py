@@ -10,10 +10,11 @@ has the share 1 - beta / v of its variance back. beta is that of the Gaussian EL
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from timbrespace.geometry.rate import water_level
 from timbrespace.models.autoencoder import Autoencoder, Labels
+from timbrespace.models.harmonic import Curves
 from timbrespace.models.principal import LEAST, PrincipalDecoder, PrincipalEncoder
 
 PART = 256  # sounds whose scores are found at once
@@ -57,21 +58,21 @@ class LinearCode:
 
 @torch.no_grad()
 def begin(model: Autoencoder, x: Tensor, labels: Labels, nats: float) -> float | None:
-    """Make `model` the best linear code of pictures x (N, 1, F, T) at `nats` per sound, as far as its
-    parts can be one: an encoder or decoder of another kind, or a bottleneck that knows no linear
-    start, stays as it is. Returns beta; None where the latent was not started.
+    """Make `model` the best linear code of pictures x (N, 1, F, T), or of the curves of waves x, at
+    `nats` per sound, as far as its parts can be one: an encoder or decoder of another kind, or a
+    bottleneck that knows no linear start, stays as it is. Returns beta; None where the latent was not
+    started.
     """
-    encoder, decoder = model.encoder.net, model.decoder.net
-    halves = [
-        net for net in (encoder, decoder) if isinstance(net, PrincipalEncoder | PrincipalDecoder)
-    ]
-    if not halves:
+    encoder, decoder = (_on_components(half.net) for half in (model.encoder, model.decoder))
+    if encoder is None and decoder is None:
         return None
-    for net in halves:
-        net.components.fit(x)
+    pictures = _seen(model, x, labels)
+    for net in (encoder, decoder):
+        if net is not None:
+            net.components.fit(pictures)
     if not isinstance(decoder, PrincipalDecoder):
         return None
-    scores = torch.cat([decoder.components.scores(part) for part in x.split(PART)])
+    scores = torch.cat([decoder.components.scores(part) for part in pictures.split(PART)])
     scores = scores * decoder.components.scale  # in picture units
     told = model.decoder.conditions(labels, len(x), x.device).float()
     weight, bias = _regression(told, scores)
@@ -102,6 +103,22 @@ def begin(model: Autoencoder, x: Tensor, labels: Labels, nats: float) -> float |
         return None
     decoder.linear.weight[:, :latent] = axes @ units / decoder.components.scale[:, None]
     return beta
+
+
+def _on_components(net: nn.Module) -> PrincipalEncoder | PrincipalDecoder | None:
+    """The part of an encoder or decoder that stands on principal components, if it has one."""
+    part = getattr(net, "curves", net)
+    return part if isinstance(part, PrincipalEncoder | PrincipalDecoder) else None
+
+
+def _seen(model: Autoencoder, x: Tensor, labels: Labels) -> Tensor:
+    """What the components are those of: pictures x, or the curves of waves x."""
+    for half in (model.decoder, model.encoder):
+        if isinstance(half.net, Curves):
+            pitch = half.conditions.numbers("pitch", labels, len(x), x.device)
+            parts = zip(x.split(PART), pitch.split(PART), strict=True)
+            return torch.cat([half.net.seen(*part) for part in parts])
+    return x
 
 
 def _regression(told: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, field_validator
 
 from timbrespace.models.vocabulary import NUMBERS
-from timbrespace.recipe.networks import AnyDecoder
+from timbrespace.recipe.networks import AnyDecoder, AnyEncoder
 from timbrespace.recipe.section import Count, Section
 
 LabelName = Annotated[str, Field(pattern=r"^[^.]{1,80}$")]
@@ -43,14 +43,17 @@ class ConditionSection(Section):
         """The labels that one half hears."""
         return tuple(name for name, label in self.labels.items() if label.to in (half, "both"))
 
-    def misfits(self, decoder: AnyDecoder, weights: dict[str, float]) -> Iterator[str]:
+    def misfits(
+        self, encoder: AnyEncoder, decoder: AnyDecoder, weights: dict[str, float]
+    ) -> Iterator[str]:
         """Of the weights of the objective's further terms, too."""
-        for name in decoder.needs:
-            if name not in self.told("decoder"):
-                yield (
-                    f"model.decoder.kind {decoder.kind} must be told the {name}, but "
-                    f"model.condition.labels tells the decoder none; add labels: [{name}]"
-                )
+        for net in (encoder, decoder):
+            for name in net.needs:
+                if name not in self.told(net.part):
+                    yield (
+                        f"model.{net.part}.kind {net.kind} must be told the {name}, but "
+                        f"model.condition.labels tells the {net.part} none; add labels: [{name}]"
+                    )
         if getattr(decoder, "film", False) and not self.told("decoder"):
             yield (
                 "model.decoder.film tells the condition to every level, but model.condition.labels "

@@ -105,33 +105,7 @@ class Mel2dSection(SampledSection):
             )
 
 
-class HarmonicSection(SampledSection):
-    """Harmonics of the pitch and filtered noise: see models.harmonic.HarmonicDecoder."""
-
-    part = "decoder"
-    needs = ("pitch",)
-
-    kind: Literal["harmonic"] = "harmonic"
-    hop: Hop = 256  # between the values of a curve
-    partials: Annotated[int, Field(ge=1, le=512)] = 100
-    bands: Annotated[int, Field(ge=2, le=512)] = 64  # of noise, evenly spaced
-    stiff: bool = False  # partials may be spread as those of a stiff string
-    film: bool = False  # tell the condition to every level
-    skip: bool = False  # tell the latent to every level
-
-    def misfits(self, feature: AnyFeature) -> Iterator[str]:
-        yield from super().misfits(feature)
-        step = self.hop * 2 ** len(self.channels)
-        if feature.shape[1] % step:
-            yield (
-                f"model.decoder makes frames of {self.hop} samples on {len(self.channels)} levels, so "
-                f"feature.samples {feature.shape[1]} should be a multiple of {step}; use "
-                f"{max(1, round(feature.shape[1] / step)) * step}"
-            )
-        yield from _deaf(self)
-
-
-def _deaf(section: DecoderSection | HarmonicSection) -> Iterator[str]:
+def _deaf(section: DecoderSection) -> Iterator[str]:
     """Whether film and skip reach nothing in a decoder of frames."""
     if (section.film or section.skip) and not section.residual:
         yield (
@@ -140,25 +114,68 @@ def _deaf(section: DecoderSection | HarmonicSection) -> Iterator[str]:
         )
 
 
-class PrincipalSection(NetSection):
-    """Small networks on principal components: see models.principal."""
+class ComponentsSection(NetSection):
+    """Small networks on principal components."""
 
-    kind: Literal["principal"] = "principal"
     components: Annotated[int, Field(ge=1, le=4096)] = 256
     hidden: Count = 512
     layers: Annotated[int, Field(ge=1, le=8)] = 2
     activation: Activation = "silu"
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
 
+    def sides(self, feature: AnyFeature) -> tuple[int, int]:
+        """Of what the components are those of."""
+        return feature.shape
+
     def misfits(self, feature: AnyFeature) -> Iterator[str]:
         yield from super().misfits(feature)
-        cells = math.prod(feature.shape)
+        cells = math.prod(self.sides(feature))
         if self.components > cells:
             yield f"model.{self.part}.components {self.components} is more than a picture's {cells} cells"
 
 
+class PrincipalSection(ComponentsSection):
+    """Of pictures: see models.principal."""
+
+    kind: Literal["principal"] = "principal"
+
+
 class PrincipalDecoderSection(PrincipalSection):
     part = "decoder"
+
+
+class HarmonicSection(ComponentsSection):
+    """Of the curves of harmonics and noise in a wave: see models.harmonic."""
+
+    samples = True
+    needs = ("pitch",)
+
+    kind: Literal["harmonic"] = "harmonic"
+    hop: Hop = 256  # between the values of a curve
+    partials: Annotated[int, Field(ge=1, le=512)] = 100
+    bands: Annotated[int, Field(ge=2, le=512)] = 64  # of noise, evenly spaced
+
+    def settings(self, feature: AnyFeature) -> dict[str, Any]:
+        return {**self.model_dump(), "sample_rate": feature.sample_rate}
+
+    def sides(self, feature: AnyFeature) -> tuple[int, int]:
+        """(curves, values of each) of a sound."""
+        return self.partials + self.bands, feature.shape[1] // self.hop + 1
+
+    def misfits(self, feature: AnyFeature) -> Iterator[str]:
+        yield from super().misfits(feature)
+        if feature.shape[1] % self.hop:
+            yield (
+                f"model.{self.part} makes frames of {self.hop} samples, so feature.samples "
+                f"{feature.shape[1]} should be a multiple of that; use "
+                f"{max(1, round(feature.shape[1] / self.hop)) * self.hop}"
+            )
+
+
+class HarmonicDecoderSection(HarmonicSection):
+    part = "decoder"
+
+    stiff: bool = False  # partials may be spread as those of a stiff string
 
 
 class Conv1dSection(NetSection):
@@ -213,7 +230,8 @@ AnyEncoder = Annotated[
     | Annotated[EncoderSection, Tag("frames")]
     | Annotated[PrincipalSection, Tag("principal")]
     | Annotated[Conv1dSection, Tag("conv1d")]
-    | Annotated[Mel2dSection, Tag("mel2d")],
+    | Annotated[Mel2dSection, Tag("mel2d")]
+    | Annotated[HarmonicSection, Tag("harmonic")],
     Discriminator(kind_or("conv2d")),
 ]
 AnyDecoder = Annotated[
@@ -221,6 +239,6 @@ AnyDecoder = Annotated[
     | Annotated[DecoderSection, Tag("frames")]
     | Annotated[PrincipalDecoderSection, Tag("principal")]
     | Annotated[Conv1dDecoderSection, Tag("conv1d")]
-    | Annotated[HarmonicSection, Tag("harmonic")],
+    | Annotated[HarmonicDecoderSection, Tag("harmonic")],
     Discriminator(kind_or("conv2d")),
 ]

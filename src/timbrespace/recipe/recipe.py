@@ -1,5 +1,6 @@
 """The whole recipe: all sections together, whether they fit, and the model that they ask for."""
 
+from collections.abc import Iterator
 from itertools import chain
 from typing import Annotated, Any
 
@@ -11,7 +12,13 @@ from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recipe.bottleneck import AnyBottleneck, GaussianSection
 from timbrespace.recipe.condition import ConditionSection
 from timbrespace.recipe.feature import AnyFeature, LogMelSection
-from timbrespace.recipe.networks import AnyDecoder, AnyEncoder, DecoderSection, EncoderSection
+from timbrespace.recipe.networks import (
+    AnyDecoder,
+    AnyEncoder,
+    DecoderSection,
+    EncoderSection,
+    HarmonicSection,
+)
 from timbrespace.recipe.objective import ObjectiveSection
 from timbrespace.recipe.section import Section
 from timbrespace.recipe.train import TrainSection
@@ -22,6 +29,16 @@ class ModelSection(Section):
     bottleneck: AnyBottleneck = GaussianSection()
     decoder: AnyDecoder = DecoderSection()
     condition: ConditionSection = ConditionSection()
+
+    def misfits(self) -> Iterator[str]:
+        one, other = self.encoder, self.decoder
+        if isinstance(one, HarmonicSection) and isinstance(other, HarmonicSection):
+            for name in ("hop", "partials", "bands"):
+                if getattr(one, name) != getattr(other, name):
+                    yield (
+                        f"model.encoder.{name} is {getattr(one, name)} and model.decoder.{name} "
+                        f"{getattr(other, name)}, but both have the same curves; make them equal"
+                    )
 
 
 class Recipe(Section):
@@ -52,7 +69,8 @@ def check(recipe: Recipe) -> None:
         model.encoder.misfits(feature),
         model.decoder.misfits(feature),
         recipe.objective.misfits(feature, model.bottleneck),
-        model.condition.misfits(model.decoder, recipe.objective.weights),
+        model.misfits(),
+        model.condition.misfits(model.encoder, model.decoder, recipe.objective.weights),
         model.bottleneck.misfits(recipe.train.batch),
         recipe.train.augment.misfits(feature, model.condition),
         feature.misfits(),
