@@ -89,3 +89,10 @@ def test_what_would_reach_no_block_is_refused(option):
     with pytest.raises(RecipeError, match="residual is 0; set it to 1"):
         recipe.load("instruments-conv", settings=settings)
     recipe.load("instruments-conv", settings=(settings[0], "model.decoder.residual=1"))
+
+
+@pytest.mark.parametrize("name", ["nsynth-baseline", "waveform"])
+def test_a_decoder_cannot_tell_every_level_what_it_is_not_told(name):
+    settings = ("model.decoder.film=true", "model.condition.labels={pitch: {to: encoder}}")
+    with pytest.raises(RecipeError, match=r"film tells .* tells the decoder none"):
+        recipe.load(name, settings=settings)

@@ -6,7 +6,12 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, field_validator
 
 from timbrespace.models.vocabulary import NUMBERS
-from timbrespace.recipe.networks import AnyDecoder, AnyEncoder
+from timbrespace.recipe.networks import (
+    AnyDecoder,
+    AnyEncoder,
+    Conv1dDecoderSection,
+    DecoderSection,
+)
 from timbrespace.recipe.section import Count, Section
 
 LabelName = Annotated[str, Field(pattern=r"^[^.]{1,80}$")]
@@ -54,7 +59,8 @@ class ConditionSection(Section):
                         f"model.{net.part}.kind {net.kind} must be told the {name}, but "
                         f"model.condition.labels tells the {net.part} none; add labels: [{name}]"
                     )
-        if getattr(decoder, "film", False) and not self.told("decoder"):
+        films = isinstance(decoder, DecoderSection | Conv1dDecoderSection) and decoder.film
+        if films and not self.told("decoder"):
             yield (
                 "model.decoder.film tells the condition to every level, but model.condition.labels "
                 "tells the decoder none; add labels: [pitch] or switch film off"
