@@ -30,6 +30,19 @@ LabelOption = Annotated[
     list[str] | None,
     typer.Option("--label", help="What else the model is told: family=brass. Repeatable."),
 ]
+Method = Annotated[
+    str,
+    typer.Option(help="How phase is found: pghi, fast_griffin_lim or griffin_lim."),
+]
+Rounds = Annotated[int, typer.Option(help="Of Griffin-Lim, after pghi or from nothing: 0 to 1000.")]
+Inversion = Annotated[
+    str,
+    typer.Option(help="How mels become a spectrum: multiplicative or nnls."),
+]
+Loudness = Annotated[
+    float | None,
+    typer.Option(help="RMS of each sound in dBFS, such as -20.", show_default="as the sound's own"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: section.key=value. Repeatable.")
@@ -138,6 +151,12 @@ def _written(result: Any, as_json: bool) -> None:
         return
     for file, pitch in zip(result.files, result.pitches, strict=True):
         typer.echo(f"{file}" + ("" if pitch is None else f"  (pitch {pitch:g})"))
+
+
+def _recovery(method: str, rounds: int, inversion: str) -> Any:
+    from timbrespace.features.phase import Recovery
+
+    return Recovery(method, rounds, inversion=inversion)
 
 
 def _labels(given: list[str] | None) -> dict[str, str]:
@@ -487,6 +506,10 @@ def reconstruct(
     out: Out,
     pitch: PitchOption = None,
     label: LabelOption = None,
+    method: Method = "pghi",
+    rounds: Rounds = 12,
+    inversion: Inversion = "multiplicative",
+    loudness: Loudness = None,
     as_json: Json = False,
 ) -> None:
     """Sounds through the model and back.
@@ -494,13 +517,17 @@ def reconstruct(
     Each keeps its own length and level.
 
     Example: timbrespace reconstruct run a.wav b.wav --out out
+
+    As the reports did it: timbrespace reconstruct run a.wav --method griffin_lim --rounds 60
+    --inversion nnls --out out
     """
     from timbrespace import verbs
 
     with Bars() as bars:
         result = verbs.reconstruct(
-            run, list(files), out, pitch=pitch, labels=_labels(label), progress=bars
-        )
+            run, list(files), out, pitch=pitch, labels=_labels(label),
+            recovery=_recovery(method, rounds, inversion), loudness=loudness, progress=bars,
+        )  # fmt: skip
     _written(result, as_json)
 
 
@@ -530,15 +557,25 @@ def decode(
     out: Out,
     pitch: PitchOption = None,
     label: LabelOption = None,
+    method: Method = "pghi",
+    rounds: Rounds = 12,
+    inversion: Inversion = "multiplicative",
+    loudness: Loudness = None,
     as_json: Json = False,
 ) -> None:
     """Sounds from latents.
 
-    Example: timbrespace decode run latents.npz --out out --pitch 67
+    The windows of a sound become one continuous sound.
+
+    Example: timbrespace decode run latents.npz --out out --pitch 67 --loudness -20
     """
     from timbrespace import verbs
 
-    _written(verbs.decode(run, latents, out, pitch=pitch, labels=_labels(label)), as_json)
+    made = verbs.decode(
+        run, latents, out, pitch=pitch, labels=_labels(label),
+        recovery=_recovery(method, rounds, inversion), loudness=loudness,
+    )  # fmt: skip
+    _written(made, as_json)
 
 
 @app.command()
@@ -548,19 +585,30 @@ def morph(
     out: Out,
     steps: Annotated[int, typer.Option(min=2, max=1000)] = 8,
     path: Annotated[Literal["lerp", "slerp"], typer.Option()] = "slerp",
+    glide: Annotated[
+        float | None,
+        typer.Option(help="Instead one sound of so many seconds that goes all the way."),
+    ] = None,
     pitch: PitchOption = None,
     label: LabelOption = None,
+    method: Method = "pghi",
+    rounds: Rounds = 12,
+    inversion: Inversion = "multiplicative",
+    loudness: Loudness = None,
     as_json: Json = False,
 ) -> None:
     """Sounds along the way from one sound to another.
 
     Example: timbrespace morph run a.wav b.wav --steps 8 --pitch 60 --out morph
+
+    One sound that becomes another: timbrespace morph run a.wav b.wav --glide 4 --out morph
     """
     from timbrespace import verbs
 
     made = verbs.morph(
-        run, list(files), out, steps=steps, path=path, pitch=pitch, labels=_labels(label)
-    )
+        run, list(files), out, steps=steps, path=path, glide=glide, pitch=pitch,
+        labels=_labels(label), recovery=_recovery(method, rounds, inversion), loudness=loudness,
+    )  # fmt: skip
     _written(made, as_json)
 
 
@@ -575,6 +623,10 @@ def generate(
     label: LabelOption = None,
     spread: Annotated[float, typer.Option(min=0.0, max=10.0)] = 1.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    method: Method = "pghi",
+    rounds: Rounds = 12,
+    inversion: Inversion = "multiplicative",
+    loudness: Loudness = None,
     as_json: Json = False,
 ) -> None:
     """New sounds of the space.
@@ -585,7 +637,7 @@ def generate(
 
     made = verbs.generate(
         run, out, n=n, near=near, prior=prior, pitch=pitch, labels=_labels(label), spread=spread,
-        seed=seed,
+        seed=seed, recovery=_recovery(method, rounds, inversion), loudness=loudness,
     )  # fmt: skip
     _written(made, as_json)
 

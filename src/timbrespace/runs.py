@@ -81,7 +81,7 @@ class Run:
         places = zip(corpus.rows.file.tolist(), corpus.rows.splits, strict=True)
         lines += [f"{row},{files[file]},{split}" for row, (file, split) in enumerate(places)]
         write_text(path / "split.csv", "\n".join(lines) + "\n")
-        write_text(path / "feature.json", json.dumps(run.feature.settings(), indent=1) + "\n")
+        write_text(path / "feature.json", json.dumps(run.feature.contract, indent=1) + "\n")
         write_text(path / "recipe.yaml", recipe.to_yaml())
         write_text(path / "vocabulary.json", json.dumps(vocabulary.words, indent=1) + "\n")
         if dissimilarities is not None:

@@ -19,8 +19,10 @@ from timbrespace.models.vocabulary import NUMBERS
 if TYPE_CHECKING:
     from timbrespace.data.corpus import Corpus
     from timbrespace.exporting.instrument import Exported
+    from timbrespace.features.phase import Recovery
     from timbrespace.mapping import Space
     from timbrespace.recipe import Recipe
+    from timbrespace.render.synth import Synth
     from timbrespace.runs import Run
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
@@ -29,6 +31,7 @@ Ready = Callable[[str], None]
 StrPath = str | Path
 
 log = logging.getLogger(__name__)
+GLIDE_POINTS = 65  # latents on the way of a glide
 KNOWN_WORDS = 12  # that are named when another word is asked for
 
 
@@ -252,12 +255,27 @@ def compare(
     return rows
 
 
-def _synth(run: "Run", space: "Space | None" = None) -> Any:
-    """The run's newest model, or the one that drew the given space."""
+def _synth(
+    run: "Run", space: "Space | None" = None, *, recovery: "Recovery | None" = None
+) -> "Synth":
+    """The run's newest model, or the one that drew the given space; `recovery`: how its pictures become
+    sound, by default as features.phase.Recovery says."""
+    from timbrespace.features.phase import Recovery
     from timbrespace.render.synth import Synth
 
     model = run.load_model(space.weights) if space else run.model
-    return Synth(model, run.feature, run.vocabulary)
+    return Synth(model, run.feature, run.vocabulary, recovery=recovery or Recovery())
+
+
+def _at(loudness: float | None) -> Callable[[np.ndarray, int], np.ndarray]:
+    """What makes samples of a rate as loud as asked for (RMS, dBFS), or leaves them as they are."""
+    from timbrespace.audio.level import FLOOR_DB, to_rms
+
+    if loudness is None:
+        return lambda samples, rate: samples
+    if not FLOOR_DB < loudness <= 0.0:
+        raise AudioError(f"loudness should be from {FLOOR_DB:g} to 0 dBFS, got {loudness:g}")
+    return lambda samples, rate: to_rms(samples, loudness, rate)
 
 
 def _told(run: "Run", pitch: float | None, labels: Told | None) -> tuple[float | None, Told]:
@@ -342,17 +360,19 @@ def _free_names(files: list[StrPath], suffix: str) -> list[str]:
 
 def reconstruct(
     run: StrPath, files: list[StrPath], out: StrPath, *, pitch: float | None = None,
-    labels: Told | None = None, progress: Progress | None = None,
+    labels: Told | None = None, recovery: "Recovery | None" = None, loudness: float | None = None,
+    progress: Progress | None = None,
 ) -> Written:  # fmt: skip
     """Each sound through the model and back, at its own length and level.
 
     A pitched model that is not told the pitch finds the one that explains the sound best; `labels`
-    are others that it is told, by name, and what is not said is unknown.
+    are others that it is told, by name, and what is not said is unknown. `recovery` is how pictures
+    become sound; `loudness` (RMS, dBFS) takes the place of the original's level.
     """
     from timbrespace.runs import Run
 
-    opened = Run.open(run)
-    synth = _synth(opened)
+    opened, loud = Run.open(run), _at(loudness)
+    synth = _synth(opened, recovery=recovery)
     pitch, told = _told(opened, pitch, labels)
     written, pitches = [], []
     for done, (file, name) in enumerate(
@@ -361,6 +381,7 @@ def reconstruct(
         samples = _read(opened, file)
         encoded = synth.encode(samples, pitch=pitch, labels=told)
         sound = synth.decode_windows(encoded) if np.any(samples) else samples
+        sound = loud(sound, opened.feature.sample_rate)
         written.append(_write(out, name, sound, opened))
         pitches.append(encoded.pitch)
         if progress:
@@ -372,9 +393,11 @@ def encode(
     run: StrPath, files: list[StrPath], out: StrPath, *, pitch: float | None = None,
     labels: Told | None = None,
 ) -> Path:  # fmt: skip
-    """The latents of sounds as an .npz: sound, window, mean, logvar, rms_db, pitch, length, and
-    label_NAME for each other label that the model was told."""
+    """The latents of sounds as an .npz: sound, window, mean, logvar, rms_db, pitch, length, loudness
+    and jumps (see `render.synth.Encoded`), label_NAME for each other label that the model was told, and
+    feature, the contract of the pictures."""
     import io
+    import json
 
     from timbrespace.atomic import write_bytes
     from timbrespace.runs import Run
@@ -396,6 +419,9 @@ def encode(
         rms_db=np.concatenate([p.rms_db for p in parts]),
         pitch=np.repeat([-1 if p.pitch is None else p.pitch for p in parts], windows),
         length=np.repeat([p.length for p in parts], windows),
+        loudness=np.repeat(np.array([p.loudness_db for p in parts], float), windows),
+        jumps=np.repeat([p.jumps for p in parts], windows, axis=0),
+        feature=np.array(json.dumps(opened.feature.contract)),
         **own,
     )  # fmt: skip
     path = Path(out)
@@ -405,21 +431,31 @@ def encode(
 
 def decode(
     run: StrPath, latents: StrPath, out: StrPath, *, pitch: float | None = None,
-    labels: Told | None = None,
+    labels: Told | None = None, recovery: "Recovery | None" = None, loudness: float | None = None,
 ) -> Written:  # fmt: skip
-    """Sounds from an .npz of `encode` (edited or not), one file per sound, with the pitch and the
-    labels of the file where no others are asked for."""
+    """Sounds from an .npz of `encode` (edited or not), one file per sound, with the pitch, the labels
+    and the loudness of the file where no others are asked for. The windows of a sound follow each other
+    in time and become one continuous sound."""
+    import json
+
+    from timbrespace.features.catalogue import feature_of
     from timbrespace.render.synth import Encoded
     from timbrespace.runs import Run
 
-    opened = Run.open(run)
-    synth = _synth(opened)
+    opened, loud = Run.open(run), _at(loudness)
+    synth = _synth(opened, recovery=recovery)
     try:
         with np.load(latents, allow_pickle=False) as arrays:
             table = {name: arrays[name] for name in arrays.files}
         names, mean = table["sound"], np.asarray(table["mean"], np.float32)
+        made_of = feature_of(json.loads(str(table["feature"]))) if "feature" in table else None
     except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         raise RunError(f"{latents} is no latents file; make one with: timbrespace encode") from None
+    if made_of is not None and (misfit := opened.feature.misfit(made_of)):
+        raise RunError(
+            f"{latents} was made of pictures that this run does not know: {misfit}; decode it with the "
+            "run that encoded it"
+        )
     if mean.ndim != 2 or mean.shape[1] != opened.model.latent or not np.isfinite(mean).all():
         raise RunError(
             f"{latents} holds latents of shape {mean.shape}; this run wants finite (windows, "
@@ -441,20 +477,25 @@ def decode(
         encoded = Encoded(
             mean[at], table["logvar"][at], np.asarray(table["rms_db"][at], np.float32),
             None if told < 0 else told, int(table["length"][at[0]]), own | asked,
+            float(table["loudness"][at[0]]) if "loudness" in table else None,
+            tuple(table["jumps"][at[0]].tolist()) if "jumps" in table else (False, False),
         )  # fmt: skip
-        written.append(_write(out, name, synth.decode_windows(encoded), opened))
+        sound = loud(synth.decode_windows(encoded), opened.feature.sample_rate)
+        written.append(_write(out, name, sound, opened))
         pitches.append(encoded.pitch)
     return Written(written, pitches)
 
 
 def morph(
     run: StrPath, files: list[StrPath], out: StrPath, *, steps: int = 8,
-    path: Literal["lerp", "slerp"] = "slerp", pitch: float | None = None,
-    labels: Told | None = None,
+    path: Literal["lerp", "slerp"] = "slerp", glide: float | None = None,
+    pitch: float | None = None, labels: Told | None = None, recovery: "Recovery | None" = None,
+    loudness: float | None = None,
 ) -> Written:  # fmt: skip
     """Sounds along the way from one sound to the next; with four files, a grid between the corners.
 
-    The first window of each sound is used. Without `pitch`, the pitch of the first sound is kept.
+    The first window of each sound is used. Without `pitch`, the pitch of the first sound is kept. With
+    `glide` it is one sound of so many seconds, glide.wav, that goes all the way while it sounds.
     """
     from timbrespace.geometry.paths import path as latent_path
     from timbrespace.runs import Run
@@ -465,11 +506,21 @@ def morph(
         raise RunError(f"morph knows the paths lerp and slerp, not {path!r}")
     if steps < 2 or steps > 1000:
         raise RunError(f"morph wants 2 to 1000 steps, got {steps}")
-    opened = Run.open(run)
-    synth = _synth(opened)
+    if glide is not None and len(files) != 2:
+        raise RunError(f"a glide goes from one sound to another, got {len(files)} sounds")
+    opened, loud = Run.open(run), _at(loudness)
+    rate = opened.feature.sample_rate
+    synth = _synth(opened, recovery=recovery)
     pitch, others = _told(opened, pitch, labels)
     ends = [synth.encode(_read(opened, file), pitch=pitch, labels=others) for file in files]
     told = pitch if pitch is not None else ends[0].pitch
+    if glide is not None:
+        way = latent_path(ends[0].mean[0], ends[1].mean[0], GLIDE_POINTS, path)
+        sound = synth.decode_path(
+            way, np.linspace(0.0, glide, len(way)), seconds=glide, pitch=told, labels=others,
+            rms_db=np.linspace(ends[0].rms_db[0], ends[1].rms_db[0], len(way)),
+        )  # fmt: skip
+        return Written([_write(out, "glide", loud(sound, rate), opened)], [told])
     if len(ends) == 2:
         latents = latent_path(ends[0].mean[0], ends[1].mean[0], steps, path)
         levels = np.linspace(ends[0].rms_db[0], ends[1].rms_db[0], steps)
@@ -482,15 +533,16 @@ def morph(
         )
         levels = np.full(len(latents), np.mean([e.rms_db[0] for e in ends]))
         names = [f"morph-{i:03d}-{j:03d}" for i in range(steps) for j in range(steps)]
-    seconds = max(e.length for e in ends) / opened.feature.sample_rate
+    seconds = max(e.length for e in ends) / rate
     sounds = synth.decode(latents, pitch=told, labels=others, rms_db=levels, seconds=seconds)
-    written = [_write(out, n, s, opened) for n, s in zip(names, sounds, strict=True)]
+    written = [_write(out, n, loud(s, rate), opened) for n, s in zip(names, sounds, strict=True)]
     return Written(written, [told] * len(written))
 
 
 def generate(
     run: StrPath, out: StrPath, *, n: int = 8, near: StrPath | None = None, prior: str = "sounds",
     pitch: float | None = None, labels: Told | None = None, spread: float = 1.0, seed: int = 0,
+    recovery: "Recovery | None" = None, loudness: float | None = None,
 ) -> Written:  # fmt: skip
     """New sounds: around real sounds of the space, from a prior, or around one given sound.
 
@@ -505,9 +557,9 @@ def generate(
 
     if not 1 <= n <= 10_000:
         raise RunError(f"generate makes 1 to 10000 sounds, got {n}")
-    opened = Run.open(run)
+    opened, loud = Run.open(run), _at(loudness)
     known = Space.open(opened)
-    synth = _synth(opened, known)
+    synth = _synth(opened, known, recovery=recovery)
     rng = np.random.default_rng(seed)
     pitch, asked = _told(opened, pitch, labels)
     if near is not None:
@@ -524,7 +576,10 @@ def generate(
     told = known.labels_near(latents, synth.told) | asked
     sounds = synth.decode(latents.astype(np.float32), pitch=pitches, labels=told, rms_db=level)
     names = [f"generated-{i:03d}" for i in range(n)]
-    written = [_write(out, name, s, opened) for name, s in zip(names, sounds, strict=True)]
+    rate = opened.feature.sample_rate
+    written = [
+        _write(out, name, loud(s, rate), opened) for name, s in zip(names, sounds, strict=True)
+    ]
     return Written(written, list(np.broadcast_to(np.asarray(pitches, object), (n,))))
 
 

@@ -22,6 +22,7 @@ import soundfile
 
 from timbrespace.atomic import write_bytes
 from timbrespace.audio import riff
+from timbrespace.audio.level import CEILING
 from timbrespace.audio.riff import Unusable
 from timbrespace.errors import AudioError
 
@@ -35,7 +36,6 @@ FEWEST_SAMPLES = 20
 MOST_VALUES = 2**28  # samples times channels that are read at once: 1 GiB of float32
 FULL_SCALE = 0.9999  # 16-bit samples at the rail read as 0.99997
 LOUDEST = 100.0  # +40 dBFS; beyond it a float file holds something else than sound
-CEILING = 10.0 ** (-0.1 / 20.0)  # highest peak written, -0.1 dBFS
 FORMATS = {  # that are written: container and sample
     "wav16": ("WAV", "PCM_16"), "wav24": ("WAV", "PCM_24"), "float": ("WAV", "FLOAT"),
     "flac": ("FLAC", "PCM_24"),

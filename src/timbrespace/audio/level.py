@@ -3,6 +3,7 @@
 import numpy as np
 
 FLOOR_DB = -120.0  # what silence counts as, so that levels can be averaged and stored
+CEILING = 10.0 ** (-0.1 / 20.0)  # -0.1 dBFS: what is written stays below full scale
 
 
 def peak_db(x: np.ndarray) -> float:
@@ -24,8 +25,50 @@ def remove_dc(x: np.ndarray) -> np.ndarray:
     return (x - x.mean(axis=-1, keepdims=True, dtype=np.float64)).astype(x.dtype)
 
 
-def fade_edges(x: np.ndarray, sample_rate: int, ms: float = 5.0) -> np.ndarray:
-    """x (..., n) with raised-cosine fades of `ms` at both ends, so that nothing clicks.
+def limit(
+    x: np.ndarray, sample_rate: int, *, ceiling: float = CEILING, ms: float = 5.0
+) -> np.ndarray:
+    """x (..., n) with no sample above `ceiling`: about a peak that would be, all channels become softer
+    for some `ms`, and the rest stays as it is.
+
+    The gain is the smallest that is needed within `ms`, averaged over `ms` under a Hann window: an
+    average of gains that are all small enough is small enough.
+    """
+    from scipy.ndimage import minimum_filter1d
+    from scipy.signal import fftconvolve
+
+    peaks = np.abs(x).reshape(-1, x.shape[-1]).max(0) if x.size else np.zeros(0)
+    if not x.size or peaks.max() <= ceiling:
+        return x.copy()
+    size = 2 * max(1, round(sample_rate * ms / 1000.0)) + 1
+    needed = np.minimum(1.0, ceiling / np.maximum(peaks, 1e-12))
+    needed = minimum_filter1d(needed, size, mode="nearest")
+    window = np.hanning(size + 2)[1:-1]
+    padded = np.pad(needed, size // 2, mode="edge")
+    gain = fftconvolve(padded, window / window.sum(), mode="valid")
+    return np.clip(x * gain, -ceiling, ceiling).astype(x.dtype)
+
+
+def to_rms(x: np.ndarray, db: float, sample_rate: int) -> np.ndarray:
+    """x (..., n) as loud as `db` (RMS, dBFS), its peaks limited; silence stays silence."""
+    now = rms_db(x)
+    if now <= FLOOR_DB:
+        return x.copy()
+    return limit((x * 10.0 ** ((db - now) / 20.0)).astype(x.dtype), sample_rate)
+
+
+def jumps(x: np.ndarray, sample_rate: int) -> tuple[bool, bool]:
+    """Whether x (n,) begins and ends in mid-air: at more than a tenth of what is near (5 ms)."""
+    near = max(1, round(sample_rate * 0.005))
+    size = np.abs(x)
+    first, last = size[:near].max(initial=0.0), size[-near:].max(initial=0.0)
+    return bool(first > 0.0 and size[0] > 0.1 * first), bool(last > 0.0 and size[-1] > 0.1 * last)
+
+
+def fade_edges(
+    x: np.ndarray, sample_rate: int, ms: float = 5.0, *, start: bool = True, end: bool = True
+) -> np.ndarray:
+    """x (..., n) with raised-cosine fades of `ms` at both ends, or one, so that nothing clicks.
 
     A sound shorter than two fades is faded to and from its middle.
     """
@@ -35,8 +78,10 @@ def fade_edges(x: np.ndarray, sample_rate: int, ms: float = 5.0) -> np.ndarray:
         return x.copy()
     ramp = (0.5 - 0.5 * np.cos(np.pi * np.arange(length) / length)).astype(x.dtype)
     faded = x.copy()
-    faded[..., :length] *= ramp
-    faded[..., n - length :] *= ramp[::-1]
+    if start:
+        faded[..., :length] *= ramp
+    if end:
+        faded[..., n - length :] *= ramp[::-1]
     return faded
 
 

@@ -7,10 +7,10 @@ padding under a Hann window, decibels are those of librosa's power_to_db.
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -24,6 +24,11 @@ LEAST_POWER = 1e-10  # librosa.power_to_db's amin: nothing is quieter than -100 
 CHUNK = (
     64  # frames transformed at once: they stay in the cache (measured: whole batches take twice)
 )
+WINDOWS = 64  # of a longer sound analysed at once
+OVERLAPPING = 40  # windows, about, that see each moment of a longer sound; see `step`
+BLOCK = 2048  # frames made sound at once: 33 s at 16 kHz take 150 MB
+SHARED = 48  # frames that two blocks have in common
+EDGE = 8  # of them at either end that hear of what lies outside, and are not used
 
 Refine = Callable[[int, Tensor], Tensor]
 
@@ -42,6 +47,9 @@ class Decibels(Feature):
     frames: int = 128
     floor_db: float = -80.0
 
+    stated: ClassVar[dict[str, Any]] = {
+        "window": "hann", "centred": True, "power": 2, "reference": "loudest cell"
+    }  # fmt: skip
     ranges: ClassVar[dict[str, tuple[float, float]]] = {
         "sample_rate": (8000, 48000),
         "n_fft": (64, 16384),
@@ -86,7 +94,7 @@ class Decibels(Feature):
         """The power (n, height) of each row from that of all bins (n, n_fft // 2 + 1)."""
 
     @abstractmethod
-    def _linear(self, power: Tensor) -> tuple[Tensor, Refine | None]:
+    def _linear(self, power: Tensor, inversion: str) -> tuple[Tensor, Refine | None]:
         """Magnitudes (B, n_fft // 2 + 1, T) that explain powers (B, height, T), and how they may be
         corrected once their phase is found (see `phase.griffin_lim`)."""
 
@@ -104,7 +112,11 @@ class Decibels(Feature):
 
     @property
     def step(self) -> int:
-        return max(1, self.frames // 2) * self.hop
+        """Windows lie dense: what a model makes of each moment then hardly depends on where in a window
+        it stood, and no level rises and falls with the windows (docs/rendering.md has the figures). Odd,
+        so that the pattern that strided layers leave in a picture, 2, 4, 8 ... frames long, averages out.
+        """
+        return (self.frames // OVERLAPPING | 1) * self.hop
 
     @property
     def db_per_unit(self) -> float:
@@ -129,6 +141,15 @@ class Decibels(Feature):
         power = torch.pow(10.0, self.to_db(values.float()) / 10.0) * (values > -1.0)
         mean_square = torch.einsum("...mt,m->...t", power, weights).mean(-1)
         return (10.0 * mean_square.clamp_min(1e-12).log10() + level_db).clamp_min(SILENCE_DB)
+
+    def loudness_db(self, samples: Tensor) -> float:
+        weights = self._loudness(samples.device)
+        count = 1 + samples.shape[-1] // self.hop
+        energy = 0.0
+        for first in range(0, count, BLOCK):
+            power = self._power(samples, min(BLOCK, count - first), first)
+            energy += float((power.double() @ weights.double()).sum())
+        return max(SILENCE_DB, 10.0 * math.log10(max(energy / count, 1e-12)))
 
     def analyse(self, samples: Tensor) -> Picture:
         """The first `frames` frames of samples (*, n); after the sound's end comes silence.
@@ -159,7 +180,12 @@ class Decibels(Feature):
         # Only what the kept frames see is looked at: they reach half a window past their centre.
         heard = min(values.shape[-1], 1 + samples.shape[-1] // self.hop)
         used = samples[: (heard - 1) * self.hop + self.n_fft // 2]
-        power = self._power(used, heard)
+        self._picture_into(self._power(used, heard), used, values, level_db)
+
+    def _picture_into(self, power: Tensor, used: Tensor, values: Tensor, level_db: Tensor) -> None:
+        """Fill values (height, frames) and level_db () from powers (heard, height), which are used up;
+        they are those of the samples `used`. After the frames heard comes silence."""
+        heard = len(power)
         peak = float(power.max())  # NaN or infinity in any sample arrives here
         if not math.isfinite(peak):
             if torch.isfinite(used).all():
@@ -177,11 +203,33 @@ class Decibels(Feature):
         values[:, heard:] = -1.0
         level_db.fill_(reference)
 
-    def _power(self, samples: Tensor, count: int) -> Tensor:
-        """Powers (count, height) of frames centred on multiples of the hop."""
+    def windows(self, samples: Tensor) -> Iterator[Picture]:
+        """As in `Feature.windows`; a window that does not begin the sound sees what comes before it, so
+        that it shows no beginning. The first is that of `analyse`."""
+        samples = torch.as_tensor(samples).detach().float()
+        heard = 1 + samples.shape[-1] // self.hop
+        count = chunks.count(samples.shape[-1], self.span, self.step)
+        apart = self.step // self.hop
+        for number in range(0, count, WINDOWS):
+            some = min(WINDOWS, count - number)
+            first = number * apart
+            power = self._power(
+                samples, min(heard - first, (some - 1) * apart + self.frames), first
+            )
+            values = torch.empty(some, self.height, self.frames, device=samples.device)
+            level = torch.empty(some, device=samples.device)
+            for k in range(some):
+                part = power[k * apart :][: self.frames].clone()
+                self._picture_into(part, samples, values[k], level[k])
+            yield Picture(values, level)
+
+    def _power(self, samples: Tensor, count: int, first: int = 0) -> Tensor:
+        """Powers (count, height) of frames centred on multiples of the hop, from the `first` on."""
         half = self.n_fft // 2
         padded = samples.new_zeros((count - 1) * self.hop + self.n_fft)
-        padded[half : half + samples.shape[0]] = samples
+        ahead = max(0, half - first * self.hop)  # zeros before the sound
+        heard = samples[max(0, first * self.hop - half) :][: len(padded) - ahead]
+        padded[ahead : ahead + len(heard)] = heard
         frames = padded.unfold(0, self.n_fft, self.hop)
         window = _window(self.n_fft, samples.device)
         power = samples.new_empty(count, self.height)
@@ -194,13 +242,15 @@ class Decibels(Feature):
 
     def invert(
         self, values: Tensor, level_db: Tensor, *, recovery: Recovery = Recovery(),
-        length: int | None = None,
+        length: int | None = None, phase: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Samples (*, length) of pictures (*, height, T) whose loudest cell has level_db (*,).
 
         T is free; length in samples defaults to (T - 1) * hop. Powers become a linear spectrum,
         `recovery` gives it phase; after every round the spectrum is pulled back to the picture's
-        powers. Cells on the floor become silence.
+        powers. Cells on the floor become silence. `phase` (*, n_fft // 2 + 1, T) in radians is where
+        the search starts, NaN where it is not known. More than 2,048 frames pass in blocks that share
+        48, where the phase of one continues that of the last, so memory stays flat.
         """
         if length is not None and length < 0:
             raise RecipeError(f"length should be 0 samples or more, got {length}")
@@ -216,36 +266,119 @@ class Decibels(Feature):
         level = level.detach().expand(lead).reshape(-1)
         if not torch.isfinite(flat).all() or not torch.isfinite(level).all():
             raise AudioError("the picture contains NaN or infinite values; it cannot become sound")
+        if phase is not None:
+            wanted = (*lead, self.n_fft // 2 + 1, values.shape[-1])
+            if phase.shape != wanted:
+                raise RecipeError(f"phase should be {wanted}, got {tuple(phase.shape)}")
+            phase = phase.detach().reshape(-1, *wanted[-2:]).float()
         # The loudest cell is 1 in here; the level comes back at the very end.
-        power = torch.pow(10.0, self.to_db(flat.clamp(-1.0, 1.0)) / 10.0) * (flat > -1.0)
-        magnitude, refine = self._linear(power)
-        phase = None
-        if recovery.method == "pghi":
-            phase = heap_integration(magnitude, self.n_fft, self.hop, seed=recovery.seed)
-        samples = griffin_lim(
-            magnitude, self.n_fft, self.hop, rounds=recovery.rounds, phase=phase, length=length,
-            momentum=recovery.momentum, seed=recovery.seed, refine=refine,
-        )  # fmt: skip
+        power = self._powers(flat.clamp(-1.0, 1.0))
+        samples = self._samples(power, recovery, phase, length)
         samples *= torch.pow(10.0, level / 20.0)[:, None]
         return samples.reshape(*lead, samples.shape[-1])
 
-    def join(
-        self, values: Tensor, level_db: Tensor, *, length: int, recovery: Recovery = Recovery()
+    def _powers(self, values: Tensor) -> Tensor:
+        """Powers below the loudest cell, which is 1, of picture values; 0 on the floor."""
+        return torch.pow(10.0, self.to_db(values) / 10.0) * (values > -1.0)
+
+    def _samples(
+        self, power: Tensor, recovery: Recovery, phase: Tensor | None, length: int | None
     ) -> Tensor:
-        """One sound (length,) of its windows (W, height, frames), each `step` samples after the last.
+        """Samples (B, length) of powers (B, height, T), block by block."""
+        count, hop = power.shape[-1], self.hop
+        if count <= BLOCK:
+            return self._block(power, recovery, phase, length)
+        length = (count - 1) * hop if length is None else length
+        samples = power.new_zeros(len(power), length)
+        shared = slice(EDGE, SHARED - EDGE)
+        rise = torch.arange((SHARED - 2 * EDGE) * hop, device=power.device)
+        rise = (torch.pi / 2 * (rise + 0.5) / len(rise)).sin().square()
+        tail: Tensor | None = None
+        for start in range(0, count - SHARED, BLOCK - SHARED):
+            if start * hop >= length:
+                break
+            here = slice(start, start + BLOCK)
+            ends = start + BLOCK >= count
+            known = None if phase is None else phase[..., here].clone()
+            if tail is not None:
+                if known is None:
+                    shape = (len(power), self.n_fft // 2 + 1, min(BLOCK, count - start))
+                    known = power.new_full(shape, math.nan)
+                known[..., shared] = self._phase(tail)[..., shared]
+            made = self._block(
+                power[..., here], recovery, known, length - start * hop if ends else None
+            )
+            if tail is not None:
+                fade = slice(EDGE * hop, EDGE * hop + len(rise))
+                made[:, : fade.start] = tail[:, : fade.start]
+                both = min(made.shape[1], fade.stop) - fade.start
+                if both > 0:
+                    fade = slice(fade.start, fade.start + both)
+                    made[:, fade] = torch.lerp(tail[:, fade], made[:, fade], rise[:both])
+            whole = samples[:, start * hop :][:, : made.shape[1]]
+            whole.copy_(made[:, : whole.shape[1]])
+            tail = made[:, (BLOCK - SHARED) * hop :]
+        return samples
 
-        They are faded into each other in decibels (`merge`) and inverted once, so that no phase
-        meets another.
+    def _block(
+        self, power: Tensor, recovery: Recovery, phase: Tensor | None, length: int | None
+    ) -> Tensor:
+        """Samples (B, length) of powers (B, height, T) at once."""
+        magnitude, refine = self._linear(power, recovery.inversion)
+        if recovery.method == "pghi":
+            phase = heap_integration(
+                magnitude, self.n_fft, self.hop, seed=recovery.seed, known=phase
+            )
+        return griffin_lim(
+            magnitude, self.n_fft, self.hop, rounds=recovery.rounds, phase=phase, length=length,
+            momentum=recovery.momentum, seed=recovery.seed, refine=refine,
+        )  # fmt: skip
+
+    def _phase(self, samples: Tensor) -> Tensor:
+        """Phase (B, bins, T) of samples (B, n) in frames centred on multiples of the hop."""
+        window = _window(self.n_fft, samples.device)
+        return torch.stft(
+            samples, self.n_fft, self.hop, window=window, pad_mode="constant", return_complex=True
+        ).angle()
+
+    def join(
+        self, windows: Iterable[Picture], *, length: int, recovery: Recovery = Recovery()
+    ) -> Tensor:
+        """One sound (length,) of its `windows`, which are inverted as one picture, so that no phase
+        meets another; see `merge`."""
+        power = self._mixed(windows)
+        loudest = power.max().clamp_min(1e-30)
+        return self._samples((power / loudest)[None], recovery, None, length)[0] * loudest.sqrt()
+
+    def merge(self, windows: Iterable[Picture]) -> Picture:
+        """One picture (height, T) of windows (W, height, frames), each `step` samples after the last.
+
+        They fade into each other in power, which keeps the loudness where they disagree (in decibels
+        it would dip), with weights that are 0 at a window's ends: what a model makes of its edges,
+        such as an attack, is not heard but in the first and the last window.
         """
-        whole = self.merge(values, level_db)
-        return self.invert(whole.values, whole.level_db, recovery=recovery, length=length)
+        power = self._mixed(windows)
+        loudest = 10.0 * power.max().clamp_min(1e-12).log10()
+        db = 10.0 * power.clamp_min(1e-30).log10() - loudest
+        return Picture(self.from_db(db), loudest)
 
-    def merge(self, values: Tensor, level_db: Tensor) -> Picture:
-        """One picture (height, T) of windows (W, height, frames) as in `join`."""
-        db = self.to_db(values.float()) + level_db[:, None, None]
-        mixed = torch.from_numpy(chunks.join(db.numpy(), self.step // self.hop))
-        loudest = mixed.max()
-        return Picture(self.from_db(mixed - loudest), loudest)
+    def _mixed(self, windows: Iterable[Picture]) -> Tensor:
+        """Powers (height, T) of windows that fade into each other."""
+        apart = self.step // self.hop
+        place = torch.arange(self.frames) + 0.5
+        fade = (torch.pi / self.frames * place).sin().square()
+        ready: list[Tensor] = []
+        mixed, weight = torch.zeros(self.height, self.frames), torch.zeros(self.frames)
+        for some in windows:
+            level = torch.pow(10.0, some.level_db / 10.0)[:, None, None]
+            for power in self._powers(some.values.float()) * level:
+                mixed, weight = mixed + power * fade, weight + fade
+                ready.append(mixed[:, :apart] / weight[:apart])
+                mixed = torch.nn.functional.pad(mixed[:, apart:], (0, apart))
+                weight = torch.nn.functional.pad(weight[apart:], (0, apart))
+        rest = self.frames - apart
+        ready.append(mixed[:, :rest] / weight[:rest])
+        return torch.cat(ready, 1)
 
 
 @lru_cache(maxsize=16)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -45,6 +46,7 @@ class Feature(ABC):
     kind: ClassVar[str]
     keeps_phase: ClassVar[bool] = False  # whether a picture says where each wave begins
     ranges: ClassVar[dict[str, tuple[float, float]]]  # of the settings that are numbers
+    stated: ClassVar[dict[str, Any]] = {}  # what is the same in all features of this kind
 
     def __post_init__(self) -> None:
         for name, (low, high) in self.ranges.items():
@@ -79,6 +81,11 @@ class Feature(ABC):
     def step(self) -> int:
         """Samples between the windows of a longer sound, which `join` fades into each other."""
 
+    @abstractmethod
+    def windows(self, samples: Tensor) -> Iterator[Picture]:
+        """A sound (n,) of any length as pictures (W, height, width), some at a time, of windows that
+        begin every `step` samples, each against its own level (W,)."""
+
     @property
     def seconds(self) -> float:
         """Length of the window that `analyse` shows."""
@@ -101,9 +108,36 @@ class Feature(ABC):
             del plain["dtype"]
         return plain
 
+    @property
+    def contract(self) -> dict[str, Any]:
+        """What pictures mean: the settings, and what is the same in all features of this kind."""
+        return {**self.settings(), **self.stated}
+
+    def misfit(self, other: "Feature", *, windows: bool = True) -> str | None:
+        """In which settings pictures of `other` mean something else than ours, such as "hop 512 in place
+        of 256"; None where they mean the same. How they are kept does not matter, and without `windows`
+        neither does how long they are."""
+        free = {"dtype"} if windows else {"dtype", "frames", "samples"}
+        ours, theirs = self.contract, other.contract
+        names = [key for key in {**ours, **theirs} if key not in free]
+        if ours["kind"] != theirs["kind"]:
+            names = ["kind"]
+        told = [
+            f"{key} {theirs.get(key)} in place of {ours.get(key)}"
+            for key in names
+            if ours.get(key) != theirs.get(key)
+        ]
+        return ", ".join(told) or None
+
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> Self:
-        """The feature that `settings` describes; RecipeError names what is impossible."""
+        """The feature that `settings` or a `contract` describes; RecipeError names what is impossible."""
+        for key, value in cls.stated.items():
+            if settings.get(key, value) != value:
+                raise RecipeError(
+                    f"feature.{key} of {cls.kind} should be {value!r}, got {settings[key]!r}"
+                )
+        settings = {key: value for key, value in settings.items() if key not in cls.stated}
         known = ["kind", *(field.name for field in fields(cls))]
         unknown = [str(key) for key in settings if key not in known]
         if unknown:
@@ -161,8 +195,12 @@ class Feature(ABC):
         least."""
 
     @abstractmethod
+    def loudness_db(self, samples: Tensor) -> float:
+        """RMS in dBFS of a sound (n,) as far as the feature hears it; -120 at the least."""
+
+    @abstractmethod
     def join(
-        self, values: Tensor, level_db: Tensor, *, length: int, recovery: Recovery = Recovery()
+        self, windows: Iterable[Picture], *, length: int, recovery: Recovery = Recovery()
     ) -> Tensor:
-        """One sound (length,) of its windows (W, height, width), each `step` samples after the last,
-        each of its own level_db (W,); where they overlap they fade into each other."""
+        """One sound (length,) of its `windows`, some (W, height, width) at a time, each `step` samples
+        after the last; where they overlap they fade into each other."""

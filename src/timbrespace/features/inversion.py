@@ -138,3 +138,35 @@ def pull_to_mel(power: Tensor, mel_power: Tensor, plan: MelPlan) -> Tensor:
         plan.mel_to_bins, torch.div(mel_power, heard, out=heard), torch.empty_like(power)
     )
     return ratio.mul_(power)
+
+
+def least_squares(mel_power: Tensor, filterbank: Tensor, *, iterations: int = 30) -> Tensor:
+    """Linear power (B, bins, T) >= 0 whose mel powers are closest to (B, mels, T) in squares.
+
+    Projected gradient with Nesterov's momentum (1983; FISTA, Beck & Teboulle 2009, section 4). Mels
+    are weighed so that all of a flat spectrum's count alike, and it starts from what each mel would
+    be if its bins were equal. Steps are 1 / L, with L the largest eigenvalue of the normal matrix.
+    """
+    even = filterbank.sum(1, keepdim=True)
+    bank = filterbank / even
+    step = 1.0 / torch.linalg.matrix_norm(bank.double(), ord=2).square().item()
+    across, back = blocks(bank.cpu()), blocks(step * bank.T.cpu())
+    across = [(rows, columns, part.to(bank.device)) for rows, columns, part in across]
+    back = [(rows, columns, part.to(bank.device)) for rows, columns, part in back]
+    wanted = mel_power / even
+    start = _means(filterbank) @ wanted
+    power = torch.empty_like(start)
+    for mel, first, out in zip(wanted, start, power, strict=True):
+        x = before = first
+        momentum = 1.0
+        for _ in range(iterations):
+            following = 0.5 * (1.0 + (1.0 + 4.0 * momentum**2) ** 0.5)
+            ahead = torch.lerp(before, x, 1.0 + (momentum - 1.0) / following)
+            miss = mel - _apply(across, ahead, torch.empty_like(mel))
+            before, momentum = x, following
+            x = ahead.add_(_apply(back, miss, torch.empty_like(ahead))).clamp_min_(0.0)
+        out.copy_(x)
+    return power
+
+
+INVERSIONS = {"multiplicative": mel_to_power, "nnls": least_squares}

@@ -6,13 +6,13 @@ decibels those of power_to_db.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from timbrespace.features.decibels import Decibels, Refine
-from timbrespace.features.inversion import mel_plan, mel_to_power, pull_to_mel
+from timbrespace.features.inversion import INVERSIONS, mel_plan, pull_to_mel
 from timbrespace.features.mel import blocks, hz_to_mel, mel_centres, mel_filterbank
 
 
@@ -26,6 +26,7 @@ class LogMel(Decibels):
     mels: int = 80
 
     kind: ClassVar[str] = "log_mel"
+    stated: ClassVar[dict[str, Any]] = {**Decibels.stated, "mel_scale": "slaney", "norm": "slaney"}
     ranges: ClassVar[dict[str, tuple[float, float]]] = {**Decibels.ranges, "mels": (8, 1024)}
 
     def __post_init__(self) -> None:
@@ -52,10 +53,10 @@ class LogMel(Decibels):
         for mels, bins, weights in _constants(self, linear.device)[1]:
             torch.mm(linear[:, bins], weights, out=power[:, mels])
 
-    def _linear(self, power: Tensor) -> tuple[Tensor, Refine | None]:
+    def _linear(self, power: Tensor, inversion: str) -> tuple[Tensor, Refine | None]:
         bank = _constants(self, power.device)[0]
         plan = mel_plan(bank)
-        magnitude = mel_to_power(power, bank).sqrt_()
+        magnitude = INVERSIONS[inversion](power, bank).sqrt_()
         return magnitude, lambda index, found: pull_to_mel(found, power[index], plan)
 
     def _loudness(self, device: torch.device) -> Tensor:

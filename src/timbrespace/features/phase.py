@@ -17,6 +17,7 @@ from timbrespace.errors import RecipeError, suggestion
 HANN_GAMMA = 0.25645  # gamma / n_fft^2 of the Gaussian nearest to a Hann window (Prusa et al. 2017)
 TOLERANCE = 1e-3  # -60 dB below the loudest bin: what is quieter gets random phase
 METHODS = {"pghi": 0.99, "fast_griffin_lim": 0.99, "griffin_lim": 0.0}  # momentum of their rounds
+INVERSIONS = ("multiplicative", "nnls")
 MOST_ROUNDS = 1000
 
 
@@ -26,17 +27,22 @@ class Recovery:
 
     method: "pghi" finds phase by heap integration and betters it by `rounds` of fast Griffin-Lim;
     "fast_griffin_lim" and "griffin_lim" (without momentum) start from random phase, drawn from `seed`.
-    RecipeError for an unknown method and for rounds outside of 0..1000.
+    inversion: how mels become a linear spectrum, "multiplicative" or "nnls" (see
+    `features.inversion`). RecipeError for unknown names and for rounds outside of 0..1000.
     """
 
     method: str = "pghi"
     rounds: int = 12
     seed: int = 0
+    inversion: str = "multiplicative"
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            hint = suggestion(self.method, METHODS, f"there are: {', '.join(METHODS)}")
-            raise RecipeError(f"{self.method!r} is no way to find phase; {hint}")
+        for name, known, what in (
+            (self.method, METHODS, "find phase"), (self.inversion, INVERSIONS, "invert mels")
+        ):  # fmt: skip
+            if name not in known:
+                hint = suggestion(name, known, f"there are: {', '.join(known)}")
+                raise RecipeError(f"{name!r} is no way to {what}; {hint}")
         whole = isinstance(self.rounds, int) and not isinstance(self.rounds, bool)
         if not whole or not 0 <= self.rounds <= MOST_ROUNDS:
             raise RecipeError(
@@ -68,8 +74,11 @@ def _gradients(magnitude: np.ndarray, n_fft: int, hop: int) -> tuple[np.ndarray,
     return per_frame, per_bin
 
 
-def _spanning_tree(edges: tuple[np.ndarray, np.ndarray], cost: np.ndarray, size: np.ndarray):
-    """For every node the neighbour towards its island's loudest node, which names itself."""
+def _spanning_tree(
+    edges: tuple[np.ndarray, np.ndarray], cost: np.ndarray, size: np.ndarray, known: np.ndarray
+) -> np.ndarray:
+    """For every node the neighbour towards a root: a known node, or its island's loudest where none
+    is known; roots name themselves."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import (
         breadth_first_order,
@@ -78,25 +87,36 @@ def _spanning_tree(edges: tuple[np.ndarray, np.ndarray], cost: np.ndarray, size:
     )
 
     nodes = len(size)
-    tree = minimum_spanning_tree(coo_matrix((cost, edges), shape=(nodes, nodes)).tocsr()).tocoo()
+    # One more node above all, so that a single walk reaches everything; what is known hangs from it
+    # by edges that no other undercuts.
+    shape = (nodes + 1, nodes + 1)
+    roots = np.flatnonzero(known)
+    rows = np.concatenate([edges[0], np.full(len(roots), nodes)])
+    columns = np.concatenate([edges[1], roots])
+    cost = np.concatenate([cost, np.full(len(roots), 1e-12)])
+    tree = minimum_spanning_tree(coo_matrix((cost, (rows, columns)), shape=shape).tocsr()).tocoo()
     islands, island = connected_components(tree, directed=False)
     most = np.zeros(islands, size.dtype)
-    np.maximum.at(most, island, size)
-    loudest = np.zeros(islands, np.int64)
-    tops = np.flatnonzero(size == most[island])
+    np.maximum.at(most, island[:-1], size)
+    loudest = np.full(islands, -1)
+    tops = np.flatnonzero(size == most[island[:-1]])
     loudest[island[tops]] = tops
-    # One more node above all islands, so that a single walk reaches everything.
-    rows = np.concatenate([tree.row, np.full(islands, nodes)])
+    loudest = loudest[np.arange(islands) != island[-1]]
+    rows = np.concatenate([tree.row, np.full(len(loudest), nodes)])
     columns = np.concatenate([tree.col, loudest])
-    joined = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(nodes + 1, nodes + 1))
+    joined = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=shape)
     _, parent = breadth_first_order(joined.tocsr(), nodes, directed=False)
     parent = parent[:nodes].astype(np.int64)
     return np.where(parent == nodes, np.arange(nodes), parent)
 
 
-def _integrate(magnitude: np.ndarray, n_fft: int, hop: int, tolerance: float, seed: int):
+def _integrate(
+    magnitude: np.ndarray, known: np.ndarray, n_fft: int, hop: int, tolerance: float, seed: int
+) -> np.ndarray:
     draw = np.random.default_rng(seed)
     phase = draw.uniform(0.0, 2 * math.pi, magnitude.shape).astype(np.float32)
+    given = np.isfinite(known)
+    phase[given] = known[given]
     least = float(magnitude.max(initial=0.0)) * tolerance
     kept = magnitude > least
     count = int(kept.sum())
@@ -116,7 +136,7 @@ def _integrate(magnitude: np.ndarray, n_fft: int, hop: int, tolerance: float, se
             np.minimum(magnitude[1:], magnitude[:-1])[across],
         ]
     )
-    parent = _spanning_tree(edges, least / weaker + 1e-12, magnitude[kept])
+    parent = _spanning_tree(edges, least / weaker + 1e-12, magnitude[kept], given[kept])
     # Trapezoid rule along every branch, then sums to the root by pointer doubling: after k rounds
     # every node holds the sum over its 2^k next steps.
     row, frame = np.nonzero(kept)
@@ -128,22 +148,27 @@ def _integrate(magnitude: np.ndarray, n_fft: int, hop: int, tolerance: float, se
             break
         step = step + step[parent]
         parent = further
-    phase[kept] = step
+    phase[kept] = step + np.where(given, phase, 0.0)[kept][parent]
     return phase
 
 
 def heap_integration(
-    magnitude: Tensor, n_fft: int, hop: int, *, tolerance: float = TOLERANCE, seed: int = 0
-) -> Tensor:
+    magnitude: Tensor, n_fft: int, hop: int, *, tolerance: float = TOLERANCE, seed: int = 0,
+    known: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """Phase (B, bins, T) in radians from magnitude (B, bins, T) alone, without iterations.
 
     Phase-gradient heap integration (Prusa, Balazs, Sondergaard 2017). The heap always continues at
     the loudest open neighbour: it walks the maximum spanning tree of the grid whose edges weigh
-    min(|a|, |b|), which scipy finds in C. Bins under `tolerance` of the loudest get random phase.
+    min(|a|, |b|), which scipy finds in C. Bins under `tolerance` of the loudest get random phase. Where `known`
+    (B, bins, T) is a number it stays, and the rest continues it; elsewhere it is NaN.
     """
+    if known is None:
+        known = torch.full_like(magnitude, math.nan)
+    sounds = (x.detach().cpu().float().numpy() for x in (magnitude, known))
     found = [
-        torch.from_numpy(_integrate(sound, n_fft, hop, tolerance, seed))
-        for sound in magnitude.detach().cpu().float().numpy()
+        torch.from_numpy(_integrate(sound, phase, n_fft, hop, tolerance, seed))
+        for sound, phase in zip(*sounds, strict=True)
     ]
     return torch.stack(found).to(magnitude.device) if found else torch.zeros_like(magnitude)
 
@@ -201,10 +226,10 @@ def griffin_lim(
     """Samples (B, length) whose short-time magnitudes come close to `magnitude` (B, bins, T).
 
     Fast Griffin-Lim (Perraudin, Balazs, Sondergaard 2013); momentum 0 is the classic method.
-    `phase` (B, bins, T) in radians is where it starts; without it, random phase from `seed`, the
-    same for every sound of the batch. length defaults to (T - 1) * hop samples; zeros follow where
-    the spectrogram ends. refine(sound, power (bins, T)) may return a better power for the next
-    round from that of the sound so far.
+    `phase` (B, bins, T) in radians is where it starts; without it, and where it is NaN, random phase
+    from `seed`, the same for every sound of the batch. length defaults to (T - 1) * hop samples;
+    zeros follow where the spectrogram ends. refine(sound, power (bins, T)) may return a better power
+    for the next round from that of the sound so far.
     """
     batch, bins, count = magnitude.shape
     reach = (count - 1) * hop + n_fft // 2
@@ -212,10 +237,11 @@ def griffin_lim(
     # A length that fits the frames is the sound's own: nothing follows it.
     span = max(length, 1) if (count - 1) * hop <= length < count * hop else reach
     samples = magnitude.new_zeros(batch, length)
-    if phase is None:
+    if phase is None or phase.isnan().any():
         draw = torch.Generator().manual_seed(seed)
         one = torch.rand((1, bins, count), generator=draw) * (2 * math.pi)
-        phase = one.to(magnitude.device).expand(batch, bins, count)
+        drawn = one.to(magnitude.device).expand(batch, bins, count)
+        phase = drawn if phase is None else torch.where(phase.isnan(), drawn, phase)
     transform = Frames(n_fft, hop, count, min(span, reach), magnitude.device)
     for index in range(batch):
         wanted = magnitude[index].T.contiguous()

@@ -37,7 +37,7 @@ class Spectrogram(Decibels):
     def _fill(self, linear: Tensor, power: Tensor) -> None:
         power.copy_(linear[:, :-1])
 
-    def _linear(self, power: Tensor) -> tuple[Tensor, Refine | None]:
+    def _linear(self, power: Tensor, inversion: str) -> tuple[Tensor, Refine | None]:
         return torch.nn.functional.pad(power.sqrt(), (0, 0, 0, 1)), None
 
     def _loudness(self, device: torch.device) -> Tensor:

@@ -4,9 +4,11 @@ Errors are still told in the decibels of a log-mel picture, so that a waveform m
 table with all others: two waves that sound alike can differ in every sample.
 """
 
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -16,6 +18,8 @@ from timbrespace.errors import AudioError, RecipeError
 from timbrespace.features.feature import SILENCE_DB, Feature, Picture
 from timbrespace.features.log_mel import LogMel
 from timbrespace.features.phase import Recovery
+
+WINDOWS = 64  # of a longer sound analysed at once
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Waveform(Feature):
 
     kind: ClassVar[str] = "waveform"
     keeps_phase: ClassVar[bool] = True
+    stated: ClassVar[dict[str, Any]] = {"reference": "peak"}
     ranges: ClassVar[dict[str, tuple[float, float]]] = {
         "sample_rate": (8000, 48000),
         "samples": (64, 480_000),
@@ -103,27 +108,46 @@ class Waveform(Feature):
         mean_square = values.float().square().mean((-2, -1))
         return (10.0 * mean_square.clamp_min(1e-12).log10() + level_db).clamp_min(SILENCE_DB)
 
+    def loudness_db(self, samples: Tensor) -> float:
+        mean_square = float(samples.double().square().mean())
+        return max(SILENCE_DB, 10.0 * math.log10(max(mean_square, 1e-12)))
+
+    def windows(self, samples: Tensor) -> Iterator[Picture]:
+        samples = torch.as_tensor(samples)
+        count = chunks.count(samples.shape[-1], self.span, self.step)
+        for first in range(0, count, WINDOWS):
+            last = min(first + WINDOWS, count) - 1
+            some = samples[first * self.step : last * self.step + self.span]
+            some = torch.nn.functional.pad(
+                some, (0, (last - first) * self.step + self.span - len(some))
+            )
+            yield self.analyse(some.unfold(0, self.span, self.step))
+
     def join(
-        self, values: Tensor, level_db: Tensor, *, length: int, recovery: Recovery = Recovery()
+        self, windows: Iterable[Picture], *, length: int, recovery: Recovery = Recovery()
     ) -> Tensor:
-        """One sound (length,) of its windows (W, 1, samples), each `step` samples after the last.
+        """One sound (length,) of its `windows`, two of which fade into each other at any time.
 
         Windows that agree come back exactly. Two that do not would lose power where they fade into
         each other, 3 dB half way: with fades a and 1 - a and the correlation r of both where they
         overlap, the power is a^2 + (1 - a)^2 + 2 a (1 - a) r, which is made 1 again.
         """
-        windows = self.invert(values, level_db)
-        joined = torch.from_numpy(chunks.join(windows.numpy(), self.step))
         overlap = self.samples - self.step
         fade = (torch.arange(overlap) + 0.5) / max(overlap, 1)
-        before, after = windows[:-1, self.step :], windows[1:, :overlap]
-        size = before.norm(dim=1) * after.norm(dim=1)
-        alike = (before * after).sum(1) / size.clamp_min(1e-20)
-        alike = torch.where(size > 1e-20, alike.clamp(0.0, 1.0), 1.0)
-        for number, r in enumerate(alike, start=1):
-            power = 1.0 - 2.0 * fade * (1.0 - fade) * (1.0 - r)
-            joined[number * self.step : number * self.step + overlap] /= power.sqrt()
-        return joined[:length]
+        joined, number = torch.zeros(length), 0
+        before: Tensor | None = None
+        for some in windows:
+            for window in self.invert(some.values, some.level_db):
+                if before is not None:
+                    after = window[:overlap]
+                    size = before.norm() * after.norm()
+                    r = ((before * after).sum() / size).clamp(0.0, 1.0) if size > 1e-20 else 1.0
+                    power = 1.0 - 2.0 * fade * (1.0 - fade) * (1.0 - r)
+                    window[:overlap] = torch.lerp(before, after, fade) / power.sqrt()
+                here = joined[number * self.step :][: self.samples]
+                here.copy_(window[: len(here)])
+                before, number = window[self.step :], number + 1
+        return joined
 
     def view(self, values: Tensor, level_db: Tensor | float = 0.0) -> Picture:
         seen = self.yardstick.analyse(values[..., 0, :].float())

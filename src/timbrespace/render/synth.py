@@ -1,10 +1,10 @@
 """A trained model as an instrument: sounds to latents, latents to pictures and sound.
 
-Longer sounds than the model's window are encoded as windows that overlap by half, and the feature
-knows how decoded ones fade into each other; shorter sounds come back at their length.
+Longer sounds than the model's window are encoded as windows that overlap, and the feature knows how
+decoded ones fade into each other; shorter sounds come back at their length (docs/rendering.md).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,12 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from timbrespace.audio import chunks
+from timbrespace.audio.level import fade_edges, jumps, limit
+from timbrespace.errors import RecipeError
 from timbrespace.features.decibels import Decibels
 from timbrespace.features.feature import Feature, Picture
 from timbrespace.features.phase import Recovery
 from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.models.vocabulary import Vocabulary
+from timbrespace.render import path
+
+WINDOWS = 64  # of a longer sound decoded at once
+FADE_IN, FADE_OUT = 2.0, 5.0  # ms
+LONGEST_PATH = 600.0  # seconds
+PATH_STEP = 1024  # samples between the waves of a path
 
 Pitch = float | np.ndarray | None
 Labels = Mapping[str, Any]  # a value for all, or one each; what is missing or None is unknown
@@ -25,8 +32,8 @@ Labels = Mapping[str, Any]  # a value for all, or one each; what is missing or N
 
 @dataclass(frozen=True)
 class Encoded:
-    """Windows of one sound: mean and logvar (W, Z), rms_db (W,), pitch, length in samples, and the
-    other labels that the model was told."""
+    """Windows of one sound: mean and logvar (W, Z), rms_db (W,), pitch, length in samples, the other
+    labels that the model was told, and how loud the whole is (RMS in dBFS, as the feature hears)."""
 
     mean: np.ndarray
     logvar: np.ndarray
@@ -34,6 +41,8 @@ class Encoded:
     pitch: float | None
     length: int
     labels: dict[str, Any] = field(default_factory=dict)
+    loudness_db: float | None = None
+    jumps: tuple[bool, bool] = (False, False)  # whether it begins and ends in mid-air
 
 
 class Inverter(Protocol):
@@ -97,18 +106,24 @@ class Synth:
     ) -> Encoded:
         """One sound (n,) as the latents of its windows; an unknown pitch of a pitched model is
         found by `guess_pitch`. Other labels stay unknown where they are not given."""
-        picture = self.windows(samples)
-        windows, level = picture.values, picture.level_db
-        if self.pitched and pitch is None and float(level.max()) > -119.0:
-            pitch = self.guess_pitch(windows[int(level.argmax())], labels)
-        mean, logvar = self._encode_windows(windows, pitch, labels)
-        loudness = self.feature.rms_db(windows, level)
-        return Encoded(mean, logvar, loudness.numpy(), pitch, len(samples), dict(labels or {}))
+        sound = torch.from_numpy(np.array(samples, np.float32))
+        if self.pitched and pitch is None:
+            loudest = max(self._one_by_one(sound), key=lambda window: float(window.level_db))
+            if float(loudest.level_db) > -119.0:
+                pitch = self.guess_pitch(loudest.values, labels)
+        parts = []
+        for some in self.feature.windows(sound):
+            loudness = self.feature.rms_db(some.values, some.level_db).numpy()
+            parts.append((*self._encode_windows(some.values, pitch, labels), loudness))
+        mean, logvar, rms_db = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return Encoded(
+            mean, logvar, rms_db, pitch, len(samples), dict(labels or {}),
+            self.feature.loudness_db(sound), jumps(samples, self.feature.sample_rate),
+        )  # fmt: skip
 
-    def windows(self, samples: np.ndarray) -> Picture:
-        """Half overlapping windows (W, height, width), each against its own level (W,)."""
-        cut = chunks.split(np.asarray(samples, np.float32), self.feature.span, self.feature.step)
-        return self.feature.analyse(torch.from_numpy(cut))
+    def _one_by_one(self, sound: Tensor) -> Iterator[Picture]:
+        for some in self.feature.windows(sound):
+            yield from map(Picture, some.values, some.level_db)
 
     @torch.no_grad()
     def guess_pitch(self, window: Tensor, labels: Labels | None = None) -> int:
@@ -140,15 +155,17 @@ class Synth:
     ) -> np.ndarray:  # fmt: skip
         """Latent points (N, Z) as sound (N, samples), one window each, at most `seconds` long.
 
-        rms_db: how loud each is to be, in dBFS over the window.
+        rms_db: how loud each is to be, in dBFS over the window. Peaks are limited to full scale.
         """
         values = torch.from_numpy(self.picture(latents, pitch, labels))
         loudness = torch.as_tensor(np.broadcast_to(np.float32(rms_db), (len(values),)).copy())
-        level = loudness - self.feature.rms_db(values)
-        sound = self._sound(values, level, pitch).numpy()
+        sound = self._sound(values, loudness - self.feature.rms_db(values), pitch)
+        made = self.feature.analyse(sound)
+        gain = loudness - self.feature.rms_db(made.values, made.level_db)
+        sound = sound * torch.pow(10.0, gain / 20.0)[:, None]
         if seconds is not None:
             sound = sound[:, : max(1, round(seconds * self.feature.sample_rate))]
-        return sound
+        return np.stack([self._safe(one) for one in sound.numpy()])
 
     @torch.no_grad()
     def _sound(
@@ -161,19 +178,90 @@ class Synth:
         known = None if known is None else known.expand(len(values))
         return self.vocoder.invert(values, level_db, pitch=known, length=length)
 
-    def decode_windows(self, encoded: Encoded) -> np.ndarray:
-        """One sound (length,) of the windows of `encode`, each as loud as it was."""
-        pictures = torch.from_numpy(self.picture(encoded.mean, encoded.pitch, encoded.labels))
-        level = torch.from_numpy(encoded.rms_db) - self.feature.rms_db(pictures)
-        return self.join(Picture(pictures, level), encoded.pitch, encoded.length)
+    def _safe(self, sound: np.ndarray, edges: tuple[bool, bool] = (False, False)) -> np.ndarray:
+        """A sound (n,) that neither clicks at its ends, but where the original does, nor clips."""
+        rate = self.feature.sample_rate
+        faded = fade_edges(sound, rate, FADE_IN, start=not edges[0], end=False)
+        return limit(fade_edges(faded, rate, FADE_OUT, start=False, end=not edges[1]), rate)
 
-    def join(self, windows: Picture, pitch: float | None, length: int) -> np.ndarray:
-        """One sound (length,) of the pictures of its windows, such as `windows` gives."""
-        if isinstance(self.feature, Decibels):
-            whole = self.feature.merge(windows.values, windows.level_db)
-            values, level = whole.values[None], whole.level_db[None]
-            return self._sound(values, level, pitch, length)[0].numpy()
-        return self.feature.join(windows.values, windows.level_db, length=length).numpy()
+    def _pictures(
+        self, latents: np.ndarray, pitch: Pitch, labels: Labels | None, rms_db: np.ndarray
+    ) -> Iterator[Picture]:
+        """What the model makes of latents (W, Z), some at a time, each of its own rms_db (W,)."""
+        for first in range(0, len(latents), WINDOWS):
+            some = slice(first, first + WINDOWS)
+            told = pitch[some] if isinstance(pitch, np.ndarray) else pitch
+            values = torch.from_numpy(self.picture(latents[some], told, labels))
+            yield Picture(values, torch.from_numpy(rms_db[some]) - self.feature.rms_db(values))
+
+    def decode_windows(self, encoded: Encoded) -> np.ndarray:
+        """One sound (length,) of the windows of `encode`, as loud as it was.
+
+        What differs from window to window becomes one sound without seams: see `Feature.join`.
+        """
+        feature = self.feature
+        windows = self._pictures(encoded.mean, encoded.pitch, encoded.labels, encoded.rms_db)
+        sound = self.join(windows, encoded.pitch, encoded.length)
+        if encoded.loudness_db is not None:
+            sound = sound * 10.0 ** ((encoded.loudness_db - feature.loudness_db(sound)) / 20.0)
+        return self._safe(sound.numpy(), encoded.jumps)
+
+    def join(self, windows: Iterable[Picture], pitch: float | None, length: int) -> Tensor:
+        """One sound (length,) of pictures of its windows, some at a time, whoever made them."""
+        if self.vocoder is not None and isinstance(self.feature, Decibels):
+            whole = self.feature.merge(windows)
+            return self._sound(whole.values[None], whole.level_db[None], pitch, length)[0]
+        return self.feature.join(windows, length=length, recovery=self.recovery)
+
+    def decode_path(
+        self, latents: np.ndarray, times: np.ndarray, *, seconds: float, pitch: Pitch = None,
+        labels: Labels | None = None, rms_db: float | np.ndarray = -20.0,
+    ) -> np.ndarray:  # fmt: skip
+        """One sound (n,) that moves along latents (W, Z), at `times` (W,) in seconds, while it sounds.
+
+        Each moment is that of the sound whose latent the path has reached: the beginning is that of
+        the first, and nothing begins twice. Between the times latents, pitches and levels (one for all, or
+        one each) go in straight lines; pitches in whole numbers where the model knows no others. A sound
+        longer than the window holds it: after the first quarter the window passes more slowly. RecipeError
+        for times that do not rise, and for models of samples, which cannot be slowed, beyond the window.
+        """
+        times, z = np.asarray(times, np.float64), np.asarray(latents, np.float32)
+        if times.shape != z.shape[:1] or not len(times) or (np.diff(times) <= 0.0).any():
+            raise RecipeError(
+                f"a path wants one time for each latent, rising; got {len(z)} latents and the times "
+                f"{times.tolist()}"
+            )
+        feature, rate = self.feature, self.feature.sample_rate
+        if not 0.0 < seconds <= LONGEST_PATH:
+            raise RecipeError(
+                f"a path should last from 0 to {LONGEST_PATH:g} seconds, got {seconds:g}"
+            )
+        if feature.keeps_phase and seconds > feature.seconds:
+            raise RecipeError(
+                f"a path of this model lasts at most {feature.seconds:.2f} seconds, its window; got "
+                f"{seconds:g}"
+            )
+        length = max(1, round(seconds * rate))
+        apart = feature.hop if isinstance(feature, Decibels) else PATH_STEP
+        moments = np.arange(1 + -(-length // apart)) * apart / rate
+
+        def at_moments(values: Any) -> np.ndarray:
+            one_each = np.broadcast_to(np.asarray(values, np.float64), len(times))
+            return np.interp(moments, times, one_each)
+
+        z = np.stack([at_moments(column) for column in z.T], 1)
+        pitches = None if pitch is None else at_moments(pitch)
+        if pitches is not None and "pitch" not in self.continuous:
+            pitches = np.rint(pitches)
+        windows = self._pictures(z, pitches, labels, at_moments(rms_db).astype(np.float32))
+        if not isinstance(feature, Decibels):
+            return self._safe(path.read_samples(feature, windows, PATH_STEP, length).numpy())
+        picture = path.read_frames(feature, windows, len(z))
+        steady = None if pitches is None or np.ptp(pitches) else float(pitches[0])
+        values, level = picture.values[None], picture.level_db[None]
+        sound = self._sound(values, level, steady, length)[0]
+        off = float(feature.rms_db(values, level)) - feature.loudness_db(sound)
+        return self._safe((sound * 10.0 ** (off / 20.0)).numpy())
 
     def reconstruct(
         self, samples: np.ndarray, *, pitch: float | None = None, labels: Labels | None = None
