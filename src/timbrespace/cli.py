@@ -43,6 +43,10 @@ Loudness = Annotated[
     float | None,
     typer.Option(help="RMS of each sound in dBFS, such as -20.", show_default="as the sound's own"),
 ]
+Format = Annotated[str, typer.Option("--format", help="wav16, wav24, float or flac.")]
+Rate = Annotated[
+    int | None, typer.Option("--rate", help="Hz of the files.", show_default="the run's")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: section.key=value. Repeatable.")
@@ -510,6 +514,8 @@ def reconstruct(
     rounds: Rounds = 12,
     inversion: Inversion = "multiplicative",
     loudness: Loudness = None,
+    format: Format = "wav16",
+    rate: Rate = None,
     as_json: Json = False,
 ) -> None:
     """Sounds through the model and back.
@@ -526,7 +532,8 @@ def reconstruct(
     with Bars() as bars:
         result = verbs.reconstruct(
             run, list(files), out, pitch=pitch, labels=_labels(label),
-            recovery=_recovery(method, rounds, inversion), loudness=loudness, progress=bars,
+            recovery=_recovery(method, rounds, inversion), loudness=loudness,
+            format=format, sample_rate=rate, progress=bars,
         )  # fmt: skip
     _written(result, as_json)
 
@@ -561,6 +568,8 @@ def decode(
     rounds: Rounds = 12,
     inversion: Inversion = "multiplicative",
     loudness: Loudness = None,
+    format: Format = "wav16",
+    rate: Rate = None,
     as_json: Json = False,
 ) -> None:
     """Sounds from latents.
@@ -574,6 +583,7 @@ def decode(
     made = verbs.decode(
         run, latents, out, pitch=pitch, labels=_labels(label),
         recovery=_recovery(method, rounds, inversion), loudness=loudness,
+        format=format, sample_rate=rate,
     )  # fmt: skip
     _written(made, as_json)
 
@@ -595,6 +605,8 @@ def morph(
     rounds: Rounds = 12,
     inversion: Inversion = "multiplicative",
     loudness: Loudness = None,
+    format: Format = "wav16",
+    rate: Rate = None,
     as_json: Json = False,
 ) -> None:
     """Sounds along the way from one sound to another.
@@ -608,6 +620,7 @@ def morph(
     made = verbs.morph(
         run, list(files), out, steps=steps, path=path, glide=glide, pitch=pitch,
         labels=_labels(label), recovery=_recovery(method, rounds, inversion), loudness=loudness,
+        format=format, sample_rate=rate,
     )  # fmt: skip
     _written(made, as_json)
 
@@ -627,6 +640,8 @@ def generate(
     rounds: Rounds = 12,
     inversion: Inversion = "multiplicative",
     loudness: Loudness = None,
+    format: Format = "wav16",
+    rate: Rate = None,
     as_json: Json = False,
 ) -> None:
     """New sounds of the space.
@@ -638,6 +653,7 @@ def generate(
     made = verbs.generate(
         run, out, n=n, near=near, prior=prior, pitch=pitch, labels=_labels(label), spread=spread,
         seed=seed, recovery=_recovery(method, rounds, inversion), loudness=loudness,
+        format=format, sample_rate=rate,
     )  # fmt: skip
     _written(made, as_json)
 
@@ -663,7 +679,7 @@ def export(
         int | None,
         typer.Option(min=1, max=16, help="Layers.", show_default="3 where they differ, else 1"),
     ] = None,
-    format: Annotated[str, typer.Option(help="wav16, wav24, float or flac.")] = "wav24",
+    format: Format = "wav24",
     name: Annotated[str | None, typer.Option(help="How names of files begin.")] = None,
     pitch: PitchOption = None,
     label: LabelOption = None,

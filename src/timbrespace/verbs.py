@@ -338,11 +338,20 @@ def _folder(out: StrPath) -> Path:
     return folder
 
 
-def _write(out: StrPath, name: str, samples: np.ndarray, run: "Run") -> Path:
-    from timbrespace.audio.files import write
+def _write(
+    out: StrPath, name: str, samples: np.ndarray, run: "Run", format: str = "wav16",
+    sample_rate: int | None = None,
+) -> Path:  # fmt: skip
+    """Samples at the run's rate as a file in one of audio.files.FORMATS, at another rate if one is
+    said."""
+    from timbrespace.audio.files import HIGHEST_RATE, LOWEST_RATE, resample, suffix_of, write
 
-    path = _folder(out) / f"{name}.wav"
-    write(path, samples, run.feature.sample_rate)
+    own = run.feature.sample_rate
+    rate = own if sample_rate is None else sample_rate
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise AudioError(f"a rate should be {LOWEST_RATE} to {HIGHEST_RATE} Hz, got {rate}")
+    path = _folder(out) / f"{name}{suffix_of(format)}"
+    write(path, resample(samples, own, rate), rate, format=format)
     return path
 
 
@@ -361,14 +370,18 @@ def _free_names(files: list[StrPath], suffix: str) -> list[str]:
 def reconstruct(
     run: StrPath, files: list[StrPath], out: StrPath, *, pitch: float | None = None,
     labels: Told | None = None, recovery: "Recovery | None" = None, loudness: float | None = None,
-    progress: Progress | None = None,
+    format: str = "wav16", sample_rate: int | None = None, progress: Progress | None = None,
 ) -> Written:  # fmt: skip
     """Each sound through the model and back, at its own length and level.
 
     A pitched model that is not told the pitch finds the one that explains the sound best; `labels`
     are others that it is told, by name, and what is not said is unknown. `recovery` is how pictures
-    become sound; `loudness` (RMS, dBFS) takes the place of the original's level.
+    become sound; `loudness` (RMS, dBFS) takes the place of the original's level. Channels go through
+    the model one by one and keep their levels and their correlation. `format` is one of
+    audio.files.FORMATS; `sample_rate` (Hz) that of the files, the run's where it is not said.
     """
+    from timbrespace.audio.files import read
+    from timbrespace.audio.stereo import mixed_like
     from timbrespace.runs import Run
 
     opened, loud = Run.open(run), _at(loudness)
@@ -378,12 +391,17 @@ def reconstruct(
     for done, (file, name) in enumerate(
         zip(files, _free_names(files, ".reconstructed"), strict=True)
     ):
-        samples = _read(opened, file)
-        encoded = synth.encode(samples, pitch=pitch, labels=told)
-        sound = synth.decode_windows(encoded) if np.any(samples) else samples
+        channels = read(file, sample_rate=opened.feature.sample_rate).samples
+        encoded = [synth.encode(one, pitch=pitch, labels=told) for one in channels]
+        sound = np.stack([
+            synth.decode_windows(e) if one.any() else one
+            for e, one in zip(encoded, channels, strict=True)
+        ])  # fmt: skip
+        if len(sound) > 1:
+            sound = mixed_like(sound, channels)
         sound = loud(sound, opened.feature.sample_rate)
-        written.append(_write(out, name, sound, opened))
-        pitches.append(encoded.pitch)
+        written.append(_write(out, name, sound, opened, format, sample_rate))
+        pitches.append(encoded[0].pitch)
         if progress:
             progress("reconstruct", done + 1, len(files), {})
     return Written(written, pitches)
@@ -432,6 +450,7 @@ def encode(
 def decode(
     run: StrPath, latents: StrPath, out: StrPath, *, pitch: float | None = None,
     labels: Told | None = None, recovery: "Recovery | None" = None, loudness: float | None = None,
+    format: str = "wav16", sample_rate: int | None = None,
 ) -> Written:  # fmt: skip
     """Sounds from an .npz of `encode` (edited or not), one file per sound, with the pitch, the labels
     and the loudness of the file where no others are asked for. The windows of a sound follow each other
@@ -481,7 +500,7 @@ def decode(
             tuple(table["jumps"][at[0]].tolist()) if "jumps" in table else (False, False),
         )  # fmt: skip
         sound = loud(synth.decode_windows(encoded), opened.feature.sample_rate)
-        written.append(_write(out, name, sound, opened))
+        written.append(_write(out, name, sound, opened, format, sample_rate))
         pitches.append(encoded.pitch)
     return Written(written, pitches)
 
@@ -490,7 +509,7 @@ def morph(
     run: StrPath, files: list[StrPath], out: StrPath, *, steps: int = 8,
     path: Literal["lerp", "slerp"] = "slerp", glide: float | None = None,
     pitch: float | None = None, labels: Told | None = None, recovery: "Recovery | None" = None,
-    loudness: float | None = None,
+    loudness: float | None = None, format: str = "wav16", sample_rate: int | None = None,
 ) -> Written:  # fmt: skip
     """Sounds along the way from one sound to the next; with four files, a grid between the corners.
 
@@ -520,7 +539,9 @@ def morph(
             way, np.linspace(0.0, glide, len(way)), seconds=glide, pitch=told, labels=others,
             rms_db=np.linspace(ends[0].rms_db[0], ends[1].rms_db[0], len(way)),
         )  # fmt: skip
-        return Written([_write(out, "glide", loud(sound, rate), opened)], [told])
+        return Written(
+            [_write(out, "glide", loud(sound, rate), opened, format, sample_rate)], [told]
+        )
     if len(ends) == 2:
         latents = latent_path(ends[0].mean[0], ends[1].mean[0], steps, path)
         levels = np.linspace(ends[0].rms_db[0], ends[1].rms_db[0], steps)
@@ -535,7 +556,10 @@ def morph(
         names = [f"morph-{i:03d}-{j:03d}" for i in range(steps) for j in range(steps)]
     seconds = max(e.length for e in ends) / rate
     sounds = synth.decode(latents, pitch=told, labels=others, rms_db=levels, seconds=seconds)
-    written = [_write(out, n, loud(s, rate), opened) for n, s in zip(names, sounds, strict=True)]
+    written = [
+        _write(out, n, loud(s, rate), opened, format, sample_rate)
+        for n, s in zip(names, sounds, strict=True)
+    ]
     return Written(written, [told] * len(written))
 
 
@@ -543,6 +567,7 @@ def generate(
     run: StrPath, out: StrPath, *, n: int = 8, near: StrPath | None = None, prior: str = "sounds",
     pitch: float | None = None, labels: Told | None = None, spread: float = 1.0, seed: int = 0,
     recovery: "Recovery | None" = None, loudness: float | None = None,
+    format: str = "wav16", sample_rate: int | None = None,
 ) -> Written:  # fmt: skip
     """New sounds: around real sounds of the space, from a prior, or around one given sound.
 
@@ -578,7 +603,8 @@ def generate(
     names = [f"generated-{i:03d}" for i in range(n)]
     rate = opened.feature.sample_rate
     written = [
-        _write(out, name, loud(s, rate), opened) for name, s in zip(names, sounds, strict=True)
+        _write(out, name, loud(s, rate), opened, format, sample_rate)
+        for name, s in zip(names, sounds, strict=True)
     ]
     return Written(written, list(np.broadcast_to(np.asarray(pitches, object), (n,))))
 
