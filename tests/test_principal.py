@@ -156,3 +156,11 @@ def test_a_training_starts_as_the_linear_code_and_resumes_to_the_same_bits(tiny_
     measured = verbs.evaluate(whole.path)
     assert first["rmse_db"] < measured["floors"]["mean_sound_rmse_db"]
     assert one["encoder.net.components.basis"].dtype == torch.float16
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "hierarchical"])
+def test_more_bits_than_float32_can_tell_from_all_of_a_component_are_no_infinity(kind):
+    model = model_of(kind)
+    x, labels = sounds(400)
+    linear_start.begin(model, x, labels, nats=90.0)
+    assert all(bool(torch.isfinite(weight).all()) for weight in model.parameters())

@@ -48,7 +48,8 @@ class LinearCode:
 
     @property
     def logvar(self) -> Tensor:
-        return (1.0 - self.share).log()
+        # of a share that float32 cannot tell from 1 the logarithm is -inf; no bottleneck goes below -12
+        return (1.0 - self.share).log().clamp_min(-12.0)
 
     @property
     def units(self) -> Tensor:
