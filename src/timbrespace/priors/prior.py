@@ -9,7 +9,9 @@ the training, with loudness and pitch of real sounds taken at random.
 """
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -25,6 +27,7 @@ from timbrespace.runs import Run
 
 Kind = Literal["sounds", "mixture", "flow", "normal", "codes"]
 KINDS: tuple[str, ...] = get_args(Kind)
+AnyDensity = Density | CodeDensity
 COPIES = 4  # draws of each sound's posterior that a density of numbers is fitted to
 MOST_CODES = 100_000  # over all positions and levels
 NEIGHBOURS = 8  # of a real sound, towards one of which `sounds` goes
@@ -52,11 +55,11 @@ class Prior:
     """A density over (z, rms_db, pitch) of one space; see `Prior.of`."""
 
     kind: str
-    density: Density | CodeDensity | None  # None where nothing is fitted
-    centre: np.ndarray
-    scale: np.ndarray
+    density: AnyDensity | None  # None where nothing is fitted
     space: Space
     bottleneck: Quantised | None  # None where the latent has no codes
+    centre: np.ndarray | float = 0.0  # of the numbers that a density of numbers is fitted to
+    scale: np.ndarray | float = 1.0
 
     @classmethod
     def of(cls, run: Run, space: Space, kind: str, *, seed: int = 0) -> "Prior":
@@ -76,37 +79,30 @@ class Prior:
         if section.codebooks is not None:
             bottleneck = run.load_model(space.weights).encoder.bottleneck
             assert isinstance(bottleneck, Quantised)
+        if kind in ("sounds", "normal"):
+            return cls(kind, None, space, bottleneck)
         rng = np.random.default_rng(seed)
         rows = rng.permutation(_training_rows(space))
+        file = run.path / "space" / f"prior-{kind}-{space.version}.npz"
+        if bottleneck is not None and kind == "codes":
+            books = bottleneck.codebooks
+            density = _kept(
+                file,
+                lambda arrays: CodeDensity.of(books, arrays),
+                lambda: CodeDensity.fit(books, codes_of(space, rows), *told_of(space, rows), seed),
+            )
+            return cls(kind, density, space, bottleneck)
         table = _columns(space, rows, rng, copies=COPIES)
         centre, scale = table.mean(0), table.std(0) + 1e-6
-        if kind in ("sounds", "normal"):
-            return cls(kind, None, centre, scale, space, bottleneck)
-
-        def fitted() -> Density | CodeDensity:
-            if bottleneck is not None and kind == "codes":
-                codes, told = codes_of(space, rows), told_of(space, rows)
-                return CodeDensity.fit(bottleneck.codebooks, codes, *told, seed)
-            family = Mixture if kind == "mixture" else FlowDensity
-            return family.fit((table - centre) / scale, len(rows), seed)
-
-        def restored(arrays: Arrays) -> Density | CodeDensity:
-            if bottleneck is not None and kind == "codes":
-                return CodeDensity.of(bottleneck.codebooks, arrays)
-            return Mixture(**arrays) if kind == "mixture" else FlowDensity(len(centre), arrays)
-
-        file = run.path / "space" / f"prior-{kind}-{space.version}.npz"
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                density = restored({name: arrays[name] for name in arrays.files})
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError):
-            density = fitted()
-            for old in file.parent.glob(f"prior-{kind}-*.npz"):
-                old.unlink(missing_ok=True)
-            packed = io.BytesIO()
-            np.savez(packed, allow_pickle=False, **density.arrays())
-            write_bytes(file, packed.getvalue())
-        return cls(kind, density, centre, scale, space, bottleneck)
+        family = Mixture if kind == "mixture" else FlowDensity
+        density = _kept(
+            file,
+            lambda arrays: (
+                Mixture(**arrays) if kind == "mixture" else FlowDensity(len(centre), arrays)
+            ),
+            lambda: family.fit((table - centre) / scale, len(rows), seed),
+        )
+        return cls(kind, density, space, bottleneck, centre, scale)
 
     def draw(
         self, count: int, rng: np.random.Generator, *, pitch: int | None = None, spread: float = 1.0
@@ -139,6 +135,23 @@ class Prior:
             elif self.kind != "sounds":  # less than half way would snap to where it began
                 z = self.bottleneck.snap(torch.from_numpy(z)).numpy()
         return Drawn(z, np.minimum(loudness, self.space.rms_db.max()), pitches)
+
+
+def _kept(
+    file: Path, restored: Callable[[Arrays], AnyDensity], fitted: Callable[[], AnyDensity]
+) -> AnyDensity:
+    """The density whose arrays lie in `file`, fitted and kept there where none can be read."""
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return restored({name: arrays[name] for name in arrays.files})
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError):
+        density = fitted()
+    for old in file.parent.glob(f"{file.stem.rpartition('-')[0]}-*.npz"):
+        old.unlink(missing_ok=True)
+    packed = io.BytesIO()
+    np.savez(packed, allow_pickle=False, **density.arrays())
+    write_bytes(file, packed.getvalue())
+    return density
 
 
 def towards_neighbours(space: Space, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
