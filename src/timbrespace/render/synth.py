@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from timbrespace.audio.level import fade_edges, jumps, limit
-from timbrespace.errors import RecipeError
+from timbrespace.errors import RecipeError, RunError
 from timbrespace.features.decibels import Decibels
 from timbrespace.features.feature import Feature, Picture
 from timbrespace.features.phase import Recovery
 from timbrespace.models.autoencoder import Autoencoder
+from timbrespace.models.harmonic import HarmonicDecoder
 from timbrespace.models.vocabulary import Vocabulary
-from timbrespace.render import path
+from timbrespace.render import notes, path
 
 WINDOWS = 64  # of a longer sound decoded at once
 FADE_IN, FADE_OUT = 2.0, 5.0  # ms
@@ -165,7 +166,7 @@ class Synth:
         sound = sound * torch.pow(10.0, gain / 20.0)[:, None]
         if seconds is not None:
             sound = sound[:, : max(1, round(seconds * self.feature.sample_rate))]
-        return np.stack([self._safe(one) for one in sound.numpy()])
+        return np.stack([self._safe(one) for one in sound])
 
     @torch.no_grad()
     def _sound(
@@ -178,11 +179,19 @@ class Synth:
         known = None if known is None else known.expand(len(values))
         return self.vocoder.invert(values, level_db, pitch=known, length=length)
 
-    def _safe(self, sound: np.ndarray, edges: tuple[bool, bool] = (False, False)) -> np.ndarray:
-        """A sound (n,) that neither clicks at its ends, but where the original does, nor clips."""
+    def _safe(
+        self, sound: Tensor, loudness_db: float | None = None,
+        edges: tuple[bool, bool] = (False, False),
+    ) -> np.ndarray:  # fmt: skip
+        """A sound (n,) as loud as asked for, that neither clicks at its ends, but where the original
+        does (`edges`), nor clips."""
         rate = self.feature.sample_rate
-        faded = fade_edges(sound, rate, FADE_IN, start=not edges[0], end=False)
-        return limit(fade_edges(faded, rate, FADE_OUT, start=False, end=not edges[1]), rate)
+        faded = fade_edges(sound.numpy(), rate, FADE_IN, start=not edges[0], end=False)
+        faded = fade_edges(faded, rate, FADE_OUT, start=False, end=not edges[1])
+        if loudness_db is not None:
+            off = loudness_db - self.feature.loudness_db(torch.from_numpy(faded))
+            faded = faded * np.float32(10.0 ** (off / 20.0))
+        return limit(faded, rate)
 
     def _pictures(
         self, latents: np.ndarray, pitch: Pitch, labels: Labels | None, rms_db: np.ndarray
@@ -199,12 +208,9 @@ class Synth:
 
         What differs from window to window becomes one sound without seams: see `Feature.join`.
         """
-        feature = self.feature
         windows = self._pictures(encoded.mean, encoded.pitch, encoded.labels, encoded.rms_db)
         sound = self.join(windows, encoded.pitch, encoded.length)
-        if encoded.loudness_db is not None:
-            sound = sound * 10.0 ** ((encoded.loudness_db - feature.loudness_db(sound)) / 20.0)
-        return self._safe(sound.numpy(), encoded.jumps)
+        return self._safe(sound, encoded.loudness_db, encoded.jumps)
 
     def join(self, windows: Iterable[Picture], pitch: float | None, length: int) -> Tensor:
         """One sound (length,) of pictures of its windows, some at a time, whoever made them."""
@@ -255,13 +261,12 @@ class Synth:
             pitches = np.rint(pitches)
         windows = self._pictures(z, pitches, labels, at_moments(rms_db).astype(np.float32))
         if not isinstance(feature, Decibels):
-            return self._safe(path.read_samples(feature, windows, PATH_STEP, length).numpy())
+            return self._safe(path.read_samples(feature, windows, PATH_STEP, length))
         picture = path.read_frames(feature, windows, len(z))
         steady = None if pitches is None or np.ptp(pitches) else float(pitches[0])
         values, level = picture.values[None], picture.level_db[None]
         sound = self._sound(values, level, steady, length)[0]
-        off = float(feature.rms_db(values, level)) - feature.loudness_db(sound)
-        return self._safe((sound * 10.0 ** (off / 20.0)).numpy())
+        return self._safe(sound, float(feature.rms_db(values, level)))
 
     def reconstruct(
         self, samples: np.ndarray, *, pitch: float | None = None, labels: Labels | None = None
@@ -270,3 +275,52 @@ class Synth:
         if not np.any(samples):
             return np.zeros_like(samples, dtype=np.float32)
         return self.decode_windows(self.encode(samples, pitch=pitch, labels=labels))
+
+    @torch.no_grad()
+    def play(
+        self, latent: np.ndarray, *, seconds: float | None = None, pitch: float | None = None,
+        labels: Labels | None = None, rms_db: float = -20.0,
+    ) -> np.ndarray:  # fmt: skip
+        """A latent point (Z,) as one note (n,) of `seconds`, attack to release, or as long as its window.
+
+        What the note holds lasts longer or shorter, attack and release stay (`render.notes`): the curves of
+        a harmonic decoder are stretched, else the picture. rms_db is that of the note as the window
+        shows it. RunError for models of samples, which cannot be stretched, and for too short a note.
+        """
+        if seconds is None:
+            return self.decode(latent[None], pitch=pitch, labels=labels, rms_db=rms_db)[0]
+        rate, net = self.feature.sample_rate, self.model.decoder.net
+        if not 0.0 < seconds <= LONGEST_PATH:
+            raise RunError(
+                f"a note should last from 0 to {LONGEST_PATH:g} seconds, got {seconds:g}"
+            )
+        length = max(1, round(seconds * rate))
+        if isinstance(net, HarmonicDecoder):
+            z = self.model.decoder.entrance(torch.as_tensor(latent[None]))
+            numbers = self._labels(pitch, labels, 1)
+            condition, hz = self.model.decoder.conditions.told(net, numbers, 1, z.device)
+            curves = net.controls(z, condition)
+            course = notes.course_of(net.level_db(*curves, hz)[0].numpy(), net.hop / rate)
+            places = course.places(1 + -(-length // net.hop))
+            own = self.feature.analyse(net.sound(*curves, z, condition, hz)[0, 0])
+            tone, noise = (torch.from_numpy(notes.stretched(c.numpy(), places)) for c in curves)
+            sound = net.sound(tone, noise, z, condition, hz)[0, 0]
+            gain = rms_db - self.feature.rms_db(own.values, own.level_db)
+            sound = sound * torch.pow(10.0, gain / 20.0)
+        elif isinstance(self.feature, Decibels):
+            values = torch.from_numpy(self.picture(latent[None], pitch, labels))
+            level = rms_db - self.feature.rms_db(values)
+            frames = self.feature.rms_db(values[0].T[..., None]).numpy()
+            course = notes.course_of(frames, self.feature.hop / rate)
+            places = course.places(1 + -(-length // self.feature.hop))
+            longer = torch.from_numpy(notes.stretched(values.numpy(), places))
+            sound = self._sound(longer, level, pitch, length)
+        else:
+            raise RunError(
+                "this model makes samples, which cannot be made longer; play notes with a run of log-mel "
+                "pictures or of harmonics"
+            )
+        heard = sound[0, :length]
+        if course.cut:
+            heard = torch.from_numpy(fade_edges(heard.numpy(), rate, notes.FADE, start=False))
+        return self._safe(heard)
