@@ -14,6 +14,7 @@ import numpy as np
 from timbrespace.audio.files import Audio
 from timbrespace.errors import RunError
 from timbrespace.features.log_mel import LogMel
+from timbrespace.features.phase import Recovery
 from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recipe import GaussianSection
 
@@ -44,8 +45,21 @@ class Synth:
         self.continuous = frozenset({"pitch"})
         self.vocabulary = Vocabulary.of({"family": FAMILIES, "pitch": (), "velocity": ()})
         self.said: dict[str, Any] = {}
-        self.decoded = 0
+        self.recovery = Recovery()
+        self.decoded = self.encoded = 0
         self.broken = False
+
+    def encode(self, samples: np.ndarray, *, pitch: Any = None, labels: Any = None) -> Any:
+        self.encoded += 1
+        return SimpleNamespace(pitch=pitch, length=len(samples))
+
+    def join(self, windows: Any, pitch: Any, length: int) -> Any:
+        return self.feature.join(windows, length=length)
+
+    def decode_windows(self, encoded: Any) -> np.ndarray:
+        """An octave above the recording."""
+        sound = tone(encoded.pitch + 12, 0.5, -6.0, self.feature)[: encoded.length]
+        return sound * (np.nan if self.broken else 1)
 
     def decode(
         self, latents: np.ndarray, *, pitch: Any = None, labels: Any = None, rms_db: Any = None

@@ -223,6 +223,28 @@ def test_the_same_question_is_decoded_once(client, parts):
     assert point(client).content == first and parts[2].decoded == decoded
 
 
+def test_what_is_lost_where_is_heard_and_measured_once(client, parts):
+    answer = client.get("/api/sounds/105/lost").json()
+    stages, own = answer["stages"], hertz(parts[1].labels["pitch"][5])
+    assert stages["phase"]["mr_stft"] < stages["picture"]["mr_stft"] < stages["model"]["mr_stft"]
+    assert stages["phase"]["log_mel_rmse_db"] < 5.0 < stages["model"]["log_mel_rmse_db"]
+    assert all(abs(stage["level_db"]) < 0.5 for stage in stages.values())
+    assert answer["sentence"].startswith("Most is lost in the model: MR-STFT ")
+    for name, octave in (("phase", 1), ("picture", 1), ("model", 2)):
+        assert frequency(wav_of(stages[name])) == pytest.approx(octave * own, rel=0.005), name
+    assert client.get("/api/sounds/105/lost").json() == answer and parts[2].encoded == 1
+
+
+def test_what_is_lost_of_no_sound_is_a_sentence(client, parts):
+    assert client.get("/api/sounds/5/lost").status_code == 404
+    parts[2].broken = True
+    answer = client.get("/api/sounds/105/lost")
+    assert answer.status_code == 409 and answer.json()["error"]
+    parts[0].corpus.gone = True
+    answer = client.get("/api/sounds/105/lost")
+    assert answer.status_code == 404 and "private" not in answer.text
+
+
 def test_every_sound_is_safe_for_ears(parts):
     """Peak at most -1 dBFS, no offset, silent ends; only ever lowered."""
     run, space, synth = parts
@@ -307,7 +329,8 @@ def raw_get(app, target: str) -> tuple[int, dict[bytes, bytes], bytes]:
 @pytest.mark.parametrize("path", PATHS)
 def test_no_path_reaches_a_file(parts, path):
     app = build_app(Session(*parts))
-    for route in (f"/static/{path}", f"/api/sounds/{path}/original.wav", f"/{path}"):
+    sounds = [f"/api/sounds/{path}/{what}" for what in ("original.wav", "lost")]
+    for route in (f"/static/{path}", *sounds, f"/{path}"):
         status, headers, body = raw_get(app, route)
         assert status == 404, route
         assert b"set-cookie" not in headers and b"location" not in headers
@@ -434,7 +457,8 @@ def test_a_broken_model_is_a_sentence_not_noise(client, parts):
 
 
 def test_every_answer_is_guarded(client):
-    for path in ("/", "/static/app.js", "/api/run", "/nothing", "/api/sounds/100/original.wav"):
+    sounds = ("/api/sounds/100/original.wav", "/api/sounds/100/lost")
+    for path in ("/", "/static/app.js", "/api/run", "/nothing", *sounds):
         headers = client.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
         policy = headers["content-security-policy"]

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -236,6 +237,40 @@ def test_everything_works_with_the_keyboard_alone(page):
     expect(page.locator("#help")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#help")).to_be_hidden()
+
+
+def test_what_is_lost_where_is_heard_and_read(page, place):
+    page.mouse.click(*pixel(page, place, place.parts[1].maps["umap"][alone(place)]))
+    expect(page.locator("#play-model")).to_be_enabled()
+    cells = page.locator("#lost tbody td")
+    expect(cells.first).to_be_hidden()  # nothing is measured before it is asked for
+    assert place.parts[2].encoded == 0
+    with page.expect_response("**/lost"):
+        page.keyboard.press("1")
+    expect(page.locator("#said")).to_contain_text("with its true magnitudes and phase found")
+    until(page, SOUNDS)
+    expect(cells).to_have_text([re.compile(r"\d")] * 9)
+    figures = [float(text) for text in page.locator("#lost td:nth-child(2)").all_inner_texts()]
+    assert figures == sorted(figures) and figures[0] < 0.5 < figures[2]
+    expect(page.locator("#lost-words")).to_contain_text("Most is lost in the model")
+    page.locator("#lost-picture button").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_contain_text("from its own picture, without the model")
+    with page.expect_download() as got:
+        page.keyboard.press("d")
+    assert got.value.suggested_filename.endswith("_picture.wav")
+    first = page.locator("#lost td").all_inner_texts()
+    with page.expect_response("**/lost"):  # the next sound's, as long as it is open
+        page.locator("#list").focus()
+        page.keyboard.press("Home")
+        page.keyboard.press("Enter")
+    expect(cells).to_have_text([re.compile(r"\d")] * 9)
+    assert page.locator("#lost td").all_inner_texts() != first
+    page.keyboard.down("Alt")
+    page.mouse.click(*pixel(page, place, np.array([4.0, 0.0])))
+    page.keyboard.up("Alt")
+    expect(page.locator("#card-kind")).to_have_text("Made by the model")
+    expect(page.locator("#lost")).to_be_hidden()
 
 
 def test_tab_reaches_every_control(page):

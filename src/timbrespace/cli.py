@@ -157,6 +157,24 @@ def _written(result: Any, as_json: bool) -> None:
         typer.echo(f"{file}" + ("" if pitch is None else f"  (pitch {pitch:g})"))
 
 
+def _accounts(accounts: list[Any], as_json: bool) -> None:
+    from dataclasses import asdict
+
+    if as_json:
+        _print_json({"sounds": [asdict(account) for account in accounts]})
+        return
+    for account in accounts:
+        told = "" if account.pitch is None else f"  (pitch {account.pitch:g})"
+        typer.echo(f"{account.sound}{told}")
+        typer.echo(f"  {'':9} {'MR-STFT':>8} {'log-mel dB':>11} {'level dB':>9}")
+        for stage, far in account.stages.items():
+            typer.echo(
+                f"  {stage:9} {far['mr_stft']:8.2f} {far['log_mel_rmse_db']:11.1f} "
+                f"{far['level_db']:+9.1f}"
+            )
+        typer.echo(f"  {account.sentence}\n  {account.files['figure']}")
+
+
 def _recovery(method: str, rounds: int, inversion: str) -> Any:
     from timbrespace.features.phase import Recovery
 
@@ -510,6 +528,9 @@ def reconstruct(
     out: Out,
     pitch: PitchOption = None,
     label: LabelOption = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also what is lost before the model, with figures.")
+    ] = False,
     method: Method = "pghi",
     rounds: Rounds = 12,
     inversion: Inversion = "multiplicative",
@@ -520,15 +541,31 @@ def reconstruct(
 ) -> None:
     """Sounds through the model and back.
 
-    Each keeps its own length and level.
+    Each keeps its own length, level and channels. With --explain, mono, also from its true magnitudes
+    and from its own picture: what phase, picture and model lose can be heard apart, and a PNG shows it.
 
     Example: timbrespace reconstruct run a.wav b.wav --out out
+
+    What is lost where: timbrespace reconstruct run a.wav --explain --out out
 
     As the reports did it: timbrespace reconstruct run a.wav --method griffin_lim --rounds 60
     --inversion nnls --out out
     """
     from timbrespace import verbs
 
+    if explain:
+        if loudness is not None:
+            raise typer.BadParameter(
+                "--explain compares sounds at their own level, without --loudness"
+            )
+        with Bars() as bars:
+            accounts = verbs.explain(
+                run, list(files), out, pitch=pitch, labels=_labels(label),
+                recovery=_recovery(method, rounds, inversion), format=format, sample_rate=rate,
+                progress=bars,
+            )  # fmt: skip
+        _accounts(accounts, as_json)
+        return
     with Bars() as bars:
         result = verbs.reconstruct(
             run, list(files), out, pitch=pitch, labels=_labels(label),

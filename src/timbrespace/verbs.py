@@ -407,6 +407,65 @@ def reconstruct(
     return Written(written, pitches)
 
 
+@dataclass(frozen=True)
+class Account:
+    """What of a sound is lost where: the files written, by what they hold ("original", "phase",
+    "picture", "model", "figure"), for each of the three stages its figures by name
+    (`render.distance.Distance`), the pitch the model was told, and a sentence."""
+
+    sound: str
+    files: dict[str, Path]
+    stages: dict[str, dict[str, float]]
+    pitch: float | None
+    sentence: str
+
+
+def explain(
+    run: StrPath, files: list[StrPath], out: StrPath, *, pitch: float | None = None,
+    labels: Told | None = None, recovery: "Recovery | None" = None, format: str = "wav16",
+    sample_rate: int | None = None, progress: Progress | None = None,
+) -> list[Account]:  # fmt: skip
+    """What of each sound the search for phase, the feature's picture and the model lose.
+
+    Writes NAME.original.wav, NAME.phase.wav, NAME.picture.wav, NAME.model.wav, mono, all lowered by as
+    much where one would clip, and their spectrograms, NAME.explained.png; `format` and `sample_rate`
+    as in `reconstruct`. See `render.explain`.
+    """
+    from dataclasses import asdict
+
+    from timbrespace.atomic import write_bytes
+    from timbrespace.audio.level import CEILING
+    from timbrespace.evaluation import figures
+    from timbrespace.render.explain import explain as explain_sound
+    from timbrespace.runs import Run
+
+    opened = Run.open(run)
+    synth = _synth(opened, recovery=recovery)
+    pitch, told = _told(opened, pitch, labels)
+    accounts = []
+    for done, (file, name) in enumerate(zip(files, _free_names(files, ""), strict=True)):
+        found = explain_sound(synth, _read(opened, file), pitch=pitch, labels=told)
+        sounds = {"original": found.original} | {k: s.samples for k, s in found.stages.items()}
+        peak = max(float(np.abs(sound).max()) for sound in sounds.values())
+        gain = np.float32(min(1.0, CEILING / max(peak, 1e-9)))
+        written = {
+            stage: _write(out, f"{name}.{stage}", gain * sound, opened, format, sample_rate)
+            for stage, sound in sounds.items()
+        }
+        titles = ["original"] + [
+            f"{stage}: MR-STFT {s.distance.mr_stft:.2f}, {s.distance.log_mel_rmse_db:.1f} dB"
+            for stage, s in found.stages.items()
+        ]
+        written["figure"] = Path(out) / f"{name}.explained.png"
+        shown = dict(zip(titles, sounds.values(), strict=True))
+        write_bytes(written["figure"], figures.spectrograms(shown, opened.feature.sample_rate))
+        stages = {stage: asdict(s.distance) for stage, s in found.stages.items()}
+        accounts.append(Account(str(file), written, stages, found.pitch, found.sentence))
+        if progress:
+            progress("explain", done + 1, len(files), {})
+    return accounts
+
+
 def encode(
     run: StrPath, files: list[StrPath], out: StrPath, *, pitch: float | None = None,
     labels: Told | None = None,

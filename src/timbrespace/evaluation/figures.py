@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from timbrespace.features.decibels import Decibels
+from timbrespace.features.spectrogram import Spectrogram
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +28,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MODEL, MEAN, FLOOR, CEILING = "#D55E00", "#E69F00", "#8C8C8C", "#009E73"
 NAMES_SHOWN = 20  # in a legend; the rest are "other"
 DIFFERENCE_DB = 20.0  # full colour of a difference map
+COLUMNS = 1200  # of a long sound's spectrogram
 DPI = 110
 
 
@@ -235,6 +238,34 @@ def sounds(original: np.ndarray, made: np.ndarray, feature: Decibels) -> bytes:
             scale = figure.colorbar(image, cax=figure.add_axes((bar, 0.19, 0.01, 0.69)))
             scale.ax.tick_params(labelsize=7)
             scale.ax.set_title("dB", fontsize=8)
+    return _png(figure)
+
+
+def spectrograms(sounds: dict[str, np.ndarray], sample_rate: int) -> bytes:
+    """Sounds (n,) of one rate side by side, each under its title, in dB below the loudest of the first."""
+    n_fft = 1024 if sample_rate <= 24000 else 2048
+    feature = Spectrogram(sample_rate, n_fft=n_fft, hop=n_fft // 4)
+    figure = _figure(2.9 * len(sounds) + 0.8, 3.4)
+    panels = figure.subplots(1, len(sounds), sharey=True, squeeze=False)[0]
+    loudest = None
+    for axes, (title, samples) in zip(panels, sounds.items(), strict=True):
+        seen = feature.analyse_all(torch.from_numpy(samples))
+        loudest = seen.level_db if loudest is None else loudest
+        db = (feature.to_db(seen.values) + seen.level_db - loudest).numpy()
+        together = -(-db.shape[1] // COLUMNS)  # frames that share a column: the loudest is seen
+        db = np.pad(db, ((0, 0), (0, -db.shape[1] % together)), constant_values=feature.floor_db)
+        axes.imshow(
+            db.reshape(len(db), -1, together).max(2), origin="lower", aspect="auto", cmap="magma",
+            vmin=feature.floor_db, vmax=0.0, interpolation="nearest",
+            extent=(0.0, len(samples) / sample_rate, 0.0, sample_rate / 2000.0),
+        )  # fmt: skip
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel("seconds", fontsize=8)
+        axes.tick_params(labelsize=7)
+    panels[0].set_ylabel("kHz", fontsize=8)
+    scale = figure.colorbar(panels[0].images[0], ax=panels, pad=0.01, fraction=0.02)
+    scale.ax.tick_params(labelsize=7)
+    scale.ax.set_title("dB", fontsize=8)
     return _png(figure)
 
 

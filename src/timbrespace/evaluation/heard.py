@@ -3,15 +3,15 @@
 Conventions
 -----------
 Pictures of every feature become sound as `reconstruct` does it, through the feature's inversion and as
-loud (RMS) as the original; how far the peak is off stands beside. They are compared with the recording,
-divided by its peak, over the feature's window or the recording where that is shorter. mr_stft is spectral
-convergence plus mean difference of log magnitudes at windows of 256 to 2,048 samples (Yamamoto, Song &
-Kim 2020; losses.spectral): perfect 0. Ceiling: the original's own picture made sound. Floors: the mean
-sound, and white noise. Figures are means over at most 48 sounds, the same for every run that has the same
-split and seed. No phase is asked for, so features and models of every kind compare, as far as
-their windows and sample rates are equal.
+loud (RMS) as the original; how far the peak is off stands beside. They are compared with the recording
+over the feature's window or the recording where that is shorter, as `render.distance` says: perfect 0.
+Ceilings: "inversion", the original's own picture made sound, and "phase", its true magnitudes made
+sound, as in `render.explain`. Floors: the mean sound, and white noise. Figures are means over at
+most 48 sounds, the same for every run that has the same split and seed. No phase is asked for, so
+features and models of every kind compare, as far as their windows and sample rates are equal.
 """
 
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from timbrespace.errors import TimbrespaceError
-from timbrespace.losses.spectral import OCTAVES, multi_resolution_stft
+from timbrespace.render.distance import SILENT, distance
+from timbrespace.render.explain import phase_alone
 
 if TYPE_CHECKING:
     from timbrespace.data.corpus import Corpus
@@ -29,33 +30,25 @@ if TYPE_CHECKING:
 
 SOUNDS = 48  # made sound and compared: 64 at 128 by 256 took 9 s of one busy core
 BATCH = 16
-SILENT = 1e-6  # a peak below it is silence
-TO_INVERSION = "mr_stft_to_inversion"  # the distance's name where no recording can be read
-
-
-def mr_stft(original: Tensor, made: Tensor) -> float:
-    """The distance of two sounds (n,), 0 for equal ones; short sounds are followed by silence."""
-    # half of the longest window has to fit
-    short = max(0, OCTAVES[-1].n_fft // 2 + 1 - original.shape[0])
-    one, other = (torch.nn.functional.pad(x[None], (0, short)) for x in (original, made))
-    return float(multi_resolution_stft(other, one))
+TO_INVERSION = "_to_inversion"  # what follows a distance's name where no recording can be read
 
 
 def measure(
     run: "Run", corpus: "Corpus", encoded: "Encoded", mean_picture: np.ndarray, *, seed: int = 0
 ) -> dict[str, Any] | None:
-    """`mr_stft` and `peak_db` of the model (z sampled), of the inversion and of the floors.
+    """`mr_stft`, `log_mel_rmse_db`, `level_db` and `peak_db` of the model (z sampled), of the
+    inversion, of the search for phase and of the floors.
 
     mean_picture: the mean sound as the feature's yardstick shows it. Where no recording can be read the
-    distance is that to the picture's own inversion, under another name, and `note` says why. None when
-    all sounds are silent.
+    distances are those to the picture's own inversion, under other names, and `note` says why. None
+    when all sounds are silent.
     """
     rng = np.random.default_rng(seed)
     at = np.sort(rng.permutation(len(encoded.rows))[:SOUNDS])
     recordings, why = _recordings(corpus, encoded.rows[at], run.feature.sample_rate)
     levels = np.asarray(corpus.features(run.feature).level_db)[encoded.rows[at]]
     mean_sound = _unit(run.feature.yardstick, mean_picture, run.feature.span)
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[tuple[float, ...]]] = {}
     for start in range(0, len(at), BATCH):
         part = slice(start, start + BATCH)
         inverted, heard, loudness = _rendered(run, encoded, at[part], levels[part])
@@ -70,17 +63,21 @@ def measure(
                 "mean_sound": mean_sound * 10.0 ** (loudness[i] / 20.0),
                 "noise": noise * one.square().mean().sqrt(),
             }  # fmt: skip
+            if recordings:
+                guesses["phase"] = torch.from_numpy(phase_alone(run.feature, one.numpy()))
             for name, guess in guesses.items():
-                other = guess[: len(one)] / peak
-                off = 20.0 * float(other.abs().max().clamp_min(SILENT).log10())
-                found.setdefault(name, []).append((mr_stft(one / peak, other), off))
+                other = guess[: len(one)]
+                far = distance(one, other, run.feature.sample_rate)
+                off = 20.0 * float((other.abs().max() / peak).clamp_min(SILENT).log10())
+                found.setdefault(name, []).append((*astuple(far), off))
     if not found:
         return None
     if not recordings:
         del found["inversion"]
     # samples are their own picture: without the files next to nothing is lost
     exact = bool(recordings) or run.feature.keeps_phase
-    names = ("mr_stft" if exact else TO_INVERSION, "peak_db")
+    to = "" if exact else TO_INVERSION
+    names = (f"mr_stft{to}", f"log_mel_rmse_db{to}", "level_db", "peak_db")
     return {
         "sounds": len(found["model"]), "seconds": inverted.shape[1] / run.feature.sample_rate,
         "reference": "recording" if exact else "inversion", "note": why,

@@ -21,6 +21,7 @@ from timbrespace.evaluation import figures
 from timbrespace.evaluation.heard import TO_INVERSION
 from timbrespace.evaluation.latent import ACTIVE_NATS, bits
 from timbrespace.page import cards, document, escape, image, player, table
+from timbrespace.render.explain import phase_alone
 
 if TYPE_CHECKING:
     from timbrespace.data.corpus import Corpus
@@ -192,7 +193,7 @@ def _examples(
     heard = feature.invert(made, feature.rms_db(x, level) - feature.rms_db(made)).numpy()
     if progress:
         progress("report", 2, 3, {})
-    most = min(int(feature.seconds * feature.sample_rate), AUDIO_BYTES // (6 * len(rows)))
+    most = min(int(feature.seconds * feature.sample_rate), AUDIO_BYTES // (8 * len(rows)))
     original, seen = feature.compared(x, made)
     error = np.square((seen - original).numpy()).mean((1, 2))
     examples = []
@@ -202,7 +203,10 @@ def _examples(
         }  # fmt: skip
         with suppress(TimbrespaceError, OSError):  # `heard` says in the page why there is none
             sound = corpus.audio(row, sample_rate=feature.sample_rate).mono()[:most]
-            clips = {"original": sound} | {k: clip[: len(sound)] for k, clip in clips.items()}
+            clips = {k: clip[: len(sound)] for k, clip in clips.items()}
+            if not feature.keeps_phase:
+                clips = {"phase found for the true magnitudes": phase_alone(feature, sound)} | clips
+            clips = {"original": sound} | clips
         examples.append(
             Example(
                 group,
@@ -286,7 +290,7 @@ def _page(
         body.append(
             "<h2>Listen</h2><p>What is seen and heard of the model is decode(mu). The inversion "
             "is the original's own picture made sound again: what no model of this feature can "
-            "exceed.</p>"
+            "exceed. Phase found for the true magnitudes is what no picture without phase can.</p>"
         )
     for group, heading in headings.items():
         chosen = [(i, x) for i, x in enumerate(examples) if x.group == group]
@@ -380,13 +384,18 @@ def _heard(metrics: dict[str, Any]) -> str:
     if not found:
         return ""
     names = {
-        "inversion": "the original's own picture, made sound", "model": "model, z sampled",
+        "phase": "phase: the true magnitudes, made sound",
+        "inversion": "picture: the original's own, made sound", "model": "model: z sampled",
         "mean_sound": "mean sound", "noise": "white noise",
     }  # fmt: skip
     recorded = found["reference"] == "recording"
-    key = "mr_stft" if recorded else TO_INVERSION
+    to = "" if recorded else TO_INVERSION
+    forms = {
+        f"mr_stft{to}": "{:.2f}", f"log_mel_rmse_db{to}": "{:.1f}", "level_db": "{:+.1f}",
+        "peak_db": "{:+.1f}",
+    }  # fmt: skip
     lines = [
-        (words, f"{found[name][key]:.2f}", f"{found[name]['peak_db']:+.1f}")
+        (words, *(form.format(found[name][key]) for key, form in forms.items()))
         for name, words in names.items()
         if name in found
     ]
@@ -395,11 +404,18 @@ def _heard(metrics: dict[str, Any]) -> str:
         else "the original's own picture made sound, since no recording could be read"
     )  # fmt: skip
     note = f" {escape(found['note'])}." if found["note"] else ""
+    blame = (
+        "<p>The first three lines say what is lost where: in the search for phase, in the feature's "
+        "picture (and that search), in the model (and both). Each is a distance from the original; "
+        "they do not add up.</p>"
+    )
     return (
-        "<h2>What is heard</h2><p>Multi-resolution STFT distance (MR-STFT, 0 for equal sounds) of "
-        f"{found['sounds']} sounds of {found['seconds']:.2f} s at most to {against}, all as loud as "
-        f"these. No phase is asked for, so models of every feature compare.{note}</p>"
-        + table(("", "MR-STFT", "peak, dB re original"), lines)
+        "<h2>What is heard</h2><p>How far the sounds are from "
+        f"{against}: multi-resolution STFT distance (MR-STFT, 0 for equal sounds) and the error of a "
+        f"log-mel picture of 80 mels, of {found['sounds']} sounds of {found['seconds']:.2f} s at most, "
+        f"all as loud as these. No phase is asked for, so models of every feature compare.{note}</p>"
+        + (blame if recorded else "")
+        + table(("", "MR-STFT", "log-mel, dB RMSE", "level, dB", "peak, dB"), lines)
     )
 
 

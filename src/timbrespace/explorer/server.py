@@ -17,6 +17,7 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -317,6 +318,15 @@ def build_app(session: Session) -> ASGIApp:
         clip = await turns.take(request, lambda: session.reconstruction(row, pitch, labels))
         return _wav(clip) if request.url.path.endswith(".wav") else _picture(clip)
 
+    async def lost(request: Request) -> Response:
+        row = _row(request)
+        found = await turns.take(request, lambda: session.lost(row))
+        stages = {
+            name: {**asdict(distance), "clip": _inline(clip)}
+            for name, (distance, clip) in found.stages.items()
+        }
+        return JSONResponse({"sentence": found.sentence, "stages": stages})
+
     async def point(request: Request) -> Response:
         asked = await _question(request, PointQuestion)
         spot = await turns.take(
@@ -350,6 +360,7 @@ def build_app(session: Session) -> ASGIApp:
         Route("/api/sounds/{row}/original.mel", original),
         Route("/api/sounds/{row}/reconstruction.wav", reconstruction),
         Route("/api/sounds/{row}/reconstruction.mel", reconstruction),
+        Route("/api/sounds/{row}/lost", lost),
         Route("/api/point", point, methods=["POST"]),
         Route("/api/morph", morph, methods=["POST"]),
     ]

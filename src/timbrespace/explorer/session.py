@@ -14,7 +14,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from timbrespace.models.vocabulary import NUMBERS
 
 if TYPE_CHECKING:
     from timbrespace.mapping import Space
+    from timbrespace.render.distance import Distance
     from timbrespace.render.synth import Synth
     from timbrespace.runs import Run
 
@@ -37,6 +38,7 @@ NEIGHBOURS = 12  # sounds that a spot on the map is made from
 LISTED = 5  # of them named on the page
 Labels = Mapping[str, Any]  # values of labels by name
 CACHED_CLIPS = 256  # about 100 kB each
+UNKNOWN_PITCH = 128  # the model's own word for it
 
 
 class NotHere(TimbrespaceError):
@@ -79,6 +81,18 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """What of a sound is lost where (`render.explain`): in one sentence, and for each stage how far it is
+    from the recording, and its clip."""
+
+    sentence: str
+    stages: dict[str, tuple[Distance, Clip]]
+
+
+Made = TypeVar("Made", Clip, Lost)
+
+
+@dataclass(frozen=True)
 class _View:
     """One consistent state of run, space and model; replaced as a whole when the space changes."""
 
@@ -110,7 +124,7 @@ class Session:
         self._load, self._stamp = load, stamp
         self._seen = stamp() if stamp else None
         self._view = _look(run, space, synth)
-        self._clips: OrderedDict[Hashable, Clip] = OrderedDict()
+        self._clips: OrderedDict[Hashable, Clip | Lost] = OrderedDict()
         self._guard = threading.Lock()
 
     @classmethod
@@ -205,11 +219,7 @@ class Session:
         _index(view, row)
 
         def make() -> Clip:
-            run = view.run
-            feature = run.feature
-            audio = run.corpus.audio(row, sample_rate=feature.sample_rate)
-            samples = audio.mono()[: round(feature.seconds * feature.sample_rate)]
-            return _clip(samples, _analyse(feature, samples), feature.sample_rate)
+            return _analysed(view.run.feature, _recording(view.run, row))
 
         return self._cached((_version(view), "original", row), make)
 
@@ -232,6 +242,30 @@ class Session:
             return _decode(view, latents, [pitch], [told], level)[0]
 
         return self._cached((_version(view), "reconstruction", row, pitch, _key(told)), make)
+
+    def lost(self, row: int) -> Lost:
+        """What of a recording is lost where, over the window that the model hears, with the sound's own
+        pitch and labels."""
+        view = self._view
+        index = _index(view, row)
+
+        def make() -> Lost:
+            from timbrespace.render.explain import explain
+
+            synth, feature = view.synth, view.run.feature
+            assert synth is not None
+            pitch = _pitch(view.space, index)
+            pitch = UNKNOWN_PITCH if pitch is None and _pitched(synth) else pitch
+            found = explain(
+                synth, _recording(view.run, row), pitch=pitch, labels=_labels(view, None, index)
+            )
+            stages = {
+                name: (stage.distance, _analysed(feature, stage.samples))
+                for name, stage in found.stages.items()
+            }
+            return Lost(found.sentence, stages)
+
+        return self._cached((_version(view), "lost", row), make)
 
     def point(
         self, map_name: str, x: float, y: float, pitch: float | None = None,
@@ -318,16 +352,16 @@ class Session:
             if clip is not None
         ]
 
-    def _cached(self, key: Hashable, make: Callable[[], Clip]) -> Clip:
+    def _cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
         return self._known(key) or self._keep(key, make())
 
-    def _known(self, key: Hashable) -> Clip | None:
+    def _known(self, key: Hashable) -> Any:
         with self._guard:
             if key in self._clips:
                 self._clips.move_to_end(key)
             return self._clips.get(key)
 
-    def _keep(self, key: Hashable, clip: Clip) -> Clip:
+    def _keep(self, key: Hashable, clip: Made) -> Made:
         with self._guard:
             self._clips[key] = clip
             while len(self._clips) > CACHED_CLIPS:
@@ -456,8 +490,8 @@ def _decode(
 ) -> list[Clip]:  # fmt: skip
     assert view.synth is not None
     synth, feature = view.synth, view.run.feature
-    # MIDI 128 is the model's own word for "unknown pitch"
-    pitch = np.array([128 if p is None else p for p in pitches]) if _pitched(synth) else None
+    known = [UNKNOWN_PITCH if p is None else p for p in pitches]
+    pitch = np.array(known) if _pitched(synth) else None
     latents = np.asarray(latents, np.float32)
     told = {name: np.array([said[name] for said in labels], object) for name in labels[0]}
     levels = np.asarray(levels, np.float32)
@@ -470,12 +504,20 @@ def _decode(
     ]
 
 
-def _analyse(feature: Any, samples: np.ndarray) -> np.ndarray:
+def _recording(run: Run, row: int) -> np.ndarray:
+    """Samples of the window that the model hears, or fewer where the sound is shorter."""
+    feature = run.feature
+    audio = run.corpus.audio(row, sample_rate=feature.sample_rate)
+    return audio.mono()[: round(feature.seconds * feature.sample_rate)]
+
+
+def _analysed(feature: Any, samples: np.ndarray) -> Clip:
+    """Samples (n,) and their picture."""
     import torch
 
     with torch.no_grad():
         values = feature.analyse(torch.from_numpy(np.ascontiguousarray(samples))).values
-        return feature.view(values).values.numpy()
+        return _clip(samples, feature.view(values).values.numpy(), feature.sample_rate)
 
 
 def _view(feature: Any, values: np.ndarray) -> np.ndarray:

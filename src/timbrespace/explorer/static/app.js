@@ -41,6 +41,7 @@ let mapName = "";
 /** @type {{clip: Clip, name: string} | null} */ let heard = null;
 /** @type {{a: number, b: number}} */ const ends = { a: -1, b: -1 };
 /** @type {{key: string, steps: {at: number, pitch: number | null, clip: Clip}[]} | null} */ let morphed = null;
+/** @type {{index: number, answer: Promise<any>} | null} */ let lost = null; // what is lost where of a sound
 /** @type {"original" | "model" | null} */ let wish = null; // what to play as soon as it has come
 /** @type {AbortController} */ let asking = new AbortController();
 
@@ -163,6 +164,7 @@ async function chooseSound(i, play) {
   };
   const first = play ?? "original";
   await Promise.all([fetchOne(first), fetchOne(first === "model" ? "original" : "model")]);
+  showLost();
 }
 
 /** @param {number} x @param {number} y */
@@ -218,6 +220,75 @@ function hear(which) {
     $("figure-original").classList.remove("sounding");
     $("figure-model").classList.remove("sounding");
   }).catch(sayError);
+}
+
+// ---- what is lost where -------------------------------------------------------------------------
+
+const STAGES = {
+  phase: "with its true magnitudes and phase found for them",
+  picture: "from its own picture, without the model",
+  model: "through the model",
+};
+
+/** What is lost where of a sound, asked once; null when another is selected by then. @param {number} index */
+async function lostOf(index) {
+  if (lost?.index !== index) lost = { index, answer: getJson(`/api/sounds/${data.rows[index]}/lost`) };
+  try {
+    const answer = await lost.answer;
+    return selected?.kind === "sound" && selected.index === index ? answer : null;
+  } catch (error) {
+    lost = null;
+    throw error;
+  }
+}
+
+/** Another sound's figures are not shown beside this one. */
+function clearLost() {
+  $("lost").hidden = selected?.kind !== "sound";
+  if (selected?.kind === "sound" && lost?.index === selected.index) return;
+  $("lost-words").textContent = "";
+  for (const cell of $("lost").querySelectorAll("tbody td")) cell.textContent = "";
+}
+
+/** The figures of the selected sound, measured when the part of the card that shows them is open. */
+async function showLost() {
+  if (selected?.kind !== "sound" || !element("lost", HTMLDetailsElement).open) return;
+  $("lost-words").textContent ||= "Being measured …";
+  try {
+    const answer = await lostOf(selected.index);
+    if (!answer) return;
+    for (const name of Object.keys(STAGES)) {
+      const { mr_stft, log_mel_rmse_db, level_db } = answer.stages[name];
+      const sign = level_db >= 0.05 ? "+" : level_db <= -0.05 ? "−" : "";
+      const texts = [mr_stft.toFixed(2), `${log_mel_rmse_db.toFixed(1)} dB`, `${sign}${Math.abs(level_db).toFixed(1)} dB`];
+      $(`lost-${name}`).querySelectorAll("td").forEach((cell, i) => { cell.textContent = texts[i]; });
+    }
+    $("lost-words").textContent = answer.sentence;
+  } catch (error) {
+    clearLost();
+    sayError(error);
+  }
+}
+
+/** Play one of the renderings that lose something. @param {keyof typeof STAGES} name */
+async function hearLost(name) {
+  if (selected?.kind !== "sound") return say("Select a sound first, then hear what is lost of it.");
+  wish = null;
+  element("lost", HTMLDetailsElement).open = true;
+  try {
+    const answer = await lostOf(selected.index);
+    if (!answer) return;
+    const clip = inlineClip(answer.stages[name].clip);
+    heard = { clip, name: [run.name, title(), name].join("_") };
+    button("download").disabled = false;
+    say(`Playing ${title()} ${STAGES[name]}.`);
+    $(`lost-${name}`).classList.add("sounding");
+    await player.play([clip.wav]);
+  } catch (error) {
+    sayError(error);
+  } finally {
+    $(`lost-${name}`).classList.remove("sounding");
+  }
 }
 
 function title() {
@@ -278,6 +349,7 @@ function showClips() {
   $("pictures").classList.toggle("one", selected !== null && !sound);
   $("figure-original").hidden = selected !== null && !sound;
   button("play-original").hidden = selected !== null && !sound;
+  clearLost();
   button("play-original").disabled = !clips.original;
   button("play-model").disabled = !clips.model;
   $("play-model-word").textContent = sound || !selected ? "Reconstruction" : "Play again";
@@ -694,7 +766,7 @@ async function loadMap() {
   $("empty").hidden = data.rows.length > 0;
   $("hint").hidden = !data.rows.length;
   const glide = before.rows.length === data.rows.length && before.rows.every((/** @type {number} */ row, /** @type {number} */ i) => row === data.rows[i]);
-  morphed = null;
+  morphed = lost = null;
   asking.abort();
   const choices = data.columns.map((/** @type {any} */ c) => new Option(c.name, c.name));
   choices.push(new Option("nothing", ""));
@@ -743,22 +815,22 @@ function showRun() {
   if (run.pitched && run.pitches) piano.setRange(run.pitches);
 }
 
-let lost = false;
+let unreachable = false;
 
 async function poll() {
   try {
     run = await getJson("/api/run");
     showRun();
-    if (lost) say("The server answers again.");
-    lost = false;
+    if (unreachable) say("The server answers again.");
+    unreachable = false;
     if (run.version !== data.version) {
       const first = data.version === null || !data.rows.length;
       await loadMap();
       if (data.rows.length) say(first ? `${data.rows.length} sounds on the map. Press question mark for the keys.` : "The map moved on to the newest state of the training.");
     }
   } catch (error) {
-    if (!lost) sayError(error);
-    lost = true;
+    if (!unreachable) sayError(error);
+    unreachable = true;
   }
   setTimeout(poll, run && run.training.finished && run.sounds ? POLL_DONE : POLL_TRAINING);
 }
@@ -768,6 +840,10 @@ async function poll() {
 button("play-original").addEventListener("click", () => hear("original"));
 button("play-model").addEventListener("click", () => hear("model"));
 button("download").addEventListener("click", downloadHeard);
+$("lost").addEventListener("toggle", showLost);
+for (const name of /** @type {(keyof typeof STAGES)[]} */ (Object.keys(STAGES))) {
+  $(`lost-${name}`).querySelector("button")?.addEventListener("click", () => hearLost(name));
+}
 button("set-a").addEventListener("click", () => setEnd("a"));
 button("set-b").addEventListener("click", () => setEnd("b"));
 button("morph-play").addEventListener("click", playMorph);
@@ -811,6 +887,9 @@ button("help-open").addEventListener("click", () => element("help", HTMLDialogEl
 const KEYS = {
   o: () => hear("original"),
   r: () => hear("model"),
+  1: () => { hearLost("phase"); },
+  2: () => { hearLost("picture"); },
+  3: () => { hearLost("model"); },
   a: () => setEnd("a"),
   b: () => setEnd("b"),
   m: () => { playMorph(); },
