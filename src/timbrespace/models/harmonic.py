@@ -192,6 +192,13 @@ class HarmonicDecoder(Curves):
         curves = amplitudes_of(self.curves(z, condition)[:, 0].float())
         return curves[:, : self.partials], curves[:, self.partials :]
 
+    def level_db(self, amplitudes: Tensor, gains: Tensor, pitch: Tensor) -> Tensor:
+        """RMS in dBFS (B, T + 1) of what the curves of `controls` sound like, frame by frame."""
+        number = torch.arange(1, self.partials + 1, device=pitch.device)
+        heard = _audible(hertz(pitch)[:, None] * number, self.sample_rate)[..., None]
+        power = 0.5 * (amplitudes * heard).square().sum(1) + gains.square().mean(1)
+        return 10.0 * power.clamp_min(1e-12).log10()
+
     def inharmonicity(self, z: Tensor, condition: Tensor) -> Tensor:
         """Of each sound (B,), 0 to 0.01; see `partials_of`."""
         if self.stiffness is None:
@@ -200,7 +207,12 @@ class HarmonicDecoder(Curves):
         return INHARMONICITY * self.stiffness(told)[:, 0].float().sigmoid().pow(4)
 
     def forward(self, z: Tensor, condition: Tensor, pitch: Tensor) -> Tensor:
-        amplitudes, gains = self.controls(z, condition)
+        return self.sound(*self.controls(z, condition), z, condition, pitch)
+
+    def sound(
+        self, amplitudes: Tensor, gains: Tensor, z: Tensor, condition: Tensor, pitch: Tensor
+    ) -> Tensor:
+        """Samples (B, 1, 1, T * hop) of curves of any length, as `controls` gives them."""
         with torch.autocast(z.device.type, enabled=False):  # a phase needs its digits
             frequencies = partials_of(hertz(pitch), self.partials, self.inharmonicity(z, condition))
             tone = harmonics(amplitudes, frequencies, hop=self.hop, sample_rate=self.sample_rate)
