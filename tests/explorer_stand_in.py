@@ -74,6 +74,19 @@ class Synth:
         ]
         return np.stack(sounds) * (np.nan if self.broken else 1)
 
+    def decode_path(
+        self, latents: np.ndarray, times: np.ndarray, *, seconds: float, pitch: Any = None,
+        labels: Any = None, rms_db: Any = None,
+    ) -> np.ndarray:  # fmt: skip
+        """A sine of the pitches on the way."""
+        self.said = dict(labels or {})
+        moments = np.arange(round(seconds * self.feature.sample_rate)) / self.feature.sample_rate
+        notes = np.interp(
+            moments, times, np.broadcast_to(60 if pitch is None else pitch, len(times))
+        )
+        turns = np.cumsum(440.0 * 2 ** ((notes - 69) / 12)) / self.feature.sample_rate
+        return (0.25 * np.sin(2 * np.pi * turns)).astype(np.float32)
+
     def picture(self, latents: np.ndarray, pitch: Any = None, labels: Any = None) -> np.ndarray:
         notes = np.broadcast_to(60 if pitch is None else pitch, len(latents))
         mels, frames = self.feature.shape

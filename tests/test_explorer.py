@@ -204,6 +204,23 @@ def test_a_morph_goes_from_one_sound_to_the_other(client, parts):
         assert frequency(wav_of(step)) == pytest.approx(hertz(step["pitch"]), abs=1)
 
 
+def test_a_glide_is_one_sound_from_one_to_the_other(client, parts):
+    pitches = parts[1].labels["pitch"]
+    asked = {"a": 100, "b": 101, "seconds": 2}
+    made = client.post("/api/glide", json=asked).json()["clip"]
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(made["wav"])))
+    assert len(samples) == 2 * rate and made["seconds"] == 2.0
+    for part, pitch in ((samples[: rate // 8], pitches[0]), (samples[-rate // 8 :], pitches[1])):
+        crossings = np.count_nonzero(np.diff(np.signbit(part)))
+        assert crossings * 4 == pytest.approx(hertz(pitch), rel=0.04)
+    fixed = client.post("/api/glide", json={**asked, "pitch": 60}).json()["clip"]
+    assert frequency(base64.b64decode(fixed["wav"])) == pytest.approx(hertz(60), abs=1)
+    for change in ({"seconds": 0}, {"seconds": 31}, {"kind": "zigzag"}, {"a": -1}):
+        answer = client.post("/api/glide", json={**asked, **change})
+        assert answer.status_code == 422 and answer.json()["field"] in change
+    assert client.post("/api/glide", json={**asked, "b": 5}).status_code == 404
+
+
 def test_one_place_of_a_morph_can_be_asked_for(client):
     whole = client.post("/api/morph", json={"a": 100, "b": 101, "steps": 5, "pitch": 60}).json()
     one = client.post("/api/morph", json={"a": 100, "b": 101, "at": 0.5, "pitch": 60}).json()

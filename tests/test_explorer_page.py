@@ -199,6 +199,14 @@ def test_a_drag_from_sound_to_sound_morphs(page, place):
         page.keyboard.press("End")
     assert json.loads(answer.value.request.post_data)["at"] == 1
     expect(page.locator("#card-kind")).to_have_text("Morph, 100 % of the way")
+    page.fill("#glide-seconds", "2")
+    with page.expect_response("**/api/glide") as answer:
+        page.click("#glide-play")
+    asked = json.loads(answer.value.request.post_data)
+    assert (asked["a"], asked["b"], asked["seconds"]) == (100 + first, 100 + last, 2)
+    expect(page.locator("#said")).to_contain_text("Playing one sound that goes from")
+    until(page, SOUNDS)
+    expect(page.locator("#card-kind")).to_have_text("Glide: one sound from A to B")
 
 
 def test_everything_works_with_the_keyboard_alone(page):

@@ -109,6 +109,17 @@ class MorphQuestion(_Question):
     labels: LabelTexts = Field(default={}, max_length=LABELS)
 
 
+class GlideQuestion(_Question):
+    """Two sounds, and one sound of so many seconds that goes from one to the other."""
+
+    a: int = Field(ge=0, le=999_999_999)
+    b: int = Field(ge=0, le=999_999_999)
+    seconds: float = Field(ge=0.5, le=30)
+    kind: Literal["lerp", "slerp"] = "slerp"
+    pitch: float | None = Field(default=None, ge=0, le=127)
+    labels: LabelTexts = Field(default={}, max_length=LABELS)
+
+
 class _Refused(Exception):
     """An answer that is not 200, with its sentence and the field that it is about."""
 
@@ -350,6 +361,17 @@ def build_app(session: Session) -> ASGIApp:
         answer = [{"at": s.at, "pitch": s.pitch, "clip": _inline(s.clip)} for s in steps]
         return JSONResponse({"steps": answer})
 
+    async def glide(request: Request) -> Response:
+        asked = await _question(request, GlideQuestion)
+        clip = await turns.take(
+            request,
+            lambda: session.glide(
+                asked.a, asked.b, asked.seconds, kind=asked.kind, pitch=asked.pitch,
+                labels=asked.labels,
+            ),
+        )  # fmt: skip
+        return JSONResponse({"clip": _inline(clip)})
+
     routes = [
         Route("/", page),
         Route("/static/{name}", file),
@@ -363,6 +385,7 @@ def build_app(session: Session) -> ASGIApp:
         Route("/api/sounds/{row}/lost", lost),
         Route("/api/point", point, methods=["POST"]),
         Route("/api/morph", morph, methods=["POST"]),
+        Route("/api/glide", glide, methods=["POST"]),
     ]
     handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
         _Refused: _on_refused,

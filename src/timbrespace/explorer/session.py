@@ -37,6 +37,7 @@ FARTHEST = 999.0  # what the page is told instead of more, or of infinity
 NEIGHBOURS = 12  # sounds that a spot on the map is made from
 LISTED = 5  # of them named on the page
 Labels = Mapping[str, Any]  # values of labels by name
+GLIDE_POINTS = 65  # latents on the way
 CACHED_CLIPS = 256  # about 100 kB each
 UNKNOWN_PITCH = 128  # the model's own word for it
 
@@ -351,6 +352,37 @@ class Session:
             for at, note, clip in zip(positions, pitches, clips, strict=True)
             if clip is not None
         ]
+
+    def glide(
+        self, a: int, b: int, seconds: float, *, kind: str = "slerp", pitch: float | None = None,
+        labels: Labels | None = None,
+    ) -> Clip:  # fmt: skip
+        """One sound that goes from a to b while it sounds. Without `pitch` it glides between their own;
+        labels that are not named are those of a."""
+        view = self._view
+        first, last = _index(view, a), _index(view, b)
+        space, told = view.space, _labels(view, labels, first)
+        assert space is not None
+        ends = [_pitch(space, first), _pitch(space, last)] if pitch is None else [pitch]
+        notes = [float(p) for p in ends if p is not None and _pitched(view.synth)]
+
+        def make() -> Clip:
+            import torch
+
+            assert view.synth is not None
+            places, feature = np.linspace(0.0, 1.0, GLIDE_POINTS), view.run.feature
+            way = slerp if kind == "slerp" else lerp
+            samples = view.synth.decode_path(
+                way(space.mean[first], space.mean[last], places), places * seconds, seconds=seconds,
+                pitch=np.linspace(notes[0], notes[-1], len(places)) if notes else None, labels=told,
+                rms_db=np.interp(places, [0, 1], space.rms_db[[first, last]]),
+            )  # fmt: skip
+            seen = feature.yardstick.analyse_all(torch.from_numpy(samples)).values.numpy()
+            return _clip(samples, seen, feature.sample_rate)
+
+        return self._cached(
+            (_version(view), "glide", a, b, seconds, kind, *notes, _key(told)), make
+        )
 
     def _cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
         return self._known(key) or self._keep(key, make())

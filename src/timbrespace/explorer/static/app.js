@@ -488,7 +488,7 @@ function setEnd(which, i) {
   $(`end-${which}`).textContent = data.names[index];
   button(`set-${which}`).title = data.names[index];
   const ready = ends.a >= 0 && ends.b >= 0 && ends.a !== ends.b;
-  input("morph-at").disabled = button("morph-play").disabled = !ready;
+  input("morph-at").disabled = button("morph-play").disabled = button("glide-play").disabled = !ready;
   button("morph-download").disabled = true;
   map.morph = ready ? { ...ends, steps: morphSteps(), at: -1 } : null;
   map.overlay();
@@ -533,6 +533,24 @@ async function playMorph() {
     say(`Playing the morph from ${data.names[ends.a]} to ${data.names[ends.b]} in ${steps} steps.`);
     showStep(made[0]);
     await player.play(made.map((s) => s.clip.wav), { each: STEP_SECONDS, onStep: (i) => showStep(made[i]) });
+  } catch (error) {
+    sayError(error);
+  }
+}
+
+async function playGlide() {
+  const signal = startAsking();
+  const seconds = Math.min(30, Math.max(0.5, Number(input("glide-seconds").value) || 3));
+  input("glide-seconds").value = String(seconds);
+  try {
+    say(`Making one sound of ${seconds} seconds …`);
+    const answer = await ask("/api/glide", {
+      a: data.rows[ends.a], b: data.rows[ends.b], seconds, kind: select("morph-kind").value, pitch, labels: told,
+    }, signal);
+    showStep({ at: 1, pitch, clip: inlineClip(answer.clip) });
+    $("card-kind").textContent = "Glide: one sound from A to B";
+    say(`Playing one sound that goes from ${data.names[ends.a]} to ${data.names[ends.b]}.`);
+    await player.play([inlineClip(answer.clip).wav]);
   } catch (error) {
     sayError(error);
   }
@@ -847,6 +865,7 @@ for (const name of /** @type {(keyof typeof STAGES)[]} */ (Object.keys(STAGES)))
 button("set-a").addEventListener("click", () => setEnd("a"));
 button("set-b").addEventListener("click", () => setEnd("b"));
 button("morph-play").addEventListener("click", playMorph);
+button("glide-play").addEventListener("click", playGlide);
 button("morph-download").addEventListener("click", () => {
   if (morphed) download(joinWavs(morphed.steps.map((s) => s.clip.wav)), `${run.name}_morph_${data.names[ends.a]}_to_${data.names[ends.b]}`);
 });
