@@ -48,7 +48,7 @@ class Tones:
     told = ("pitch",)
     feature = Waveform(samples=2 * RATE)
 
-    def decode(self, latents, *, pitch, labels):
+    def decode(self, latents, *, pitch, labels, rms_db):
         return np.stack(
             [
                 note(p, level=0.1 / p, fall_db=float(z[0]))
@@ -70,7 +70,7 @@ def quiet(*_: object) -> None:
 def tones(
     *falls: float, velocities: int = 1, over="velocity", keys=(60, 66), every=3
 ) -> Instrument:
-    points = tuple(Point(np.array([fall, 0.0]), None, {}, "tone", "a tone") for fall in falls)
+    points = tuple(Point(np.array([fall, 0.0]), None, -20.0, {}, "tone", "a tone") for fall in falls)
     zones = tuple(keyboard.zones(*keys, every))
     return Instrument("tone", points, zones, tuple(keyboard.layers(velocities)), over, "a tone")
 

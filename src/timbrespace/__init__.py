@@ -13,8 +13,8 @@ except PackageNotFoundError:  # used from a source tree that is not installed
 
 VERBS = (
     "instruments", "prepare", "recipes", "estimate", "train", "space", "evaluate", "compare",
-    "reconstruct", "explain", "encode", "decode", "morph", "generate", "export", "search", "explore",
-    "demo", "doctor",
+    "reconstruct", "explain", "encode", "decode", "morph", "generate", "play", "export", "search",
+    "explore", "demo", "doctor",
 )  # fmt: skip
 
 __all__ = ["VERBS", "__version__"]

@@ -696,6 +696,39 @@ def generate(
 
 
 @app.command()
+def play(
+    run: RunPath,
+    out: Out,
+    sound: Annotated[Path | None, typer.Option("--from", help="The timbre of this sound.")] = None,
+    row: Annotated[int | None, typer.Option(min=0, help="The timbre of a row.")] = None,
+    near: Annotated[
+        str | None, typer.Option(help="The sound in the middle of a label: family=brass.")
+    ] = None,
+    pitch: Annotated[
+        list[float] | None,
+        typer.Option(min=0, max=127, help="MIDI pitch, 60 = middle C. Repeatable."),
+    ] = None,
+    velocity: Annotated[int | None, typer.Option(min=1, max=127, help="How hard.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="How long, attack to release.")] = None,
+    label: LabelOption = None,
+    format: Format = "wav16",
+    rate: Rate = None,
+    as_json: Json = False,
+) -> None:
+    """Notes of one timbre: other pitches, harder, longer.
+
+    Example: timbrespace play run --from a.wav --pitch 60 --pitch 64 --pitch 67 --seconds 3 --out notes
+    """
+    from timbrespace import verbs
+
+    made = verbs.play(
+        run, out, pitches=pitch, sound=sound, row=row, near=near, velocity=velocity,
+        seconds=seconds, labels=_labels(label), format=format, sample_rate=rate,
+    )  # fmt: skip
+    _written(made, as_json)
+
+
+@app.command()
 def export(
     run: RunPath,
     out: Out,

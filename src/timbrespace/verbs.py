@@ -19,6 +19,7 @@ from timbrespace.models.vocabulary import NUMBERS
 if TYPE_CHECKING:
     from timbrespace.data.corpus import Corpus
     from timbrespace.exporting.instrument import Exported
+    from timbrespace.exporting.points import Point
     from timbrespace.features.phase import Recovery
     from timbrespace.mapping import Space
     from timbrespace.recipe import Recipe
@@ -668,6 +669,76 @@ def generate(
     return Written(written, list(np.broadcast_to(np.asarray(pitches, object), (n,))))
 
 
+def _point(
+    run: "Run", sound: StrPath | None, row: int | None, near: str | None, pitch: float | None,
+    told: Told,
+) -> tuple["Synth", "Point"]:  # fmt: skip
+    """The run's model, and the point of a sound, of a row of the corpus, or of those with a label."""
+    from timbrespace.exporting import points
+    from timbrespace.mapping import Space
+
+    if (sound is not None) + (row is not None) + (near is not None) != 1:
+        raise RunError("say one of: a sound, a row of the corpus, or near a label")
+    if sound is not None:
+        synth = _synth(run)
+        return synth, _heard(synth, run, sound, pitch, told)
+    space = Space.open(run)
+    synth = _synth(run, space)
+    if row is not None:
+        point = points.of_row(space, row, synth.told)
+    else:
+        point = points.of_label(space, str(near), synth.told)
+    return synth, replace(point, labels={**point.labels, **told})
+
+
+def _heard(synth: "Synth", run: "Run", sound: StrPath, pitch: float | None, told: Told) -> "Point":
+    from timbrespace.exporting import points
+
+    return points.of_sound(synth.encode(_read(run, sound), pitch=pitch, labels=told), Path(sound))
+
+
+def play(
+    run: StrPath, out: StrPath, *, pitches: list[float] | None = None, sound: StrPath | None = None,
+    row: int | None = None, near: str | None = None, velocity: int | None = None,
+    seconds: float | None = None, labels: Told | None = None, format: str = "wav16",
+    sample_rate: int | None = None,
+) -> Written:  # fmt: skip
+    """Notes of one timbre: at any pitch that the run can be told, as hard and as long as asked for.
+
+    The point is that of a `sound`, a `row` or `near` a label, as in `export`. `velocity` (1 to 127) is
+    told to a run that hears it, and is 40 log10(v / 100) dB louder. `seconds` is the whole note:
+    what it holds becomes longer or shorter, attack and release stay (`render.notes`).
+    """
+    from timbrespace.exporting.keyboard import USUAL, note_name
+    from timbrespace.exporting.sfz import velocity_db
+    from timbrespace.runs import Run
+
+    opened = Run.open(run)
+    hit = {"velocity": velocity} if velocity is not None else {}
+    known = opened.recipe.model.condition.labels
+    told = _told(opened, None, (labels or {}) | (hit if "velocity" in known else {}))[1]
+    if velocity is not None and not 1 <= velocity <= 127:
+        raise RunError(f"velocity should be 1 to 127, got {velocity}")
+    if "pitch" not in known:
+        raise RunError(
+            f"{opened.path} is not told the pitch, so it cannot play another; export leaves that to a sampler"
+        )
+    synth, point = _point(opened, sound, row, near, None, told)
+    louder = 0.0 if velocity is None else velocity_db(velocity) - velocity_db(USUAL)
+    written: list[Path] = []
+    wanted = pitches or [60 if point.pitch is None else point.pitch]
+    for pitch in [_told(opened, one, None)[0] for one in wanted]:
+        assert pitch is not None
+        note = synth.play(
+            point.latent, seconds=seconds, pitch=pitch, labels=point.labels,
+            rms_db=point.rms_db + louder,
+        )  # fmt: skip
+        name = note_name(pitch) if isinstance(pitch, int) else f"{pitch:g}"
+        name = f"{point.name}_{name}_v{velocity or USUAL:03d}"
+        written.append(_write(out, name, note, opened, format, sample_rate))
+    return Written(written, list(wanted))
+
+
 def export(
     run: StrPath, out: StrPath, *, to: Literal["sfz", "samples"] = "sfz",
     sound: StrPath | None = None, row: int | None = None, near: str | None = None,
@@ -684,35 +755,19 @@ def export(
     where the run is told it, and for each of `velocities` layers (3 where the sound changes with the
     velocity, else 1). A run that is not told the pitch gives one sample, at the key `pitch`.
     """
-    from timbrespace.exporting import keyboard, points
+    from timbrespace.exporting import keyboard
     from timbrespace.exporting.instrument import Instrument, file_name
-    from timbrespace.mapping import Space
     from timbrespace.runs import Run
 
     if to not in ("sfz", "samples"):
         raise RunError(f"export knows sfz and samples, not {to!r}")
     if over not in ("velocity", "key"):
         raise RunError(f"a sound turns into another over velocity or key, not over {over!r}")
-    if (sound is not None) + (row is not None) + (near is not None) != 1:
-        raise RunError("export wants one of: a sound, a row of the corpus, or near a label")
     opened = Run.open(run)
     root = pitch
     pitch, told = _told(opened, pitch, labels)
-    space = None if sound is not None else Space.open(opened)
-    synth = _synth(opened, space)
-
-    def heard(file: StrPath) -> points.Point:
-        encoded = synth.encode(_read(opened, file), pitch=pitch, labels=told)
-        return points.of_sound(encoded, Path(file))
-
-    if space is None:
-        point = heard(str(sound))
-    elif row is not None:
-        point = points.of_row(space, row, synth.told)
-    else:
-        point = points.of_label(space, str(near), synth.told)
-    ends = [point] if to_sound is None else [point, heard(to_sound)]
-    ends = [replace(end, labels={**end.labels, **told}) for end in ends]
+    synth, point = _point(opened, sound, row, near, pitch, told)
+    ends = [point] if to_sound is None else [point, _heard(synth, opened, to_sound, pitch, told)]
     low, high = keyboard.key_range(keys)
     if synth.pitched:
         exact = opened.recipe.model.decoder.kind == "harmonic"

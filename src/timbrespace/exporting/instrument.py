@@ -30,6 +30,7 @@ PEAK = -1.0  # dBFS, the highest of all samples
 QUIET = -70.0  # dB below its peak: a sound that stays below has ended
 LENIENCE = 3.0  # towards the few sounds that do not hold where most do
 BATCH = 16  # sounds decoded at once
+SOFT = -40.0  # dBFS at which they are decoded, so that no peak is limited
 EDGE = 2.0  # milliseconds of the fades at the ends of a sample
 MOST_VALUES = 2**28  # samples of sound that are held in memory: 1 GiB
 
@@ -85,7 +86,7 @@ class Instrument:
             here = slice(start, start + BATCH)
             told = {n: np.array([said.get(n) for said in labels[here]], object) for n in names}
             pitch = None if roots is None else roots[here]
-            made += list(synth.decode(latents[here], pitch=pitch, labels=told))
+            made += list(synth.decode(latents[here], pitch=pitch, labels=told, rms_db=SOFT))
             tell("render", len(made), len(keys))
         return [_trimmed(sound, synth.feature.sample_rate) for sound in made]
 

@@ -16,11 +16,13 @@ NAMED = 8  # values that are named when another is asked for
 
 @dataclass(frozen=True)
 class Point:
-    """A latent (Z,), the pitch (MIDI) at which it was heard, None where that is unknown, the labels
-    that the model is told with it, a short name, and in words where it comes from."""
+    """A latent (Z,), the pitch (MIDI) at which it was heard, None where that is unknown, how loud it
+    was (RMS, dBFS), the labels that the model is told with it, a short name, and in words where it
+    comes from."""
 
     latent: np.ndarray
     pitch: float | None
+    rms_db: float
     labels: dict[str, Any]
     name: str
     about: str
@@ -28,7 +30,8 @@ class Point:
 
 def of_sound(encoded: Encoded, file: Path) -> Point:
     """The first window of a sound."""
-    return Point(encoded.mean[0], encoded.pitch, encoded.labels, file.stem, file.name)
+    level = float(encoded.rms_db[0])
+    return Point(encoded.mean[0], encoded.pitch, level, encoded.labels, file.stem, file.name)
 
 
 def of_row(space: Space, row: int, told: tuple[str, ...]) -> Point:
@@ -41,7 +44,8 @@ def of_row(space: Space, row: int, told: tuple[str, ...]) -> Point:
     labels = {
         name: space.labels[name][at] for name in told if name in space.labels and name != "pitch"
     }
-    return Point(space.mean[at], pitch, labels, f"row-{row}", f"row {row} of the corpus")
+    level, words = float(space.rms_db[at]), f"row {row} of the corpus"
+    return Point(space.mean[at], pitch, level, labels, f"row-{row}", words)
 
 
 def of_label(space: Space, text: str, told: tuple[str, ...]) -> Point:
