@@ -566,10 +566,10 @@ def test_the_report_holds_everything_it_shows(evaluated):
     assert EVIL in words and "a <b>bold</b> recipe" in words  # escaped: read as text
     assert metrics["verdict"][1:] in words
     examples = sum(len(v) for v in metrics["examples"].values())
-    assert examples >= 7 and page.tags.count("audio") == 3 * examples
+    assert examples >= 7 and page.tags.count("audio") == 4 * examples
     drawn = {p.stem for p in (run.path / "evaluation/figures").iterdir()}
     assert {"standing", "training", "bits", "map-pca-family", "map-pca-pitch"} < drawn
-    assert len(list((run.path / "evaluation/audio").iterdir())) == 3 * examples
+    assert len(list((run.path / "evaluation/audio").iterdir())) == 4 * examples
 
 
 def test_a_corpus_without_labels_is_measured_all_the_same(tmp_path):
