@@ -3,11 +3,12 @@
 import json
 import math
 import shutil
+import sys
 
 import numpy as np
 import pytest
 
-from timbrespace import verbs
+from timbrespace import cli, verbs
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.evaluation import generation
 from timbrespace.mapping import Space
@@ -162,3 +163,13 @@ def test_generate_takes_a_prior_and_evaluate_measures_them_all(run, tmp_path):
         verbs.generate(run, tmp_path / "new", prior="diffusion")
     with pytest.raises(RunError, match="no codes .* kind gaussian; choose one of sounds, mixture"):
         verbs.generate(run, tmp_path / "new", prior="codes")
+
+
+def test_a_run_without_codes_has_no_prior_of_them(run, tmp_path, monkeypatch, capsys):
+    words = ["generate", str(run), "--prior", "codes", "--out", str(tmp_path / "new")]
+    monkeypatch.setattr(sys, "argv", ["timbrespace", *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert stop.value.code == 2 and out == "" and len(err.splitlines()) == 1
+    assert "has no codes" in err and "choose one of sounds, mixture, flow, normal" in err

@@ -1,5 +1,6 @@
 """Quantised bottlenecks against what codes must do, and how a training with them is measured."""
 
+import json
 import math
 import os
 import signal
@@ -13,11 +14,13 @@ from safetensors.torch import load_file
 
 from timbrespace import verbs
 from timbrespace.errors import RecipeError, RunError
+from timbrespace.evaluation import report
 from timbrespace.evaluation.generation import code_costs
 from timbrespace.evaluation.verdict import judge
 from timbrespace.mapping import Space
 from timbrespace.models.codes import Codebooks
 from timbrespace.models.quantised import FiniteScalarQuantised, VectorQuantised
+from timbrespace.priors.densities import CodeDensity
 from timbrespace.priors.prior import Prior, kinds_of
 from timbrespace.recipe import load, parse
 
@@ -257,11 +260,33 @@ def test_new_sounds_of_a_run_of_codes_are_codes(whole, tmp_path):
     (file,) = (whole.path / "space").glob("prior-codes-*.npz")
     assert file.name == "prior-codes-other.npz"
     asked = np.flatnonzero(np.array(space.split) == "train")
+    assert isinstance(prior.density, CodeDensity)
     found = code_costs(whole, space, prior.density, asked)
     assert "codes" in kinds_of(whole) and found["uniform_nats"] == pytest.approx(6 * math.log(16))
     assert found["nats"] < found["marginal_nats"] < found["uniform_nats"]
     with pytest.raises(RunError, match="without codes; draw it again with: timbrespace space"):
         Prior.of(whole, replace(space, version="old", codes=None), "codes")
+
+
+def test_the_report_says_what_codes_cost_by_their_prior(whole):
+    folder = whole.path / "evaluation"
+    verbs.space(whole.path, umap=False)
+    verbs.evaluate(whole.path)
+    page = (folder / "report.html").read_text()
+    assert "<section id='new-sounds'></section>" in page and "New sounds" not in page
+    found = verbs.generation(whole.path)["codes"]
+    page = (folder / "report.html").read_text()
+    for key in ("uniform_nats", "marginal_nats", "nats"):
+        assert f"<td class='n'>{found[key]:.1f}</td>" in page
+    assert page.count("New sounds") == 1 and page.rstrip().endswith("</html>")
+    said = json.loads((folder / "generation.json").read_text())
+    said["codes"]["nats"] = 12.3
+    (folder / "generation.json").write_text(json.dumps(said))
+    report.show_new_sounds(folder)
+    assert (folder / "report.html").read_text() == page.replace(
+        f"<td>by the prior of codes</td><td class='n'>{found['nats']:.1f}</td>",
+        "<td>by the prior of codes</td><td class='n'>12.3</td>",
+    )
 
 
 def all_pairs(books: Codebooks) -> torch.Tensor:

@@ -107,7 +107,7 @@ def code_costs(
 def measure(
     run: "Run", space: "Space", *, split: str = "valid", seed: int = 0
 ) -> dict[str, dict[str, float]]:
-    """The figures of every way to new sounds, written to evaluation/generation.json.
+    """The figures of every way to new sounds, written to evaluation/generation.json and into the report.
 
     Beside the priors stand `real` (training sounds in the place of new ones: the floor) and
     `reconstructed` (what the decoder makes of the validation sounds' own latents: no prior can do
@@ -117,6 +117,7 @@ def measure(
     """
     import torch
 
+    from timbrespace.evaluation.report import show_new_sounds
     from timbrespace.geometry.project import Pca
     from timbrespace.priors.densities import CodeDensity
     from timbrespace.priors.prior import Prior, kinds_of
@@ -181,4 +182,5 @@ def measure(
     folder.mkdir(exist_ok=True)
     text = json.dumps({"split": split, "sounds": count, "seed": seed, **found}, indent=1)
     write_text(folder / "generation.json", text + "\n")
+    show_new_sounds(folder)
     return found

@@ -6,6 +6,7 @@ The page stays under 20 MB. What is heard and seen of the model is decode(mu), a
 with z sampled unless they say otherwise.
 """
 
+import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from timbrespace.data.corpus import Corpus
     from timbrespace.runs import Run
 
+NEW_SOUNDS = "<section id='new-sounds'>"
 AUDIO_BYTES = 10_000_000  # of WAV in the page; longer windows show fewer seconds of each sound
 Progress = Any  # Callable[[str, int, int, dict[str, float]], None] | None
 
@@ -90,6 +92,19 @@ def report(
     except OSError as error:
         raise RunError(f"{folder} cannot be written: {error.strerror}") from None
     return folder / "report.html"
+
+
+def show_new_sounds(folder: Path) -> None:
+    """Bring what evaluation/generation.json says into evaluation/report.html, where there is one."""
+    page = folder / "report.html"
+    try:
+        text = page.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    before, opened, rest = text.partition(NEW_SOUNDS)
+    _, closed, after = rest.partition("</section>")
+    if opened and closed:
+        write_text(page, before + _new_sounds(folder) + after)
 
 
 def _replace(folder: Path, files: dict[str, bytes]) -> None:
@@ -271,6 +286,7 @@ def _page(
         _heard(metrics),
         _waves(metrics),
         _probes(metrics),
+        _new_sounds(run.path / "evaluation"),
     ]
     places = [name for name in drawn if name.startswith("map-")]
     if places:
@@ -416,6 +432,50 @@ def _heard(metrics: dict[str, Any]) -> str:
         f"all as loud as these. No phase is asked for, so models of every feature compare.{note}</p>"
         + (blame if recorded else "")
         + table(("", "MR-STFT", "log-mel, dB RMSE", "level, dB", "peak, dB"), lines)
+    )
+
+
+def _new_sounds(folder: Path) -> str:
+    """A table of the ways to new sounds, and what codes cost by their prior; an empty part where
+    nobody has measured it."""
+    try:
+        found = json.loads((folder / "generation.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return f"{NEW_SOUNDS}</section>"
+    names = {
+        "real": "training sounds in their place", "reconstructed": "the real ones, decoded",
+        "sounds": "from near real sounds", "normal": "from N(0, I)", "mixture": "from a mixture",
+        "flow": "from a flow", "codes": "from a prior of codes",
+    }  # fmt: skip
+    forms = {"kernel_distance": "{:.3f}", "nearest_share": "{:.2f}", "novelty": "{:.2f}"}
+    lines = [
+        (words, *(form.format(found[name][key]) for key, form in forms.items()))
+        for name, words in names.items()
+        if name in found
+    ]
+    codes = ""
+    if "codes" in found:
+        nats = {
+            "when all codes are as likely": "uniform_nats",
+            "by how often each comes at its place": "marginal_nats",
+            "by the prior of codes": "nats",
+        }
+        codes = (
+            f"<p>What the codes of a {escape(found['split'])} sound cost, which nothing was fitted to. "
+            "What the prior saves is what codes say of each other, beside pitch and loudness.</p>"
+            + table(
+                ("", "nats per sound"),
+                [(words, f"{found['codes'][key]:.1f}") for words, key in nats.items()],
+            )
+        )
+    return (
+        f"{NEW_SOUNDS}<h2>New sounds</h2><p>{found['sounds']} sounds of each way, against as many real "
+        f"ones of the {escape(found['split'])} split. Kernel distance: 0 for sounds of one kind. Nearest "
+        "share: how often the nearest other sound is of the same set, 0.5 when they cannot be told "
+        "apart. Novelty: well below 1 they are copies of training sounds. The first line is the floor, "
+        "and no prior can do better with this decoder than the second.</p>"
+        + table(("", "kernel distance", "nearest share", "novelty"), lines)
+        + f"{codes}</section>"
     )
 
 
