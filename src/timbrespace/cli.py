@@ -39,6 +39,10 @@ Inversion = Annotated[
     str,
     typer.Option(help="How mels become a spectrum: multiplicative or nnls."),
 ]
+VocoderOption = Annotated[
+    str | None,
+    typer.Option("--vocoder", help="What makes the sound instead: a vocoder's file or name."),
+]
 Loudness = Annotated[
     float | None,
     typer.Option(help="RMS of each sound in dBFS, such as -20.", show_default="as the sound's own"),
@@ -65,7 +69,7 @@ class Bars:
     FACTS = (
         ("rmse_db", "{:.1f} dB"), ("bits", "{:.0f} bits/sound"),
         ("active_units", "{:.0f} active units"), ("codes_used", "{:.0f} codes used"),
-        ("sounds_per_second", "{:.0f} sounds/s"),
+        ("sounds_per_second", "{:.0f} sounds/s"), ("loss", "loss {:.2f}"),
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -114,6 +118,12 @@ class Bars:
             self.say(
                 f"epoch {done}/{total}: {facts['valid_rmse_db']:.2f} dB RMSE at "
                 f"{facts['valid_bits']:.1f} bits per sound, {used} (validation)"
+            )
+            return
+        if stage == "vocoder":
+            self.say(
+                f"held-out sounds, {done} of {total}: log-mel RMSE {facts['rmse_db']:.2f} dB, MR-STFT "
+                f"{facts['mr_stft']:.3f}, pitch kept {facts['pitch_kept']:.2f}, {facts['ms']:.1f} ms"
             )
             return
         if stage == "train":
@@ -534,6 +544,7 @@ def reconstruct(
     method: Method = "pghi",
     rounds: Rounds = 12,
     inversion: Inversion = "multiplicative",
+    vocoder: VocoderOption = None,
     loudness: Loudness = None,
     format: Format = "wav16",
     rate: Rate = None,
@@ -558,6 +569,10 @@ def reconstruct(
             raise typer.BadParameter(
                 "--explain compares sounds at their own level, without --loudness"
             )
+        if vocoder is not None:
+            raise typer.BadParameter(
+                "--explain compares ways to find phase, which a vocoder does not; leave --vocoder out"
+            )
         with Bars() as bars:
             accounts = verbs.explain(
                 run, list(files), out, pitch=pitch, labels=_labels(label),
@@ -569,7 +584,8 @@ def reconstruct(
     with Bars() as bars:
         result = verbs.reconstruct(
             run, list(files), out, pitch=pitch, labels=_labels(label),
-            recovery=_recovery(method, rounds, inversion), loudness=loudness,
+            recovery=_recovery(method, rounds, inversion), vocoder=vocoder,
+            loudness=loudness,
             format=format, sample_rate=rate, progress=bars,
         )  # fmt: skip
     _written(result, as_json)
@@ -604,6 +620,7 @@ def decode(
     method: Method = "pghi",
     rounds: Rounds = 12,
     inversion: Inversion = "multiplicative",
+    vocoder: VocoderOption = None,
     loudness: Loudness = None,
     format: Format = "wav16",
     rate: Rate = None,
@@ -619,7 +636,8 @@ def decode(
 
     made = verbs.decode(
         run, latents, out, pitch=pitch, labels=_labels(label),
-        recovery=_recovery(method, rounds, inversion), loudness=loudness,
+        recovery=_recovery(method, rounds, inversion), vocoder=vocoder,
+            loudness=loudness,
         format=format, sample_rate=rate,
     )  # fmt: skip
     _written(made, as_json)
@@ -641,6 +659,7 @@ def morph(
     method: Method = "pghi",
     rounds: Rounds = 12,
     inversion: Inversion = "multiplicative",
+    vocoder: VocoderOption = None,
     loudness: Loudness = None,
     format: Format = "wav16",
     rate: Rate = None,
@@ -656,7 +675,8 @@ def morph(
 
     made = verbs.morph(
         run, list(files), out, steps=steps, path=path, glide=glide, pitch=pitch,
-        labels=_labels(label), recovery=_recovery(method, rounds, inversion), loudness=loudness,
+        labels=_labels(label), recovery=_recovery(method, rounds, inversion), vocoder=vocoder,
+            loudness=loudness,
         format=format, sample_rate=rate,
     )  # fmt: skip
     _written(made, as_json)
@@ -676,6 +696,7 @@ def generate(
     method: Method = "pghi",
     rounds: Rounds = 12,
     inversion: Inversion = "multiplicative",
+    vocoder: VocoderOption = None,
     loudness: Loudness = None,
     format: Format = "wav16",
     rate: Rate = None,
@@ -689,7 +710,8 @@ def generate(
 
     made = verbs.generate(
         run, out, n=n, near=near, prior=prior, pitch=pitch, labels=_labels(label), spread=spread,
-        seed=seed, recovery=_recovery(method, rounds, inversion), loudness=loudness,
+        seed=seed, recovery=_recovery(method, rounds, inversion), vocoder=vocoder,
+            loudness=loudness,
         format=format, sample_rate=rate,
     )  # fmt: skip
     _written(made, as_json)
@@ -811,6 +833,7 @@ def explore(
     run: RunPath,
     port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    vocoder: VocoderOption = None,
 ) -> None:
     """See, hear and play a run in the browser.
 
@@ -821,9 +844,107 @@ def explore(
     from timbrespace import verbs
 
     verbs.explore(
-        run, port=port, browser=browser,
+        run, port=port, browser=browser, vocoder=vocoder,
         ready=lambda url: typer.echo(f"explorer: {url}  (Ctrl-C ends it)", err=True),
     )  # fmt: skip
+
+
+vocoders = typer.Typer(
+    name="vocoder", help="Train, show and measure networks that make sound of log-mel pictures.",
+    no_args_is_help=True, rich_markup_mode=None,
+)  # fmt: skip
+app.add_typer(vocoders)
+VocoderPlace = Annotated[
+    str, typer.Argument(help="A vocoder's file, or the name of a shipped one.")
+]
+Recorded = Annotated[str, typer.Argument(help="A corpus made by prepare, or a folder of sounds.")]
+
+
+@vocoders.command("train")
+def vocoder_train(
+    corpus: Recorded,
+    out: Annotated[Path, typer.Option("--out", help="The vocoder's file.")],
+    minutes: Annotated[float | None, typer.Option(help="How long.")] = None,
+    steps: Annotated[int | None, typer.Option(help="How long, instead.")] = None,
+    mels: Annotated[int, typer.Option(help="Of the pictures that it is to take.")] = 128,
+    sample_rate: Annotated[int, typer.Option(help="Hz.")] = 16000,
+    n_fft: Annotated[int, typer.Option(help="Samples of a window.")] = 1024,
+    hop: Annotated[int, typer.Option(help="Samples from frame to frame.")] = 256,
+    floor_db: Annotated[float, typer.Option(help="The quietest cell of a picture.")] = -80.0,
+    batch: Annotated[int, typer.Option(help="Pieces a step.")] = 8,
+    learning_rate: Annotated[float, typer.Option(help="The highest.")] = 1.5e-3,
+    channels: Annotated[int, typer.Option(help="Of the network.")] = 192,
+    blocks: Annotated[int, typer.Option(help="Of the network.")] = 3,
+    smooth: Annotated[
+        float, typer.Option(help="Share of pictures blurred and rounded as models draw them.")
+    ] = 0.0,
+    adversarial: Annotated[
+        bool, typer.Option("--adversarial", help="With discriminators; slow without a GPU.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with this training.")] = False,
+    data: Annotated[str | None, typer.Option(help="What it learns from, for its card.")] = None,
+    licence: Annotated[str, typer.Option(help="Of the weights, for its card.")] = "not stated",
+    as_json: Json = False,
+) -> None:
+    """Train a vocoder on recordings. Ctrl-C loses nothing: --resume goes on.
+
+    Example: timbrespace vocoder train corpus --out vocoder.safetensors --minutes 60
+    """
+    from timbrespace import verbs
+
+    with Bars() as bars:
+        made = verbs.vocoder_train(
+            corpus, out, sample_rate=sample_rate, n_fft=n_fft, hop=hop, mels=mels,
+            floor_db=floor_db, resume=resume, data=data, licence=licence, progress=bars,
+            minutes=minutes, steps=steps, batch=batch, learning_rate=learning_rate,
+            channels=channels, blocks=blocks, smooth=smooth, adversarial=adversarial, seed=seed,
+        )  # fmt: skip
+    _print_json({"vocoder": out, **made.about}) if as_json else typer.echo(str(out))
+
+
+@vocoders.command("info")
+def vocoder_info(place: VocoderPlace, as_json: Json = False) -> None:
+    """What a vocoder takes, and where it comes from.
+
+    Example: timbrespace vocoder info vocoder.safetensors
+    """
+    from timbrespace import verbs
+
+    facts = verbs.vocoder_info(place)
+    if as_json:
+        _print_json(facts)
+        return
+    for name, value in facts.items():
+        rows = value.items() if isinstance(value, dict) else [(None, value)]
+        for key, item in rows:
+            typer.echo(f"{name if key is None else f'{name}: {key}':28} {item}")
+
+
+@vocoders.command("evaluate")
+def vocoder_evaluate(
+    place: VocoderPlace,
+    corpus: Recorded,
+    sounds: Annotated[int, typer.Option(help="How many.")] = 48,
+    split: Annotated[str, typer.Option(help="Of which part: test or valid.")] = "test",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure a vocoder beside the classical ways.
+
+    On held-out recordings: log-mel RMSE, MR-STFT, pitch within 50 cents, CPU milliseconds for two
+    seconds.
+
+    Example: timbrespace vocoder evaluate vocoder.safetensors corpus
+    """
+    from timbrespace import verbs
+    from timbrespace.vocoders import measure
+
+    with Bars() as bars:
+        rows = verbs.vocoder_evaluate(
+            place, corpus, sounds=sounds, split=split, seed=seed, progress=bars
+        )
+    _print_json({"rows": rows}) if as_json else typer.echo(measure.text(rows))
 
 
 @app.command()

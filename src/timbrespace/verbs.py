@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from timbrespace.recipe import Recipe
     from timbrespace.render.synth import Synth
     from timbrespace.runs import Run
+    from timbrespace.vocoders.vocoder import Vocoder
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 Told = dict[str, Any]  # values of labels by name: words, or numbers for pitch and velocity
@@ -257,15 +258,29 @@ def compare(
 
 
 def _synth(
-    run: "Run", space: "Space | None" = None, *, recovery: "Recovery | None" = None
-) -> "Synth":
-    """The run's newest model, or the one that drew the given space; `recovery`: how its pictures become
-    sound, by default as features.phase.Recovery says."""
+    run: "Run", space: "Space | None" = None, *, recovery: "Recovery | None" = None,
+    vocoder: StrPath | None = None,
+) -> "Synth":  # fmt: skip
+    """The run's newest model, or the one that drew the given space; its pictures become sound by a
+    `vocoder` (a file or a shipped name), or as `recovery` says (see features.phase.Recovery)."""
     from timbrespace.features.phase import Recovery
     from timbrespace.render.synth import Synth
 
     model = run.load_model(space.weights) if space else run.model
-    return Synth(model, run.feature, run.vocabulary, recovery=recovery or Recovery())
+    return Synth(
+        model, run.feature, run.vocabulary, _vocoder(run, vocoder), recovery=recovery or Recovery()
+    )
+
+
+def _vocoder(run: "Run", place: StrPath | None) -> "Vocoder | None":
+    """The vocoder in a file, or a shipped one, that takes the run's pictures."""
+    if place is None:
+        return None
+    from timbrespace.vocoders.vocoder import Vocoder
+
+    opened = Vocoder.open(place)
+    opened.check(run.feature)
+    return opened
 
 
 def _at(loudness: float | None) -> Callable[[np.ndarray, int], np.ndarray]:
@@ -370,23 +385,25 @@ def _free_names(files: list[StrPath], suffix: str) -> list[str]:
 
 def reconstruct(
     run: StrPath, files: list[StrPath], out: StrPath, *, pitch: float | None = None,
-    labels: Told | None = None, recovery: "Recovery | None" = None, loudness: float | None = None,
-    format: str = "wav16", sample_rate: int | None = None, progress: Progress | None = None,
+    labels: Told | None = None, recovery: "Recovery | None" = None, vocoder: StrPath | None = None,
+    loudness: float | None = None, format: str = "wav16", sample_rate: int | None = None,
+    progress: Progress | None = None,
 ) -> Written:  # fmt: skip
     """Each sound through the model and back, at its own length and level.
 
     A pitched model that is not told the pitch finds the one that explains the sound best; `labels`
     are others that it is told, by name, and what is not said is unknown. `recovery` is how pictures
-    become sound; `loudness` (RMS, dBFS) takes the place of the original's level. Channels go through
-    the model one by one and keep their levels and their correlation. `format` is one of
-    audio.files.FORMATS; `sample_rate` (Hz) that of the files, the run's where it is not said.
+    become sound, unless a `vocoder` (its file or name) does it; `loudness` (RMS, dBFS) takes the place
+    of the original's level. Channels go through the model one by one and keep their levels and their
+    correlation. `format` is one of audio.files.FORMATS; `sample_rate` (Hz) that of the files, the run's
+    where it is not said.
     """
     from timbrespace.audio.files import read
     from timbrespace.audio.stereo import mixed_like
     from timbrespace.runs import Run
 
     opened, loud = Run.open(run), _at(loudness)
-    synth = _synth(opened, recovery=recovery)
+    synth = _synth(opened, recovery=recovery, vocoder=vocoder)
     pitch, told = _told(opened, pitch, labels)
     written, pitches = [], []
     for done, (file, name) in enumerate(
@@ -509,8 +526,8 @@ def encode(
 
 def decode(
     run: StrPath, latents: StrPath, out: StrPath, *, pitch: float | None = None,
-    labels: Told | None = None, recovery: "Recovery | None" = None, loudness: float | None = None,
-    format: str = "wav16", sample_rate: int | None = None,
+    labels: Told | None = None, recovery: "Recovery | None" = None, vocoder: StrPath | None = None,
+    loudness: float | None = None, format: str = "wav16", sample_rate: int | None = None,
 ) -> Written:  # fmt: skip
     """Sounds from an .npz of `encode` (edited or not), one file per sound, with the pitch, the labels
     and the loudness of the file where no others are asked for. The windows of a sound follow each other
@@ -522,7 +539,7 @@ def decode(
     from timbrespace.runs import Run
 
     opened, loud = Run.open(run), _at(loudness)
-    synth = _synth(opened, recovery=recovery)
+    synth = _synth(opened, recovery=recovery, vocoder=vocoder)
     try:
         with np.load(latents, allow_pickle=False) as arrays:
             table = {name: arrays[name] for name in arrays.files}
@@ -569,6 +586,7 @@ def morph(
     run: StrPath, files: list[StrPath], out: StrPath, *, steps: int = 8,
     path: Literal["lerp", "slerp"] = "slerp", glide: float | None = None,
     pitch: float | None = None, labels: Told | None = None, recovery: "Recovery | None" = None,
+    vocoder: StrPath | None = None,
     loudness: float | None = None, format: str = "wav16", sample_rate: int | None = None,
 ) -> Written:  # fmt: skip
     """Sounds along the way from one sound to the next; with four files, a grid between the corners.
@@ -589,7 +607,7 @@ def morph(
         raise RunError(f"a glide goes from one sound to another, got {len(files)} sounds")
     opened, loud = Run.open(run), _at(loudness)
     rate = opened.feature.sample_rate
-    synth = _synth(opened, recovery=recovery)
+    synth = _synth(opened, recovery=recovery, vocoder=vocoder)
     pitch, others = _told(opened, pitch, labels)
     ends = [synth.encode(_read(opened, file), pitch=pitch, labels=others) for file in files]
     told = pitch if pitch is not None else ends[0].pitch
@@ -626,8 +644,8 @@ def morph(
 def generate(
     run: StrPath, out: StrPath, *, n: int = 8, near: StrPath | None = None, prior: str = "sounds",
     pitch: float | None = None, labels: Told | None = None, spread: float = 1.0, seed: int = 0,
-    recovery: "Recovery | None" = None, loudness: float | None = None,
-    format: str = "wav16", sample_rate: int | None = None,
+    recovery: "Recovery | None" = None, vocoder: StrPath | None = None,
+    loudness: float | None = None, format: str = "wav16", sample_rate: int | None = None,
 ) -> Written:  # fmt: skip
     """New sounds: around real sounds of the space, from a prior, or around one given sound.
 
@@ -644,7 +662,7 @@ def generate(
         raise RunError(f"generate makes 1 to 10000 sounds, got {n}")
     opened, loud = Run.open(run), _at(loudness)
     known = Space.open(opened)
-    synth = _synth(opened, known, recovery=recovery)
+    synth = _synth(opened, known, recovery=recovery, vocoder=vocoder)
     rng = np.random.default_rng(seed)
     pitch, asked = _told(opened, pitch, labels)
     if near is not None:
@@ -842,10 +860,13 @@ def search(
 
 
 def explore(
-    run: StrPath, *, port: int | None = None, browser: bool = True, ready: Ready | None = None,
+    run: StrPath, *, port: int | None = None, browser: bool = True, vocoder: StrPath | None = None,
+    ready: Ready | None = None,
 ) -> None:  # fmt: skip
-    """Serve the explorer of a run on this machine until Ctrl-C; `ready` is told its address."""
+    """Serve the explorer of a run on this machine until Ctrl-C; `ready` is told its address. A
+    `vocoder` makes its sounds where one is given."""
     from timbrespace.explorer.server import serve
+    from timbrespace.explorer.session import Session
     from timbrespace.mapping import Space
     from timbrespace.runs import Run
 
@@ -854,7 +875,58 @@ def explore(
         Space.open(opened)
     except RunError:
         space(run)
-    serve(opened, port=port, browser=browser, ready=ready)
+    session = Session.open(opened.path, _vocoder(opened, vocoder))
+    serve(session, port=port, browser=browser, ready=ready)
+
+
+def vocoder_train(
+    corpus: StrPath, out: StrPath, *, sample_rate: int = 16000, n_fft: int = 1024, hop: int = 256,
+    mels: int = 128, floor_db: float = -80.0, resume: bool = False, data: str | None = None,
+    licence: str = "not stated", progress: Progress | None = None, **plan: Any,
+) -> "Vocoder":  # fmt: skip
+    """Train a vocoder for one sort of log-mel on the recordings of a corpus, or of a folder, into the
+    file `out`. `plan`: see vocoders.train.Plan; `data` and `licence` are kept in the file's card."""
+    from timbrespace.features.log_mel import LogMel
+    from timbrespace.vocoders.train import Plan
+    from timbrespace.vocoders.train import train as train_vocoder
+
+    feature = LogMel(sample_rate, n_fft=n_fft, hop=hop, mels=mels, floor_db=floor_db)
+    return train_vocoder(
+        corpus, out, feature, Plan(**plan), resume=resume, data=data, licence=licence,
+        progress=progress,
+    )  # fmt: skip
+
+
+def vocoder_info(vocoder: StrPath) -> dict[str, Any]:
+    """What a vocoder says of itself: the pictures that it takes, its training, figures, licence."""
+    from timbrespace.vocoders.vocoder import Vocoder
+
+    opened = Vocoder.open(vocoder)
+    parameters = sum(p.numel() for p in opened.net.parameters())
+    return {"vocoder": str(vocoder), **opened.about, "parameters": parameters}
+
+
+def vocoder_evaluate(
+    vocoder: StrPath, corpus: StrPath, *, sounds: int = 48, split: str = "test", seed: int = 0,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """How near a vocoder comes to held-out recordings of a corpus or folder, beside the classical ways
+    of the same mels: a row each (see vocoders.measure)."""
+    from timbrespace.vocoders import measure
+    from timbrespace.vocoders.recordings import recordings
+    from timbrespace.vocoders.vocoder import Vocoder
+
+    if sounds < 1:
+        raise RunError(f"a vocoder is measured on 1 sound or more, got {sounds}")
+    opened = Vocoder.open(vocoder)
+    held_out = recordings(corpus, opened.feature.sample_rate, held_out=split).valid
+    original, pitch = measure.drawn(held_out, sounds, seed)
+    tell = None if progress is None else (lambda d, t: progress("measure", d, t, {}))
+    ways = {
+        **measure.classical(opened.feature), "vocoder": measure.way_back(opened),
+        "vocoder, pitch unknown": measure.way_back(opened, told=False),
+    }  # fmt: skip
+    return measure.measure(opened.feature, original, pitch, ways, tell)
 
 
 def demo(

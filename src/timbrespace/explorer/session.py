@@ -29,7 +29,7 @@ from timbrespace.models.vocabulary import NUMBERS
 if TYPE_CHECKING:
     from timbrespace.mapping import Space
     from timbrespace.render.distance import Distance
-    from timbrespace.render.synth import Synth
+    from timbrespace.render.synth import Inverter, Synth
     from timbrespace.runs import Run
 
 PEAK = 10 ** (-1 / 20)  # -1 dBFS: headroom for the peaks between samples
@@ -129,8 +129,8 @@ class Session:
         self._guard = threading.Lock()
 
     @classmethod
-    def open(cls, path: Path) -> Session:
-        """Open a run folder. RunError when it is not one."""
+    def open(cls, path: Path, vocoder: Inverter | None = None) -> Session:
+        """Open a run folder, with what makes its sounds. RunError when it is not one."""
         from timbrespace.mapping import Space
         from timbrespace.render.synth import Synth
         from timbrespace.runs import Run
@@ -142,7 +142,8 @@ class Session:
             if not (path / "space" / "space.json").exists():
                 return run, None, None
             space = Space.open(run)
-            return run, space, Synth(run.load_model(space.weights), run.feature, run.vocabulary)
+            model = run.load_model(space.weights)
+            return run, space, Synth(model, run.feature, run.vocabulary, vocoder)
 
         def stamp() -> Hashable:
             try:

@@ -1,0 +1,161 @@
+"""How near sounds come back from their pictures: the figures of every way back.
+
+Conventions
+-----------
+Sounds are (n,) at one sample rate, divided by the original's peak. rmse_db compares log-mel pictures,
+each relative to its own loudest cell. mr_stft is that of `losses.spectral` (Yamamoto, Song & Kim 2020) at
+windows of 256 to 2,048 samples. pitch_kept: whether the pitches that `yin` finds are within 50 cents.
+A perfect way back has 0, 0 and 1. ms: CPU time for two seconds of sound.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from timbrespace.features.log_mel import LogMel
+from timbrespace.features.phase import Recovery
+from timbrespace.losses.spectral import multi_resolution_stft
+from timbrespace.vocoders.recordings import Recordings
+
+if TYPE_CHECKING:
+    from timbrespace.vocoders.vocoder import Vocoder
+
+SECONDS = 2.0
+LOWEST, HIGHEST = 27.5, 4200.0  # Hz: a piano's
+WINDOW = 2048  # samples of a frame that `yin` looks at
+DIP = 0.1  # how deep a dip is surely a period (de Cheveigne & Kawahara 2002, step 4)
+QUIET_DB = -20.0  # frames softer than that, re the loudest, have no say
+KEPT_CENTS = 50.0
+SILENT = 1e-4  # a peak below it is silence
+
+Back = Callable[[Tensor, Tensor, Tensor, Tensor, int], Tensor]
+
+
+def yin(sound: np.ndarray, sample_rate: int) -> float:
+    """The median pitch of a sound (n,) in Hz over its loud frames (de Cheveigne & Kawahara 2002)."""
+    longest = int(sample_rate / LOWEST) + 2
+    shortest = max(2, int(sample_rate / HIGHEST))
+    size = WINDOW + longest
+    padded = np.pad(sound.astype(np.float64), (0, max(0, size - len(sound))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[:: WINDOW // 4]
+    energy = np.square(frames[:, :WINDOW]).sum(1)
+    frames = frames[energy >= energy.max() * 10.0 ** (QUIET_DB / 10.0)]
+    # difference over lags: d(lag) = |x|^2 + |x shifted|^2 - 2 correlation
+    spectrum = np.fft.rfft(frames, 2 * size)
+    head = np.fft.rfft(frames[:, :WINDOW], 2 * size)
+    shared = np.fft.irfft(spectrum * head.conj())[:, :longest]
+    sums = np.cumsum(np.pad(np.square(frames), ((0, 0), (1, 0))), axis=1)
+    shifted = sums[:, WINDOW : WINDOW + longest] - sums[:, :longest]
+    difference = np.maximum(shifted[:, :1] + shifted - 2.0 * shared, 0.0)
+    mean = np.cumsum(difference, axis=1) / np.maximum(np.arange(longest), 1)
+    normal = np.where(mean > 0.0, difference / np.maximum(mean, 1e-30), 1.0)[:, shortest:]
+    dips = (normal[:, 1:-1] < normal[:, :-2]) & (normal[:, 1:-1] <= normal[:, 2:])
+    deep = dips & (normal[:, 1:-1] < DIP)
+    at = np.where(deep.any(1), deep.argmax(1), np.where(dips, normal[:, 1:-1], 9.0).argmin(1)) + 1
+    left, middle, right = (normal[np.arange(len(at)), at + k] for k in (-1, 0, 1))
+    bend = left - 2.0 * middle + right
+    lag = (
+        shortest + at + np.where(bend > 0.0, 0.5 * (left - right) / np.where(bend > 0, bend, 1), 0)
+    )
+    return float(np.median(sample_rate / lag))
+
+
+def drawn(recordings: Recordings, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Up to `count` recordings as (N, samples) of two seconds, divided by their peaks, and pitches
+    (N,); those that are silent are passed over."""
+    samples = round(SECONDS * recordings.sample_rate)
+    sounds, pitches = [], []
+    for number in np.random.default_rng(seed).permutation(len(recordings)):
+        sound = recordings.samples(int(number))[:samples]
+        peak = float(np.abs(sound).max(initial=0.0))
+        if peak > SILENT:
+            sounds.append(np.pad(sound / peak, (0, samples - len(sound))))
+            pitches.append(float(recordings.pitch[number]))
+        if len(sounds) == count:
+            break
+    return torch.from_numpy(np.stack(sounds)), torch.tensor(pitches)
+
+
+def figures(feature: LogMel, original: Tensor, made: Tensor) -> dict[str, float]:
+    """rmse_db, mr_stft and pitch_kept of sounds (N, n), means over sounds."""
+    one, other = (feature.to_db(feature.analyse_all(x).values) for x in (original, made))
+    rate = feature.sample_rate
+    cents = [
+        1200.0 * np.log2(yin(y, rate) / yin(x, rate))
+        for x, y in zip(original.numpy(), made.numpy(), strict=True)
+    ]
+    return {
+        "rmse_db": float((one - other).square().mean((1, 2)).sqrt().mean()),
+        "mr_stft": float(multi_resolution_stft(made, original)),
+        "pitch_kept": float(np.mean(np.abs(cents) < KEPT_CENTS)),
+    }
+
+
+def measure(
+    feature: LogMel, sounds: Tensor, pitch: Tensor, ways: dict[str, Back],
+    progress: Callable[[int, int], None] | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """A row for each way back: method, rmse_db, mr_stft, pitch_kept, ms; one thread, one sound at a time.
+
+    A way takes a picture (1, mels, T), its level (1,), its pitch (1,), the recording (1, n) for ways that
+    only a bench can go, and the length in samples.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        picture = feature.analyse_all(sounds)
+        rows = []
+        for done, (name, way) in enumerate(ways.items()):
+            parts = [
+                (picture.values[i : i + 1], picture.level_db[i : i + 1], pitch[i : i + 1],
+                 sounds[i : i + 1], sounds.shape[1])
+                for i in range(len(sounds))
+            ]  # fmt: skip
+            way(*parts[0])  # warm before the clock runs
+            began = time.process_time()
+            made = torch.cat([way(*part) for part in parts])
+            ms = 1e3 * (time.process_time() - began) / len(sounds)
+            ms *= SECONDS * feature.sample_rate / sounds.shape[1]
+            rows.append({"method": name, **figures(feature, sounds, made), "ms": ms})
+            if progress:
+                progress(done + 1, len(ways))
+        return rows
+    finally:
+        torch.set_num_threads(threads)
+
+
+def way_back(vocoder: "Vocoder", *, told: bool = True) -> Back:
+    """A vocoder's, which is told the pitch or not."""
+
+    def invert(values: Tensor, level: Tensor, pitch: Tensor, _: Tensor, length: int) -> Tensor:
+        return vocoder.invert(values, level, pitch=pitch if told else None, length=length)
+
+    return invert
+
+
+def classical(feature: LogMel) -> dict[str, Back]:
+    """The feature's own inversion, at 5 rounds and as it is by default."""
+
+    def at(recovery: Recovery) -> Back:
+        return lambda values, level, _, __, length: feature.invert(
+            values, level, recovery=recovery, length=length
+        )
+
+    few, usual = Recovery(rounds=5), Recovery()
+    return {f"{one.method}, {one.rounds} rounds": at(one) for one in (few, usual)}
+
+
+def text(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as an aligned table."""
+    width = max(len(row["method"]) for row in rows)
+    lines = [f"{'':{width}} {'log-mel RMSE dB':>16} {'MR-STFT':>8} {'pitch kept':>11} {'ms':>7}"]
+    lines += [
+        f"{row['method']:{width}} {row['rmse_db']:16.2f} {row['mr_stft']:8.2f} "
+        f"{row['pitch_kept']:11.2f} {row['ms']:7.1f}"
+        for row in rows
+    ]
+    return "\n".join(lines)

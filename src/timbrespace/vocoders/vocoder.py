@@ -1,0 +1,162 @@
+"""A vocoder in a file: weights, the pictures that it was made for, and where it comes from.
+
+The file is plain safetensors: weights in float16, and one JSON text in its header.
+"""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from timbrespace.atomic import write_bytes
+from timbrespace.errors import AudioError, RecipeError, RunError
+from timbrespace.features.feature import Feature
+from timbrespace.features.log_mel import LogMel
+from timbrespace.models.vocoder import VocoderNet
+
+FORMAT = 1
+SUFFIX = ".safetensors"
+SHIPPED = files("timbrespace.vocoders") / "weights"
+MEL = {"mel_scale": "slaney", "mel_norm": "slaney", "power": 2}  # what every LogMel has
+PART = (
+    "sample_rate",
+    "n_fft",
+    "hop",
+    "mels",
+    "floor_db",
+)  # of a feature's settings; frames are free
+BATCH = 8  # sounds whose spectra are held at once
+
+
+def contract(feature: Feature) -> dict[str, Any]:
+    """What pictures mean, as far as it matters to a vocoder."""
+    settings = feature.settings()
+    return {"kind": feature.kind, **{key: settings.get(key) for key in PART}, **MEL}
+
+
+def shipped() -> list[str]:
+    """Names of the vocoders that come with the package."""
+    folder = Path(str(SHIPPED))
+    return sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
+
+
+class Vocoder:
+    """Pictures of one sort of log-mel to sound. Open one with `Vocoder.open`.
+
+    about: what the file says of itself (`timbrespace vocoder info`).
+    """
+
+    def __init__(self, net: VocoderNet, about: dict[str, Any]) -> None:
+        self.net, self.about = net.eval().requires_grad_(False), about
+
+    @property
+    def feature(self) -> LogMel:
+        """The log-mel that it takes, of any number of frames."""
+        return self.net.feature
+
+    @classmethod
+    def open(cls, place: str | Path) -> "Vocoder":
+        """The vocoder in a file, or a shipped one by name; RunError when there is none, or when it is
+        damaged or newer than this package."""
+        path, known = Path(place), shipped()
+        if str(place) in known:
+            path = Path(str(SHIPPED)) / f"{place}{SUFFIX}"
+        if not path.is_file():
+            names = ", ".join(known) or "none yet"
+            raise RunError(
+                f"there is no vocoder {place}; give a file of `timbrespace vocoder train`, or one that "
+                f"is shipped ({names})"
+            )
+        try:
+            with safe_open(path, framework="pt") as file:
+                about = json.loads((file.metadata() or {})["timbrespace"])
+                tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            if about["format"] != FORMAT:
+                raise RunError(
+                    f"{path} has the format {about['format']} and this package reads {FORMAT}; update "
+                    "timbrespace, or train a vocoder again"
+                )
+            feature = LogMel(**{key: about["feature"][key] for key in PART})
+            net = VocoderNet(feature, noise=tensors["noise"], **about["network"])
+            net.load_state_dict(tensors)
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError):
+            raise RunError(
+                f"{path} is no vocoder, or is damaged; train one with: timbrespace vocoder train"
+            ) from None
+        return cls(net, about)
+
+    def save(self, path: str | Path) -> None:
+        """Write the file, whole or not at all."""
+        halves = {k: v.half().contiguous() for k, v in self.net.state_dict().items()}
+        header = {"timbrespace": json.dumps({"format": FORMAT, **self.about})}
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, save(halves, metadata=header))
+
+    def check(self, feature: Feature) -> None:
+        """RecipeError when pictures of `feature` are not those that it was trained for."""
+        has, wants = contract(self.feature), contract(feature)
+        if has == wants:
+            return
+        if feature.kind != LogMel.kind:
+            raise RecipeError(
+                f"the vocoder takes pictures of kind {LogMel.kind} and these are {feature.kind}; leave "
+                "the vocoder out"
+            )
+        other = [key for key in has if has[key] != wants[key]]
+        ours, theirs = (", ".join(f"{k} {d[k]}" for k in other) for d in (has, wants))
+        flags = " ".join(f"--{key.replace('_', '-')} {wants[key]}" for key in PART if key in other)
+        raise RecipeError(
+            f"the vocoder was trained for {ours} and these pictures have {theirs}; train one with: "
+            f"timbrespace vocoder train CORPUS --out FILE {flags}"
+        )
+
+    @torch.inference_mode()
+    def invert(
+        self, values: Tensor, level_db: Tensor, *, pitch: Tensor | None = None,
+        length: int | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Samples (*, length) of pictures (*, mels, T) whose loudest cell has level_db (*,).
+
+        pitch (*,) in MIDI numbers makes partials clearer where it is known; numbers outside of 0 .. 127
+        are unknown. T is free; length in samples defaults to (T - 1) * hop. The same pictures give the
+        same samples. AudioError for NaN or infinity, RecipeError for other shapes.
+        """
+        values = torch.as_tensor(values)
+        mels, hop = self.feature.mels, self.feature.hop
+        if values.ndim < 2 or values.shape[-2] != mels or values.shape[-1] == 0:
+            raise RecipeError(
+                f"the vocoder takes pictures of {mels} mels with at least one frame, got the shape "
+                f"{tuple(values.shape)}"
+            )
+        length = (values.shape[-1] - 1) * hop if length is None else length
+        if length < 0:
+            raise RecipeError(f"length should be 0 samples or more, got {length}")
+        lead, device = values.shape[:-2], self.net.noise.device
+        flat = values.reshape(-1, *values.shape[-2:]).to(device, torch.float32)
+        level = self._each(level_db, lead, device)
+        known = self._each(-1.0 if pitch is None else pitch, lead, device)
+        if not (torch.isfinite(flat).all() and torch.isfinite(level).all()):
+            raise AudioError("the picture contains NaN or infinite values; it cannot become sound")
+        samples = torch.cat([
+            self._inverted(*part, length)
+            for part in zip(flat.split(BATCH), level.split(BATCH), known.split(BATCH), strict=True)
+        ]) if len(flat) else flat.new_zeros(0, length)  # fmt: skip
+        return samples.reshape(*lead, length).to(values.device)
+
+    def _each(self, number: Tensor | float, lead: torch.Size, device: torch.device) -> Tensor:
+        given = torch.as_tensor(number, dtype=torch.float32, device=device)
+        return given.expand(lead).reshape(-1)
+
+    def _inverted(self, values: Tensor, level_db: Tensor, pitch: Tensor, length: int) -> Tensor:
+        values = values.clamp(-1.0, 1.0)
+        curves = self.net.curves(values, level_db, pitch)
+        spectrum = self.net.texture(curves) * curves.size.exp()
+        heard = (values > -1.0).flatten(1).any(1)  # silence stays silence
+        scale = torch.pow(10.0, level_db / 20.0) * heard
+        return self.net.sound(spectrum, length) * scale[:, None]
