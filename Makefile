@@ -31,7 +31,7 @@ bench: $(VENV)/.installed-dev $(CORPUS)
 	$(BIN)/python bench/alike.py $(CORPUS)
 	$(BIN)/python bench/training.py $(CORPUS)
 	$(BIN)/python bench/parallel.py $(CORPUS)
-	$(BIN)/python bench/rate_distortion.py $(CORPUS)
+	$(BIN)/python experiments/run.py experiments/shipped.yaml $(CORPUS)
 
 $(NOTES): | $(VENV)/.installed
 	$(BIN)/timbrespace instruments --out $@ --notes 8000
