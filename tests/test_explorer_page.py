@@ -207,6 +207,7 @@ def test_a_drag_from_sound_to_sound_morphs(page, place):
     expect(page.locator("#said")).to_contain_text("Playing one sound that goes from")
     until(page, SOUNDS)
     expect(page.locator("#card-kind")).to_have_text("Glide: one sound from A to B")
+    expect(page.locator("#axes")).to_contain_text("0 to 2.0")  # seconds
 
 
 def test_everything_works_with_the_keyboard_alone(page):

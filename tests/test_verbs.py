@@ -79,6 +79,41 @@ def test_a_morph_begins_and_ends_at_its_sounds(tiny_run, sounds, tmp_path):
     np.testing.assert_allclose(morphed[:size], lowered * first[0, :size], atol=1e-3)
 
 
+def test_a_glide_is_one_sound_of_its_own_length_and_loudness(tiny_run, sounds, tmp_path):
+    ends = [sounds[0], sounds[-1]]
+    made = verbs.morph(tiny_run, ends, tmp_path, glide=1.5, pitch=60, loudness=-30.0)
+    assert [f.name for f in made.files] == ["glide.wav"] and made.pitches == [60]
+    assert soundfile.info(made.files[0]).frames == 24_000
+    assert 20 * np.log10(level(made.files[0])) == pytest.approx(-30.0, abs=0.1)
+    with pytest.raises(TimbrespaceError, match="from one sound to another, got 4"):
+        verbs.morph(tiny_run, sounds[:4], tmp_path, glide=1.5)
+
+
+def test_how_sound_is_made_is_told_on_the_command_line(tiny_run, sounds, tmp_path):
+    def made(name: str, *words: object) -> np.ndarray:
+        common = ("reconstruct", tiny_run, sounds[0], "--pitch", 60, "--out", tmp_path / name)
+        out = command(*common, *words)
+        assert out.returncode == 0, out.stderr
+        return soundfile.read(out.stdout.split("  (pitch")[0].strip())[0]
+
+    plain = made("plain")
+    assert len(plain) == soundfile.info(sounds[0]).frames
+    for name, words in (
+        ("rounds", ("--rounds", 0)), ("method", ("--method", "griffin_lim", "--rounds", 3)),
+        ("nnls", ("--inversion", "nnls")),
+    ):  # fmt: skip
+        assert not np.allclose(made(name, *words), plain, atol=1e-3)
+    loud = made("loud", "--loudness", -26)
+    assert 10 * np.log10(np.mean(loud**2)) == pytest.approx(-26.0, abs=0.1)
+    for words, sentence in (
+        (("--method", "phgi"), "did you mean pghi?"),
+        (("--rounds", 5000), "from 0 to 1000, got 5000"),
+        (("--loudness", 3), "from -120 to 0 dBFS, got 3"),
+    ):
+        out = command("reconstruct", tiny_run, sounds[0], "--out", tmp_path, *words)
+        assert out.returncode == 2 and sentence in out.stderr
+
+
 def test_a_grid_of_four(tiny_run, sounds, tmp_path):
     made = verbs.morph(tiny_run, sounds[:4], tmp_path, steps=2, path="lerp", pitch=60)
     assert len(made.files) == 4
@@ -150,10 +185,23 @@ def test_bad_input_is_one_sentence_and_exit_code_2(words, sentence, tmp_path, mo
     assert list(tmp_path.iterdir()) == []
 
 
+def quiet_note(folder: Path) -> Path:
+    path = folder / "note.wav"
+    soundfile.write(path, 0.01 * np.sin(np.arange(8000) / 6.0), 16000)
+    return path
+
+
 def test_latents_of_another_run_are_refused(tiny_run, tmp_path):
     wrong = tmp_path / "wrong.npz"
     np.savez(wrong, sound=np.array(["a"]), mean=np.zeros((1, 3)))
     with pytest.raises(TimbrespaceError, match="latents of shape"):
+        verbs.decode(tiny_run, wrong, tmp_path)
+    made = verbs.encode(tiny_run, [quiet_note(tmp_path)], tmp_path / "own.npz", pitch=60)
+    table = dict(np.load(made))
+    stated = json.loads(str(table["feature"]))
+    table["feature"] = np.array(json.dumps({**stated, "floor_db": -90.0}))
+    np.savez(wrong, **table)
+    with pytest.raises(TimbrespaceError, match="floor_db -90.0 in place of -80.0; decode it with"):
         verbs.decode(tiny_run, wrong, tmp_path)
     wrong.write_text("no zip")
     with pytest.raises(TimbrespaceError, match="no latents file"):

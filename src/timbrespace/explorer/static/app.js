@@ -358,7 +358,7 @@ function showClips() {
   drawPicture(canvas("picture-model"), clips.model);
   const clip = clips.model ?? clips.original;
   $("axes").textContent = clip && run
-    ? `0 to ${run.seconds.toFixed(2)} s · 0 to ${run.sample_rate / 2000} kHz in ${clip.mels} mel bands · ${Math.round(-run.floor_db)} dB from black to white`
+    ? `0 to ${(run.seconds * clip.frames / run.frames).toFixed(2)} s · 0 to ${run.sample_rate / 2000} kHz in ${clip.mels} mel bands · ${Math.round(-run.floor_db)} dB from black to white`
     : "";
   const own = sound || selected?.kind === "spot" && selected.near.length > 0;
   button("set-a").disabled = button("set-b").disabled = !own;
