@@ -44,6 +44,9 @@ def small(words: list[str]) -> list[str]:
     verb = words[1]
     if verb in SERVES:
         return [verb, "--help"]
+    if words[1:3] == ["vocoder", "train"]:
+        tiny = ("--steps", "1", "--batch", "2", "--channels", "8", "--blocks", "1")
+        return [*words[1 : words.index("--minutes")], *tiny]
     if verb == "train" and "--estimate" not in words:
         tiny = (s for s in TINY if "model" not in s and "feature" not in s)
         if words[2] == "instruments":
