@@ -367,17 +367,22 @@ class Decibels(Feature):
         apart = self.step // self.hop
         place = torch.arange(self.frames) + 0.5
         fade = (torch.pi / self.frames * place).sin().square()
+        rest = self.frames - apart  # columns that the next window still adds to
         ready: list[Tensor] = []
-        mixed, weight = torch.zeros(self.height, self.frames), torch.zeros(self.frames)
+        # the last line holds the sum of the weights
+        mixed = torch.zeros(self.height + 1, rest)
         for some in windows:
+            count = len(some.values)
+            mixed = torch.nn.functional.pad(mixed, (0, count * apart))
             level = torch.pow(10.0, some.level_db / 10.0)[:, None, None]
-            for power in self._powers(some.values.float()) * level:
-                mixed, weight = mixed + power * fade, weight + fade
-                ready.append(mixed[:, :apart] / weight[:apart])
-                mixed = torch.nn.functional.pad(mixed[:, apart:], (0, apart))
-                weight = torch.nn.functional.pad(weight[apart:], (0, apart))
-        rest = self.frames - apart
-        ready.append(mixed[:, :rest] / weight[:rest])
+            power = self._powers(some.values.float()).mul_(level * fade)
+            for number in range(count):
+                here = mixed[:, number * apart :][:, : self.frames]
+                here[:-1] += power[number]
+                here[-1] += fade
+            ready.append(mixed[:-1, : count * apart] / mixed[-1, : count * apart])
+            mixed = mixed[:, count * apart :]
+        ready.append(mixed[:-1] / mixed[-1])
         return torch.cat(ready, 1)
 
 
