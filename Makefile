@@ -30,6 +30,7 @@ bench: $(VENV)/.installed-dev $(CORPUS)
 	$(BIN)/python bench/scale.py
 	$(BIN)/python bench/alike.py $(CORPUS)
 	$(BIN)/python bench/training.py $(CORPUS)
+	$(BIN)/python bench/estimate.py $(CORPUS)
 	$(BIN)/python bench/parallel.py $(CORPUS)
 	$(BIN)/python experiments/run.py experiments/shipped.yaml $(CORPUS)
 
