@@ -2,9 +2,10 @@
 
     python bench/estimate.py CORPUS [--recipes RECIPE ...]
 
-For each recipe two new processes: one estimates, one trains a single epoch. Compared are seconds per epoch and the process's peak memory; the estimate tells memory beside the
-interpreter, so the peak of a process that has only loaded the recipe is taken off. A small corpus will do
-(`timbrespace instruments --notes 600`); the machine should be quiet. Some minutes on two cores.
+For each recipe two new processes: one estimates, one trains a single epoch. Compared are seconds per
+epoch and the process's peak memory; the estimate tells memory beside the interpreter, so the peak of a
+process that has only loaded the recipe is taken off. A small corpus will do (`timbrespace instruments
+--notes 600`); the machine should be quiet. Some minutes on two cores.
 """
 
 import json
