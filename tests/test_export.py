@@ -70,7 +70,9 @@ def quiet(*_: object) -> None:
 def tones(
     *falls: float, velocities: int = 1, over="velocity", keys=(60, 66), every=3
 ) -> Instrument:
-    points = tuple(Point(np.array([fall, 0.0]), None, -20.0, {}, "tone", "a tone") for fall in falls)
+    points = tuple(
+        Point(np.array([fall, 0.0]), None, -20.0, {}, "tone", "a tone") for fall in falls
+    )
     zones = tuple(keyboard.zones(*keys, every))
     return Instrument("tone", points, zones, tuple(keyboard.layers(velocities)), over, "a tone")
 
@@ -179,6 +181,21 @@ def test_a_sound_turns_into_another_over_velocity_or_key(tmp_path):
     player = played(made.sfz)
     assert kept(60, 127) == pytest.approx(0.0, abs=0.5)
     assert kept(66, 127) == pytest.approx(-54.0, abs=3.0)
+
+
+def test_layers_are_told_their_velocity_and_one_layer_that_of_its_point():
+    class Hearing(Tones):
+        told = ("pitch", "velocity")
+
+        def decode(self, latents, *, pitch, labels, rms_db):
+            self.heard = list(labels["velocity"])
+            return super().decode(latents, pitch=pitch, labels=labels, rms_db=rms_db)
+
+    synth, point = Hearing(), Point(np.zeros(2), None, -20.0, {"velocity": 50}, "tone", "a tone")
+    for count, wanted in ((1, [50]), (3, [21, 64, 106])):
+        zones, layers = keyboard.zones(60, 60, 1), keyboard.layers(count)
+        Instrument("tone", (point,), tuple(zones), tuple(layers)).sounds(synth, quiet)
+        assert synth.heard == wanted
 
 
 def test_a_wav_says_its_root_and_its_loop(tmp_path):

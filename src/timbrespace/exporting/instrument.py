@@ -76,9 +76,9 @@ class Instrument:
         places = np.array([self.place(zone, layer) for layer, zone in keys])
         latents = slerp(first.latent, last.latent, places).astype(np.float32)
         labels = [(last if place > 0.5 else first).labels for place in places]
-        if "velocity" in synth.told:
+        if "velocity" in synth.told and len(self.layers) > 1:
             pairs = zip(labels, keys, strict=True)
-            labels = [{"velocity": layer.velocity, **said} for said, (layer, _) in pairs]
+            labels = [{**said, "velocity": layer.velocity} for said, (layer, _) in pairs]
         names = {name for said in labels for name in said}
         roots = np.array([zone.root for _, zone in keys]) if synth.pitched else None
         made: list[np.ndarray] = []
