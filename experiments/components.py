@@ -10,12 +10,12 @@ of training sounds. Some ten seconds on one core.
 """
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from timbrespace.data.corpus import Corpus
+from timbrespace.evaluation import floors
 from timbrespace.features.catalogue import feature_of
 from timbrespace.geometry.project import Pca
 from timbrespace.geometry.rate import water_level
@@ -26,7 +26,6 @@ import result
 COMPONENTS = 256
 RATES = (0.25, 0.5, 1.0, 4.0, 16.0, 38.1)  # nats per sound; 38.1 are 55 bits
 BETA, WARM_UP = 2.0, 2000  # of report 001
-BATCH = 512
 
 
 def main() -> None:
@@ -40,29 +39,15 @@ def main() -> None:
         feature_of({"kind": "log_mel", "mels": given.mels, "frames": given.frames})
     )
     rows = corpus.split_rows("train")
-    pitches = np.array([int(p) for p in np.array(corpus.labels("pitch"))[rows]])
+    labels = corpus.labels("pitch")
+    pitches = [int(labels[row]) for row in rows]
     cells = given.mels * given.frames
-
-    def pictures() -> Iterator[np.ndarray]:
-        for start in range(0, len(rows), BATCH):
-            read = np.asarray(store.read(rows[start : start + BATCH]), np.float32)
-            yield read.reshape(len(read), -1)
-
-    values, places, counts = np.unique(pitches, return_inverse=True, return_counts=True)
-    means = np.zeros((len(values), cells))
-    start = 0
-    for part in pictures():
-        np.add.at(means, places[start : start + len(part)], part)
-        start += len(part)
-    means = (means / counts[:, None]).astype(np.float32)
-
-    def residuals() -> Iterator[np.ndarray]:
-        start = 0
-        for part in pictures():
-            yield part - means[places[start : start + len(part)]]
-            start += len(part)
-
-    plain, told = (Pca.fit_batches(source, COMPONENTS) for source in (pictures, residuals))
+    mean, by_pitch = floors.means(store.read, rows, pitches)
+    plain = Pca.fit_batches(lambda: floors.flat(store.read, rows), COMPONENTS)
+    told = Pca.fit_batches(
+        lambda: floors.beside_the_pitch(store.read, rows, pitches, mean, by_pitch), COMPONENTS
+    )
+    values, counts = np.unique(pitches, return_counts=True)
     share = counts / counts.sum()
     print(f"{len(rows)} training sounds, {cells} cells, {len(values)} pitches")
     print(f"entropy of the pitch {-(share * np.log(share)).sum():.2f} nats")

@@ -58,37 +58,22 @@ class Floors:
         if not len(rows):
             raise TimbrespaceError("there are no training sounds to fit the floors on")
         known = _midi(pitches, len(rows))
-        total: np.ndarray | None = None
-        sums: dict[int, np.ndarray] = {}
-        counts: dict[int, int] = {}
-        for part, pictures in _read_in_parts(read, rows):
-            total = pictures.sum(0, dtype=np.float64) + (0.0 if total is None else total)
-            for pitch in {p for p in known[part] if p is not None}:
-                here = [p == pitch for p in known[part]]
-                sums[pitch] = sums.get(pitch, 0.0) + pictures[here].sum(0, dtype=np.float64)
-                counts[pitch] = counts.get(pitch, 0) + sum(here)
-        assert total is not None  # rows are not empty
-        mean = (total / len(rows)).astype(np.float32)
-        by_pitch = {p: (sums[p] / counts[p]).astype(np.float32) for p in sums} or None
-
+        mean, by_pitch = means(read, rows, known)
         some = np.arange(len(rows))
         if len(some) > PCA_ROWS:
             some = np.sort(np.random.default_rng(seed).choice(len(rows), PCA_ROWS, replace=False))
-        own = [known[i] for i in some]
-
-        def batches() -> Iterator[np.ndarray]:
-            for _, pictures in _read_in_parts(read, rows[some]):
-                yield pictures.reshape(len(pictures), -1)
-
-        def residuals() -> Iterator[np.ndarray]:
-            for part, pictures in _read_in_parts(read, rows[some]):
-                guess = _by_pitch(own[part], by_pitch or {}, mean)
-                yield (pictures - guess).reshape(len(pictures), -1)
-
-        given = None
+        given, own = None, [known[i] for i in some]
         if pitch_given and by_pitch:
-            given = Pca.fit_batches(residuals, COMPONENTS, seed=seed)
-        pca = Pca.fit_batches(batches, COMPONENTS if given is None else max(SIZES), seed=seed)
+            given = Pca.fit_batches(
+                lambda: beside_the_pitch(read, rows[some], own, mean, by_pitch),
+                COMPONENTS,
+                seed=seed,
+            )
+        pca = Pca.fit_batches(
+            lambda: flat(read, rows[some]),
+            COMPONENTS if given is None else max(SIZES),
+            seed=seed,
+        )
         return cls(mean, by_pitch, pca, given, len(rows), len(some))
 
     def errors(
@@ -111,6 +96,41 @@ class Floors:
                 result |= {f"pca_given_pitch_{k}": e for k, e in given.items()}
                 result["linear_code"] = _code_errors(self.pca_given_pitch, rest, nats)
         return result
+
+
+def means(
+    read: Read, rows: np.ndarray, pitches: Sequence[int | None]
+) -> tuple[np.ndarray, dict[int, np.ndarray] | None]:
+    """The mean picture (mels, frames) of rows, at least one, and that of each pitch; None where no
+    sound has one."""
+    total: np.ndarray | None = None
+    sums: dict[int, np.ndarray] = {}
+    counts: dict[int, int] = {}
+    for part, pictures in _read_in_parts(read, rows):
+        total = pictures.sum(0, dtype=np.float64) + (0.0 if total is None else total)
+        for pitch in {p for p in pitches[part] if p is not None}:
+            here = [p == pitch for p in pitches[part]]
+            sums[pitch] = sums.get(pitch, 0.0) + pictures[here].sum(0, dtype=np.float64)
+            counts[pitch] = counts.get(pitch, 0) + sum(here)
+    assert total is not None  # rows are not empty
+    mean = (total / len(rows)).astype(np.float32)
+    return mean, {p: (sums[p] / counts[p]).astype(np.float32) for p in sums} or None
+
+
+def flat(read: Read, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Pictures (n, mels * frames) of rows, batch by batch, as `Pca.fit_batches` reads them."""
+    for _, pictures in _read_in_parts(read, rows):
+        yield pictures.reshape(len(pictures), -1)
+
+
+def beside_the_pitch(
+    read: Read, rows: np.ndarray, pitches: Sequence[int | None], mean: np.ndarray,
+    by_pitch: dict[int, np.ndarray] | None,
+) -> Iterator[np.ndarray]:  # fmt: skip
+    """The same, less the mean of each one's pitch; mean and by_pitch as `means` gives them."""
+    for part, pictures in _read_in_parts(read, rows):
+        guess = _by_pitch(pitches[part], by_pitch or {}, mean)
+        yield (pictures - guess).reshape(len(pictures), -1)
 
 
 def scale(pictures: np.ndarray, floor_db: float) -> dict[str, float]:
