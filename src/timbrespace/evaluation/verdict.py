@@ -118,9 +118,13 @@ def judge(metrics: dict[str, Any]) -> Judgement:
         )
     linear = floors.get("linear_code_rmse_db")
     if not faults and linear is not None and rmse > linear:
-        said.append(
-            f"at {_db(rmse)} it has not reached the best linear code of this rate ({_db(linear)}); "
+        cure = (
+            "which is one of pictures: of a wave the MR-STFT says more"
+            if metrics.get("waves") else
             "train longer, or on networks of kind principal, which start there"
+        )  # fmt: skip
+        said.append(
+            f"at {_db(rmse)} it has not reached the best linear code of this rate ({_db(linear)}); {cure}"
         )
     shuffled = distortion.get("rmse_db_shuffled")
     if nats >= COLLAPSED_NATS and shuffled and shuffled**2 - rmse**2 < IGNORED_SHARE * shuffled**2:

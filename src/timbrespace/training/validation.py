@@ -74,7 +74,6 @@ def validate(
         kls.append(latent.nats(z).cpu())
         if latent.codes is not None:
             codes.append(latent.codes.cpu().numpy())
-    cells = len(pictures) * x[0].numel()
     variance = torch.cat(means).var(0, unbiased=False)
     books = model.encoder.bottleneck.codebooks
     if books is not None:
