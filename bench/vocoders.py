@@ -90,10 +90,12 @@ def rows(sounds: Recordings, vocoders: list[Path], count: int, slow: int) -> lis
             for rounds in (0, 5, 12)
         })  # fmt: skip
     for file in vocoders:
-        one = Vocoder.open(file)
+        one, plain = Vocoder.open(file), Vocoder.open(file, rounds=0)
+        name = f"vocoder {file.stem}"
         add(one.feature, {
-            f"vocoder {Path(file).stem}": measure.way_back(one),
-            f"vocoder {Path(file).stem}, pitch unknown": measure.way_back(one, told=False),
+            name: measure.way_back(one),
+            f"{name}, pitch unknown": measure.way_back(one, told=False),
+            f"{name}, no round": measure.way_back(plain),
         })  # fmt: skip
     return found
 

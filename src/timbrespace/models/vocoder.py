@@ -173,8 +173,12 @@ class VocoderNet(nn.Module):
         tone = torch.polar(share.sqrt(), phase)
         return tone + (1.0 - share).sqrt() * self.excitation(share.shape[1])
 
-    def sound(self, spectrum: Tensor, length: int) -> Tensor:
-        """Samples (B, length) of spectra (B, T, bins); silence follows where the last frame ends."""
+    def sound(self, spectrum: Tensor, length: int, rounds: int = 0) -> Tensor:
+        """Samples (B, length) of spectra (B, T, bins); silence follows where the last frame ends.
+
+        Frames overlap and contradict each other: after each of `rounds` the phase is that of the sound so
+        far (Griffin & Lim 1984).
+        """
         frames, hop, n_fft = spectrum.shape[1], self.feature.hop, self.feature.n_fft
         reach = (frames - 1) * hop + n_fft // 2
         # a length that fits the frames is the sound's own: nothing follows it
@@ -182,9 +186,19 @@ class VocoderNet(nn.Module):
         transform = Frames(n_fft, hop, frames, min(span, reach), spectrum.device)
         samples = torch.zeros(len(spectrum), length, device=spectrum.device)
         for one, out in zip(spectrum, samples, strict=True):
+            one = _agreeing(one, transform, rounds)
             part = transform.to_samples(one)[n_fft // 2 :][: min(length, reach)]
             out[: len(part)] = part
         return samples
+
+
+def _agreeing(spectrum: Tensor, transform: Frames, rounds: int) -> Tensor:
+    """A spectrum (T, bins) with its own magnitudes and the phase of its sound, found `rounds` times."""
+    size = spectrum.abs()
+    for _ in range(rounds):
+        found = transform.to_spectrum(transform.to_samples(spectrum))
+        spectrum = found.mul_(size / found.abs().clamp_min_(1e-12))
+    return spectrum
 
 
 def even_noise(samples: int, *, steps: int = 30, rate: float = 0.1) -> Tensor:

@@ -30,6 +30,7 @@ PART = (
     "mels",
     "floor_db",
 )  # of a feature's settings; frames are free
+ROUNDS = 1
 BATCH = 8  # sounds whose spectra are held at once
 
 
@@ -48,11 +49,13 @@ def shipped() -> list[str]:
 class Vocoder:
     """Pictures of one sort of log-mel to sound. Open one with `Vocoder.open`.
 
-    about: what the file says of itself (`timbrespace vocoder info`).
+    about: what the file says of itself (`timbrespace vocoder info`). rounds: how often frames that
+    overlap are made to agree; each takes a millisecond for two seconds of sound and brings the mels
+    nearer.
     """
 
-    def __init__(self, net: VocoderNet, about: dict[str, Any]) -> None:
-        self.net, self.about = net.eval().requires_grad_(False), about
+    def __init__(self, net: VocoderNet, about: dict[str, Any], *, rounds: int = ROUNDS) -> None:
+        self.net, self.about, self.rounds = net.eval().requires_grad_(False), about, rounds
 
     @property
     def feature(self) -> LogMel:
@@ -60,7 +63,7 @@ class Vocoder:
         return self.net.feature
 
     @classmethod
-    def open(cls, place: str | Path) -> "Vocoder":
+    def open(cls, place: str | Path, *, rounds: int = ROUNDS) -> "Vocoder":
         """The vocoder in a file, or a shipped one by name; RunError when there is none, or when it is
         damaged or newer than this package."""
         path, known = Path(place), shipped()
@@ -88,7 +91,7 @@ class Vocoder:
             raise RunError(
                 f"{path} is no vocoder, or is damaged; train one with: timbrespace vocoder train"
             ) from None
-        return cls(net, about)
+        return cls(net, about, rounds=rounds)
 
     def save(self, path: str | Path) -> None:
         """Write the file, whole or not at all."""
@@ -159,4 +162,4 @@ class Vocoder:
         spectrum = self.net.texture(curves) * curves.size.exp()
         heard = (values > -1.0).flatten(1).any(1)  # silence stays silence
         scale = torch.pow(10.0, level_db / 20.0) * heard
-        return self.net.sound(spectrum, length) * scale[:, None]
+        return self.net.sound(spectrum, length, self.rounds) * scale[:, None]
