@@ -5,7 +5,7 @@
 A chord of 440 Hz and a glide from 200 to 800 Hz go through each run. Real time: seconds of sound for a
 second of CPU, encoding and decoding apart, on the chord of --minutes. Memory: by how much the peak of the
 process grows from one minute to --minutes, beside the samples themselves. Window rate: the strongest of
-the first three lines of the output's envelope at the rate of the windows, below its mean. Writes
+the first two lines of the output's envelope at the rate of the windows, below its mean. Writes
 bench/results/rendering.md.
 """
 
@@ -38,7 +38,7 @@ def chord(hertz: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def window_rate_db(sound: np.ndarray, sample_rate: int, step: int) -> float:
-    """The envelope's strongest line at the rate of the windows, twice and three times that."""
+    """The envelope's strongest line at the rate of the windows and twice that."""
     block = 128
     curve = np.square(sound[: len(sound) // block * block].astype(np.float64))
     curve = np.sqrt(curve.reshape(-1, block).mean(1))[2 * sample_rate // block :]
@@ -48,7 +48,7 @@ def window_rate_db(sound: np.ndarray, sample_rate: int, step: int) -> float:
     window = np.hanning(len(curve))
     lines = np.abs(np.fft.rfft(curve * window)) * 2 / window.sum() / mean
     at = np.fft.rfftfreq(len(curve), block / sample_rate)
-    near = [lines[np.abs(at - k * sample_rate / step) < 1.5 * at[1]] for k in (1, 2, 3)]
+    near = [lines[np.abs(at - k * sample_rate / step) < 1.5 * at[1]] for k in (1, 2)]
     return 20 * float(np.log10(max(part.max(initial=1e-9) for part in near)))
 
 
