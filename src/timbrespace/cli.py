@@ -569,15 +569,11 @@ def reconstruct(
             raise typer.BadParameter(
                 "--explain compares sounds at their own level, without --loudness"
             )
-        if vocoder is not None:
-            raise typer.BadParameter(
-                "--explain compares ways to find phase, which a vocoder does not; leave --vocoder out"
-            )
         with Bars() as bars:
             accounts = verbs.explain(
                 run, list(files), out, pitch=pitch, labels=_labels(label),
-                recovery=_recovery(method, rounds, inversion), format=format, sample_rate=rate,
-                progress=bars,
+                recovery=_recovery(method, rounds, inversion), vocoder=vocoder, format=format,
+                sample_rate=rate, progress=bars,
             )  # fmt: skip
         _accounts(accounts, as_json)
         return

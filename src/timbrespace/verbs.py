@@ -440,14 +440,14 @@ class Account:
 
 def explain(
     run: StrPath, files: list[StrPath], out: StrPath, *, pitch: float | None = None,
-    labels: Told | None = None, recovery: "Recovery | None" = None, format: str = "wav16",
-    sample_rate: int | None = None, progress: Progress | None = None,
+    labels: Told | None = None, recovery: "Recovery | None" = None, vocoder: StrPath | None = None,
+    format: str = "wav16", sample_rate: int | None = None, progress: Progress | None = None,
 ) -> list[Account]:  # fmt: skip
     """What of each sound the search for phase, the feature's picture and the model lose.
 
     Writes NAME.original.wav, NAME.phase.wav, NAME.picture.wav, NAME.model.wav, mono, all lowered by as
-    much where one would clip, and their spectrograms, NAME.explained.png; `format` and `sample_rate`
-    as in `reconstruct`. See `render.explain`.
+    much where one would clip, and their spectrograms, NAME.explained.png. A `vocoder` makes the
+    sound of picture and model. Other options as in `reconstruct`. See `render.explain`.
     """
     from dataclasses import asdict
 
@@ -458,7 +458,7 @@ def explain(
     from timbrespace.runs import Run
 
     opened = Run.open(run)
-    synth = _synth(opened, recovery=recovery)
+    synth = _synth(opened, recovery=recovery, vocoder=vocoder)
     pitch, told = _told(opened, pitch, labels)
     accounts = []
     for done, (file, name) in enumerate(zip(files, _free_names(files, ""), strict=True)):
