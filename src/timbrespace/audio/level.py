@@ -35,17 +35,17 @@ def limit(
     average of gains that are all small enough is small enough.
     """
     from scipy.ndimage import minimum_filter1d
-    from scipy.signal import fftconvolve
+    from scipy.signal import oaconvolve
 
     peaks = np.abs(x).reshape(-1, x.shape[-1]).max(0) if x.size else np.zeros(0)
     if not x.size or peaks.max() <= ceiling:
         return x.copy()
     size = 2 * max(1, round(sample_rate * ms / 1000.0)) + 1
-    needed = np.minimum(1.0, ceiling / np.maximum(peaks, 1e-12))
+    needed = np.minimum(1.0, ceiling / np.maximum(peaks, 1e-12)).astype(np.float32)
     needed = minimum_filter1d(needed, size, mode="nearest")
-    window = np.hanning(size + 2)[1:-1]
+    window = np.hanning(size + 2)[1:-1].astype(np.float32)
     padded = np.pad(needed, size // 2, mode="edge")
-    gain = fftconvolve(padded, window / window.sum(), mode="valid")
+    gain = oaconvolve(padded, window / window.sum(), mode="valid")
     return np.clip(x * gain, -ceiling, ceiling).astype(x.dtype)
 
 
