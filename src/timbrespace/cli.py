@@ -633,8 +633,7 @@ def decode(
     made = verbs.decode(
         run, latents, out, pitch=pitch, labels=_labels(label),
         recovery=_recovery(method, rounds, inversion), vocoder=vocoder,
-            loudness=loudness,
-        format=format, sample_rate=rate,
+        loudness=loudness, format=format, sample_rate=rate,
     )  # fmt: skip
     _written(made, as_json)
 
@@ -672,8 +671,7 @@ def morph(
     made = verbs.morph(
         run, list(files), out, steps=steps, path=path, glide=glide, pitch=pitch,
         labels=_labels(label), recovery=_recovery(method, rounds, inversion), vocoder=vocoder,
-            loudness=loudness,
-        format=format, sample_rate=rate,
+        loudness=loudness, format=format, sample_rate=rate,
     )  # fmt: skip
     _written(made, as_json)
 
@@ -707,8 +705,7 @@ def generate(
     made = verbs.generate(
         run, out, n=n, near=near, prior=prior, pitch=pitch, labels=_labels(label), spread=spread,
         seed=seed, recovery=_recovery(method, rounds, inversion), vocoder=vocoder,
-            loudness=loudness,
-        format=format, sample_rate=rate,
+        loudness=loudness, format=format, sample_rate=rate,
     )  # fmt: skip
     _written(made, as_json)
 

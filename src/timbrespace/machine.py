@@ -1,6 +1,8 @@
-"""What this machine grants us."""
+"""What this machine grants us, and when it asks us to stop."""
 
 import os
+import signal
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,3 +25,24 @@ def use_bfloat16(precision: str, device: "torch.device") -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     return torch.cpu._is_avx512_bf16_supported()
+
+
+class SignalStop:
+    """Turns Ctrl-C and SIGTERM into a flag that is read between steps (main thread only)."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> "SignalStop":
+        self.main = threading.current_thread() is threading.main_thread()
+        if self.main:
+            self.old = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+    def __exit__(self, *_: object) -> None:
+        if self.main:
+            for number, handler in self.old.items():
+                signal.signal(number, handler)

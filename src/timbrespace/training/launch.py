@@ -21,9 +21,10 @@ from typing import Any, NoReturn
 
 from timbrespace import errors
 from timbrespace.errors import RunError, TimbrespaceError
+from timbrespace.machine import SignalStop
 from timbrespace.runs import Run
 from timbrespace.training.loggers import loggers_of
-from timbrespace.training.loop import Progress, SignalStop, train_run
+from timbrespace.training.loop import Progress, train_run
 from timbrespace.training.parallel import Place, joined
 
 GRACE = 10.0  # seconds that the others have to end by themselves when one is lost

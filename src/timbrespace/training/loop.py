@@ -4,8 +4,6 @@ import contextlib
 import json
 import math
 import shutil
-import signal
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +16,7 @@ from timbrespace.atomic import write_bytes, write_text
 from timbrespace.batches import Pictures, order
 from timbrespace.data.lock import locked
 from timbrespace.errors import RunError
-from timbrespace.machine import use_bfloat16
+from timbrespace.machine import SignalStop, use_bfloat16
 from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.recipe import Recipe, build
 from timbrespace.runs import Run
@@ -234,24 +232,3 @@ def _write_status(
         "finished": finished or state.epoch >= recipe.train.epochs, "figures": line,
     }  # fmt: skip
     write_text(folder / "status.json", json.dumps(status, indent=1))
-
-
-class SignalStop:
-    """Turns Ctrl-C and SIGTERM into a flag that the loop reads between steps (main thread only)."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __enter__(self) -> "SignalStop":
-        self.main = threading.current_thread() is threading.main_thread()
-        if self.main:
-            self.old = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def _ask(self, *_: object) -> None:
-        self.asked = True
-
-    def __exit__(self, *_: object) -> None:
-        if self.main:
-            for number, handler in self.old.items():
-                signal.signal(number, handler)

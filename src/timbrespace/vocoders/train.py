@@ -5,14 +5,11 @@ sound itself, log magnitudes where the STFT is the picture's own, how far each b
 where it is asked for, what discriminators say.
 """
 
-import contextlib
 import copy
 import json
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +26,7 @@ from timbrespace.errors import RecipeError, RunError
 from timbrespace.features.log_mel import LogMel
 from timbrespace.features.sweep import advance_of
 from timbrespace.losses.spectral import multi_resolution_stft
-from timbrespace.machine import use_bfloat16
+from timbrespace.machine import SignalStop, use_bfloat16
 from timbrespace.models.vocoder import Curves, VocoderNet
 from timbrespace.vocoders.adversary import Adversary
 from timbrespace.vocoders.measure import drawn, measure, way_back
@@ -348,7 +345,7 @@ def train(
             vocoder.about["held_out"] = figures
             vocoder.save(out)
 
-    with _asked_to_stop() as asked:
+    with SignalStop() as stop:
         while (done := _share(state, plan, began)) < 1.0:
             batch = batch_of(split.train, feature, plan, state.step).to(device)
             found = train_step(state, batch, done, plan, autocast)
@@ -361,10 +358,10 @@ def train(
             if share * VALIDATIONS >= state.validated + 1:
                 state.validated = int(share * VALIDATIONS)
                 validate()
-            if asked() or time.monotonic() - saved > CHECKPOINT_SECONDS:
+            if stop.asked or time.monotonic() - saved > CHECKPOINT_SECONDS:
                 keep()
                 saved = time.monotonic()
-            if asked():
+            if stop.asked:
                 raise KeyboardInterrupt
     keep()
     return Vocoder.open(out)
@@ -404,18 +401,3 @@ def _load(path: Path, settings: dict[str, Any]) -> tuple[dict[str, Tensor], dict
             "choose another --out"
         )
     return tensors, counters
-
-
-@contextlib.contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM as something to ask for between steps; on the main thread alone."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-    old = {s: signal.signal(s, lambda *_: asked.set()) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
