@@ -46,6 +46,7 @@ CPU = torch.device("cpu")
 PLAIN = (
     "model.condition.labels=[]", "objective.loud=0",
     "train.augment.layer=0", "train.augment.tilt_db=0", "train.schedule=constant",
+    "train.warmup_steps=0", "train.weight_decay=0",
     "train.precision=auto",
 )  # fmt: skip
 BETA = (
