@@ -171,7 +171,9 @@ def test_other_pictures_than_it_was_trained_for_are_refused_in_one_sentence(fres
     assert said.endswith(
         "timbrespace vocoder train CORPUS --out FILE --sample-rate 22050 --hop 200 --mels 80"
     )
-    with pytest.raises(RecipeError, match="for floor_db -80.0 and these pictures have floor_db -60.0"):
+    with pytest.raises(
+        RecipeError, match="for floor_db -80.0 and these pictures have floor_db -60.0"
+    ):
         fresh.check(LogMel(mels=128, floor_db=-60))
     with pytest.raises(RecipeError, match="spectrogram; leave the vocoder out"):
         fresh.check(Spectrogram())
