@@ -349,6 +349,15 @@ def test_faults_have_thresholds_not_hair_triggers():
     assert judge(fine).faults == ()
 
 
+def test_a_space_above_the_best_linear_code_is_told_so_and_what_helps():
+    """Networks for pictures help pictures; a wave's are not judged by dB alone."""
+    behind = changed(floors__linear_code_rmse_db=5.2)
+    assert "has not reached the best linear code of this rate (5.2 dB); train" in verdict(behind)
+    of_waves = verdict({**behind, "waves": {"model": {"mse": 0.1}}})
+    assert "the MR-STFT says more" in of_waves and "principal" not in of_waves
+    assert "not reached" not in verdict(changed(floors__linear_code_rmse_db=6.0))
+
+
 def test_the_verdict_names_idle_dimensions_and_lives_with_little():
     assert "12 dimensions keep almost nothing" in verdict(changed(rate__active_units_by_rate=20))
     least = {
