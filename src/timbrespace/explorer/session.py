@@ -613,19 +613,21 @@ def _quality(run: Run) -> dict[str, Any]:
 
 
 def _metrics(run: Run) -> dict[str, Any]:
-    """evaluation/metrics.json while it is newer than the last epoch, else that epoch's figures."""
-    evaluated, trained = run.path / "evaluation" / "metrics.json", run.path / "status.json"
+    """evaluation/metrics.json where it is of the last epoch, else that epoch's figures."""
     try:
-        if not trained.exists() or evaluated.stat().st_mtime_ns >= trained.stat().st_mtime_ns:
-            metrics = json.loads(evaluated.read_text(encoding="utf-8"))
-            if isinstance(metrics, dict):
-                return metrics
+        status = run.status()
+    except (TimbrespaceError, OSError, ValueError):
+        status = {}
+    try:
+        text = (run.path / "evaluation" / "metrics.json").read_text(encoding="utf-8")
+        metrics = json.loads(text)
+        if isinstance(metrics, dict) and _part(metrics, "training").get("epoch") == status.get(
+            "epoch"
+        ):
+            return metrics
     except (OSError, ValueError):
         pass
-    try:
-        figures = _part(run.status(), "figures")
-    except (TimbrespaceError, OSError, ValueError):
-        figures = {}
+    figures = _part(status, "figures")
     if not figures:
         return {}
     bottleneck = run.recipe.model.bottleneck
