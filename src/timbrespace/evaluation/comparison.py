@@ -242,11 +242,7 @@ def picture(table: Sequence[Row]) -> bytes:
         [(name_of(x), x["bits_per_sound"], x["rmse_db"]) for x in chosen],
         {name: chosen[0][key] for name, key in floors.items() if chosen[0][key] is not None},
         errors=[(x.get("bits_per_sound_interval"), x.get("rmse_db_interval")) for x in chosen],
-        linear=[
-            (x["bits_per_sound"], x["linear_code_rmse_db"])
-            for x in chosen
-            if x["linear_code_rmse_db"] is not None
-        ],
+        linear=[x["linear_code_rmse_db"] for x in chosen],
     )
 
 

@@ -103,16 +103,19 @@ def standing(values: Sequence[tuple[str, float, str]]) -> bytes:
     return _png(figure)
 
 
+NAMED = 9  # points that can be named where they lie; of more there is a list
+
+
 def rate_distortion(
     points: Sequence[tuple[str, float, float]], floors: dict[str, float], *,
     errors: Sequence[tuple[float | None, float | None]] = (),
-    linear: Sequence[tuple[float, float]] = (),
+    linear: Sequence[float | None] = (),
 ) -> bytes:  # fmt: skip
     """The plane of (name, bits per sound, dB RMSE) where they lie, floors {name: dB} that are near
-    enough to be seen as dashed lines; `errors` are
-    half widths of each point's intervals along both axes, `linear` the (bits, dB) of the linear codes
-    at the points' rates."""
-    figure = _figure(7.2, 4.6)
+    enough to be seen as dashed lines; `errors` are half widths of each point's intervals along both axes, `linear` the dB of the best linear code of
+    each point's rate, a dash that a line ties to its point."""
+    many = len(points) > NAMED
+    figure = _figure(8.4, 5.2) if many else _figure(7.2, 4.6)
     axes = figure.add_subplot()
     for number, (name, bits, db) in enumerate(points):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
@@ -121,30 +124,39 @@ def rate_distortion(
             bits, db, xerr=wide, yerr=high, color=colour, marker=marker, markersize=7,
             linestyle="", elinewidth=1, capsize=3, label=_label(name, 40),
         )  # fmt: skip
-    if linear:
-        bits, db = zip(*sorted(linear), strict=True)
-        axes.plot(bits, db, color=FLOOR, marker=".", linewidth=1)
-        axes.annotate(
-            "linear code", (bits[-1], db[-1]), (6, 0), textcoords="offset points", fontsize=8,
-            color="#555555", va="center",
+    codes = [
+        (b, db, code) for (_, b, db), code in zip(points, linear, strict=False) if code is not None
+    ]
+    for number, (bits, db, code) in enumerate(codes):
+        axes.plot([bits, bits], [db, code], color=FLOOR, linewidth=0.8, zorder=1)
+        axes.plot(
+            [bits], [code], color=FLOOR, marker="_", markersize=9, markeredgewidth=2, linestyle="",
+            label=None if number else "linear code",
         )  # fmt: skip
     rates, heights = (np.array([p[at] for p in points]) for at in (1, 2))
-    heights = np.concatenate([heights, [db for _, db in linear]])
+    heights = np.concatenate([heights, [code for *_, code in codes]])
     low, high = 0.93 * heights.min(), 1.12 * heights.max()
     for name, db in floors.items():
         if not low <= db <= high:
             continue
         axes.axhline(db, color=FLOOR, linestyle="--", linewidth=1)
         axes.annotate(
-            name, (1.0, db), (2, 0), xycoords=("axes fraction", "data"), va="center",
+            name, (1.0, db), (-2, 2) if many else (2, 0), xycoords=("axes fraction", "data"),
+            ha="right" if many else "left", va="bottom" if many else "center",
             textcoords="offset points", fontsize=8, color="#555555",
         )  # fmt: skip
     room = 0.15 * max(rates.max() - rates.min(), 0.1 * rates.max(), 1.0)
-    axes.set_xlim(max(0.0, rates.min() - room), rates.max() + room)
+    axes.set_xlim(max(-0.2 * room, rates.min() - room), rates.max() + room)
     axes.set_ylim(low, high)
     axes.set_xlabel("bits per sound")
     axes.set_ylabel("dB RMSE, z sampled")
     _quiet(axes)
+    if many:
+        figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+        return _png(figure)
+    if codes:
+        lines, names = axes.get_legend_handles_labels()
+        axes.legend([lines[names.index("linear code")]], ["linear code"], fontsize=8, frameon=False)
     figure.draw_without_rendering()  # the layout settles where the points lie
     _name_points(axes, points)
     return _png(figure)
