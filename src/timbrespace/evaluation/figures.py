@@ -112,8 +112,8 @@ def rate_distortion(
     linear: Sequence[float | None] = (),
 ) -> bytes:  # fmt: skip
     """The plane of (name, bits per sound, dB RMSE) where they lie, floors {name: dB} that are near
-    enough to be seen as dashed lines; `errors` are half widths of each point's intervals along both axes, `linear` the dB of the best linear code of
-    each point's rate, a dash that a line ties to its point."""
+    enough to be seen as dashed lines. `errors` are half widths of each point's intervals along both
+    axes, `linear` the dB of the best linear code of each point's rate: a dash, tied to its point."""
     many = len(points) > NAMED
     figure = _figure(8.4, 5.2) if many else _figure(7.2, 4.6)
     axes = figure.add_subplot()
