@@ -29,8 +29,8 @@ def estimate_training(recipe: Recipe, sounds: int) -> dict[str, float]:
     Times at most 8 steps on random pictures for some 4 seconds, their median. Memory is beside the
     interpreter (about 400 MB) and the pictures, which are mapped and shared with the system's file
     cache: weights, gradients, moments and average, twice what the first step keeps for its gradients
-    or the pictures that a linear start looks at, and torch itself; within a third of the peak of the
-    process for the shipped recipes on a CPU.
+    or the pictures that a linear start looks at, and torch itself: 0.6 to 0.9 of what the process
+    took at most for the shipped recipes on a CPU (bench/estimate.py).
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     state = State.fresh(recipe, device)
