@@ -9,6 +9,7 @@ import numpy as np
 import pysfizz
 import pytest
 import soundfile
+from partials import strongest
 
 from timbrespace import verbs
 from timbrespace.audio.files import read
@@ -28,16 +29,6 @@ def note(pitch: float, seconds: float = 2.0, *, fall_db: float = 0.0, level: flo
     hz = 440.0 * 2.0 ** ((pitch - 69) / 12)
     wave = sum(np.sin(2 * np.pi * k * hz * n / RATE + k) / k for k in range(1, int(7000 / hz) + 1))
     return (level * wave * 10.0 ** (-fall_db * n / RATE / 20.0)).astype(np.float32)
-
-
-def hertz(sound: np.ndarray) -> float:
-    """The strongest frequency: the peak of a parabola through the log spectrum."""
-    spectrum = np.abs(
-        np.fft.rfft(sound.astype(np.float64) * np.hanning(len(sound)), 8 * len(sound))
-    )
-    top = int(spectrum.argmax())
-    a, b, c = np.log(spectrum[top - 1 : top + 2])
-    return (top + 0.5 * (a - c) / (a - 2 * b + c)) * RATE / (8 * len(sound))
 
 
 @dataclass
@@ -129,7 +120,7 @@ def test_a_loop_is_not_heard(sound):
     assert found.loop.alike > (0.1 if sound == "noise" else 0.97)
     if sound == "tone":
         wanted = 440 * 2 ** ((57.3 - 69) / 12)
-        assert abs(1200 * np.log2(hertz(turns[start:]) / wanted)) < 1.0
+        assert abs(1200 * np.log2(strongest(turns[start:], RATE) / wanted)) < 1.0
 
 
 @pytest.mark.parametrize("sound", [note(60, fall_db=6.0), note(60, 0.4), np.zeros(20000)])
@@ -152,7 +143,7 @@ def test_a_real_player_is_in_tune_even_and_holds(tmp_path):
     sounds = {key: player.render_note(key, 127, 4.0, 6.0)[0] for key in range(60, 67)}
     for key, sound in sounds.items():  # 4 s of samples that last 2 s
         wanted = 440.0 * 2.0 ** ((key - 69) / 12)
-        assert abs(1200 * np.log2(hertz(sound[RATE : 4 * RATE]) / wanted)) < 2.0, key
+        assert abs(1200 * np.log2(strongest(sound[RATE : 4 * RATE], RATE) / wanted)) < 2.0, key
         assert np.ptp(loops.envelope_db(sound, RATE)[50:390]) < 0.5, key
         assert rms_db(sound[5 * RATE :]) < -90.0, key
     levels = [loudest_db(sound, RATE) for sound in sounds.values()]

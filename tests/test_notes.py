@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from partials import strongest
 
 from timbrespace import verbs
 from timbrespace.errors import RunError, TimbrespaceError
@@ -52,16 +53,6 @@ def held_note(decays: bool = False) -> Synth:
     return synth
 
 
-def hertz(sound: np.ndarray) -> float:
-    """The first partial: the peak of a parabola through the log spectrum."""
-    spectrum = np.abs(
-        np.fft.rfft(sound.astype(np.float64) * np.hanning(len(sound)), 8 * len(sound))
-    )
-    top = int(spectrum.argmax())
-    a, b, c = np.log(spectrum[top - 1 : top + 2])
-    return (top + 0.5 * (a - c) / (a - 2 * b + c)) * RATE / (8 * len(sound))
-
-
 def envelope(sound: np.ndarray) -> np.ndarray:
     """dB of every 256 samples, relative to the middle of the sound."""
     parts = sound[: len(sound) // HOP * HOP].reshape(-1, HOP).astype(np.float64)
@@ -78,7 +69,7 @@ def test_a_note_is_in_tune_and_as_long_as_asked_for(pitch):
         held = sound[round(0.35 * RATE) : round((seconds - 0.5) * RATE)]
         wanted = 440.0 * 2.0 ** ((pitch - 69) / 12)
         if seconds > 1.0:
-            assert abs(1200 * np.log2(hertz(held) / wanted)) < 2.0
+            assert abs(1200 * np.log2(strongest(held, RATE) / wanted)) < 2.0
         level = envelope(sound)
         assert level[-1] < -35.0  # it has died away when it ends
         # and did so in the last of its hops, not long before
@@ -138,7 +129,7 @@ def test_a_picture_is_stretched_where_the_note_holds(seconds, monkeypatch):
     level = envelope(sound)
     held = level[round(0.3 * RATE / HOP) : round((seconds - 0.55) * RATE / HOP)]
     assert np.ptp(held) < 1.5
-    assert abs(1200 * np.log2(hertz(sound[RATE // 2 : RATE]) / 220.0)) < 10.0
+    assert abs(1200 * np.log2(strongest(sound[RATE // 2 : RATE], RATE) / 220.0)) < 10.0
     down = np.flatnonzero(level > -30.0)[-1] - np.flatnonzero(level > -3.0)[-1]
     assert down == pytest.approx(27.0 / 150.0 * RATE / HOP, abs=3)
 

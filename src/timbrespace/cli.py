@@ -1,8 +1,11 @@
 """The command line: one thin command per verb; progress and words on stderr, results on stdout."""
 
 import errno
+import functools
+import inspect
 import json
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -185,10 +188,37 @@ def _accounts(accounts: list[Any], as_json: bool) -> None:
         typer.echo(f"  {account.sentence}\n  {account.files['figure']}")
 
 
-def _recovery(method: str, rounds: int, inversion: str) -> Any:
+def _sound_options(
+    *, method: Method = "pghi", rounds: Rounds = 12, inversion: Inversion = "multiplicative",
+    vocoder: VocoderOption = None, loudness: Loudness = None, format: Format = "wav16",
+    rate: Rate = None,
+) -> dict[str, Any]:  # fmt: skip
+    """How sound is made and written, as the verbs that do so take it."""
     from timbrespace.features.phase import Recovery
 
-    return Recovery(method, rounds, inversion=inversion)
+    return {
+        "recovery": Recovery(method, rounds, inversion=inversion), "vocoder": vocoder,
+        "loudness": loudness, "format": format, "sample_rate": rate,
+    }  # fmt: skip
+
+
+def makes_sound(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of `_sound_options` before its last one; what they say comes to it
+    as further arguments."""
+    more = inspect.signature(_sound_options).parameters
+
+    @functools.wraps(command)
+    def told(**given: Any) -> None:
+        how = {name: given.pop(name) for name in more}
+        command(**given, **_sound_options(**how))
+
+    *own, last, _ = inspect.signature(command).parameters.values()
+    parameters = [
+        one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *more.values(), last)
+    ]
+    told.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    told.__annotations__ = {one.name: one.annotation for one in parameters}
+    return told
 
 
 def _labels(given: list[str] | None) -> dict[str, str]:
@@ -532,6 +562,7 @@ def compare(
 
 
 @app.command()
+@makes_sound
 def reconstruct(
     run: RunPath,
     files: Sounds,
@@ -541,14 +572,8 @@ def reconstruct(
     explain: Annotated[
         bool, typer.Option("--explain", help="Also what is lost before the model, with figures.")
     ] = False,
-    method: Method = "pghi",
-    rounds: Rounds = 12,
-    inversion: Inversion = "multiplicative",
-    vocoder: VocoderOption = None,
-    loudness: Loudness = None,
-    format: Format = "wav16",
-    rate: Rate = None,
     as_json: Json = False,
+    **sound: Any,
 ) -> None:
     """Sounds through the model and back.
 
@@ -565,25 +590,20 @@ def reconstruct(
     from timbrespace import verbs
 
     if explain:
-        if loudness is not None:
+        if sound.pop("loudness") is not None:
             raise typer.BadParameter(
                 "--explain compares sounds at their own level, without --loudness"
             )
         with Bars() as bars:
             accounts = verbs.explain(
-                run, list(files), out, pitch=pitch, labels=_labels(label),
-                recovery=_recovery(method, rounds, inversion), vocoder=vocoder, format=format,
-                sample_rate=rate, progress=bars,
-            )  # fmt: skip
+                run, list(files), out, pitch=pitch, labels=_labels(label), progress=bars, **sound
+            )
         _accounts(accounts, as_json)
         return
     with Bars() as bars:
         result = verbs.reconstruct(
-            run, list(files), out, pitch=pitch, labels=_labels(label),
-            recovery=_recovery(method, rounds, inversion), vocoder=vocoder,
-            loudness=loudness,
-            format=format, sample_rate=rate, progress=bars,
-        )  # fmt: skip
+            run, list(files), out, pitch=pitch, labels=_labels(label), progress=bars, **sound
+        )
     _written(result, as_json)
 
 
@@ -607,20 +627,15 @@ def encode(
 
 
 @app.command()
+@makes_sound
 def decode(
     run: RunPath,
     latents: Annotated[Path, typer.Argument(help="An .npz made by encode.")],
     out: Out,
     pitch: PitchOption = None,
     label: LabelOption = None,
-    method: Method = "pghi",
-    rounds: Rounds = 12,
-    inversion: Inversion = "multiplicative",
-    vocoder: VocoderOption = None,
-    loudness: Loudness = None,
-    format: Format = "wav16",
-    rate: Rate = None,
     as_json: Json = False,
+    **sound: Any,
 ) -> None:
     """Sounds from latents.
 
@@ -630,15 +645,12 @@ def decode(
     """
     from timbrespace import verbs
 
-    made = verbs.decode(
-        run, latents, out, pitch=pitch, labels=_labels(label),
-        recovery=_recovery(method, rounds, inversion), vocoder=vocoder,
-        loudness=loudness, format=format, sample_rate=rate,
-    )  # fmt: skip
+    made = verbs.decode(run, latents, out, pitch=pitch, labels=_labels(label), **sound)
     _written(made, as_json)
 
 
 @app.command()
+@makes_sound
 def morph(
     run: RunPath,
     files: Annotated[list[Path], typer.Argument(help="Two sounds, or four for a grid.")],
@@ -651,14 +663,8 @@ def morph(
     ] = None,
     pitch: PitchOption = None,
     label: LabelOption = None,
-    method: Method = "pghi",
-    rounds: Rounds = 12,
-    inversion: Inversion = "multiplicative",
-    vocoder: VocoderOption = None,
-    loudness: Loudness = None,
-    format: Format = "wav16",
-    rate: Rate = None,
     as_json: Json = False,
+    **sound: Any,
 ) -> None:
     """Sounds along the way from one sound to another.
 
@@ -670,13 +676,13 @@ def morph(
 
     made = verbs.morph(
         run, list(files), out, steps=steps, path=path, glide=glide, pitch=pitch,
-        labels=_labels(label), recovery=_recovery(method, rounds, inversion), vocoder=vocoder,
-        loudness=loudness, format=format, sample_rate=rate,
+        labels=_labels(label), **sound,
     )  # fmt: skip
     _written(made, as_json)
 
 
 @app.command()
+@makes_sound
 def generate(
     run: RunPath,
     out: Out,
@@ -687,14 +693,8 @@ def generate(
     label: LabelOption = None,
     spread: Annotated[float, typer.Option(min=0.0, max=10.0)] = 1.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    method: Method = "pghi",
-    rounds: Rounds = 12,
-    inversion: Inversion = "multiplicative",
-    vocoder: VocoderOption = None,
-    loudness: Loudness = None,
-    format: Format = "wav16",
-    rate: Rate = None,
     as_json: Json = False,
+    **sound: Any,
 ) -> None:
     """New sounds of the space.
 
@@ -704,8 +704,7 @@ def generate(
 
     made = verbs.generate(
         run, out, n=n, near=near, prior=prior, pitch=pitch, labels=_labels(label), spread=spread,
-        seed=seed, recovery=_recovery(method, rounds, inversion), vocoder=vocoder,
-        loudness=loudness, format=format, sample_rate=rate,
+        seed=seed, **sound,
     )  # fmt: skip
     _written(made, as_json)
 

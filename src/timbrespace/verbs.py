@@ -33,7 +33,6 @@ Ready = Callable[[str], None]
 StrPath = str | Path
 
 log = logging.getLogger(__name__)
-GLIDE_POINTS = 65  # latents on the way of a glide
 KNOWN_WORDS = 12  # that are named when another word is asked for
 
 
@@ -283,17 +282,6 @@ def _vocoder(run: "Run", place: StrPath | None) -> "Vocoder | None":
     return opened
 
 
-def _at(loudness: float | None) -> Callable[[np.ndarray, int], np.ndarray]:
-    """What makes samples of a rate as loud as asked for (RMS, dBFS), or leaves them as they are."""
-    from timbrespace.audio.level import FLOOR_DB, to_rms
-
-    if loudness is None:
-        return lambda samples, rate: samples
-    if not FLOOR_DB < loudness <= 0.0:
-        raise AudioError(f"loudness should be from {FLOOR_DB:g} to 0 dBFS, got {loudness:g}")
-    return lambda samples, rate: to_rms(samples, loudness, rate)
-
-
 def _told(run: "Run", pitch: float | None, labels: Told | None) -> tuple[float | None, Told]:
     """The pitch and the other labels that the run is to be told, checked.
 
@@ -354,21 +342,31 @@ def _folder(out: StrPath) -> Path:
     return folder
 
 
-def _write(
-    out: StrPath, name: str, samples: np.ndarray, run: "Run", format: str = "wav16",
+def _writer(
+    run: "Run", out: StrPath, *, loudness: float | None = None, format: str = "wav16",
     sample_rate: int | None = None,
-) -> Path:  # fmt: skip
-    """Samples at the run's rate as a file in one of audio.files.FORMATS, at another rate if one is
-    said."""
+) -> Callable[[str, np.ndarray], Path]:  # fmt: skip
+    """What writes samples at the run's rate into the folder `out` under a name: as loud as asked for
+    (RMS, dBFS), in one of audio.files.FORMATS, at another rate if one is said."""
     from timbrespace.audio.files import HIGHEST_RATE, LOWEST_RATE, resample, suffix_of, write
+    from timbrespace.audio.level import FLOOR_DB, to_rms
 
     own = run.feature.sample_rate
     rate = own if sample_rate is None else sample_rate
+    if loudness is not None and not FLOOR_DB < loudness <= 0.0:
+        raise AudioError(f"loudness should be from {FLOOR_DB:g} to 0 dBFS, got {loudness:g}")
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise AudioError(f"a rate should be {LOWEST_RATE} to {HIGHEST_RATE} Hz, got {rate}")
-    path = _folder(out) / f"{name}{suffix_of(format)}"
-    write(path, resample(samples, own, rate), rate, format=format)
-    return path
+    suffix = suffix_of(format)
+
+    def write_one(name: str, samples: np.ndarray) -> Path:
+        if loudness is not None:
+            samples = to_rms(samples, loudness, own)
+        path = _folder(out) / f"{name}{suffix}"
+        write(path, resample(samples, own, rate), rate, format=format)
+        return path
+
+    return write_one
 
 
 def _free_names(files: list[StrPath], suffix: str) -> list[str]:
@@ -402,7 +400,8 @@ def reconstruct(
     from timbrespace.audio.stereo import mixed_like
     from timbrespace.runs import Run
 
-    opened, loud = Run.open(run), _at(loudness)
+    opened = Run.open(run)
+    write = _writer(opened, out, loudness=loudness, format=format, sample_rate=sample_rate)
     synth = _synth(opened, recovery=recovery, vocoder=vocoder)
     pitch, told = _told(opened, pitch, labels)
     written, pitches = [], []
@@ -417,8 +416,7 @@ def reconstruct(
         ])  # fmt: skip
         if len(sound) > 1:
             sound = mixed_like(sound, channels)
-        sound = loud(sound, opened.feature.sample_rate)
-        written.append(_write(out, name, sound, opened, format, sample_rate))
+        written.append(write(name, sound))
         pitches.append(encoded[0].pitch)
         if progress:
             progress("reconstruct", done + 1, len(files), {})
@@ -458,6 +456,7 @@ def explain(
     from timbrespace.runs import Run
 
     opened = Run.open(run)
+    write = _writer(opened, out, format=format, sample_rate=sample_rate)
     synth = _synth(opened, recovery=recovery, vocoder=vocoder)
     pitch, told = _told(opened, pitch, labels)
     accounts = []
@@ -466,10 +465,7 @@ def explain(
         sounds = {"original": found.original} | {k: s.samples for k, s in found.stages.items()}
         peak = max(float(np.abs(sound).max()) for sound in sounds.values())
         gain = np.float32(min(1.0, CEILING / max(peak, 1e-9)))
-        written = {
-            stage: _write(out, f"{name}.{stage}", gain * sound, opened, format, sample_rate)
-            for stage, sound in sounds.items()
-        }
+        written = {stage: write(f"{name}.{stage}", gain * sound) for stage, sound in sounds.items()}
         titles = ["original"] + [
             f"{stage}: MR-STFT {s.distance.mr_stft:.2f}, {s.distance.log_mel_rmse_db:.1f} dB"
             for stage, s in found.stages.items()
@@ -538,7 +534,8 @@ def decode(
     from timbrespace.render.synth import Encoded
     from timbrespace.runs import Run
 
-    opened, loud = Run.open(run), _at(loudness)
+    opened = Run.open(run)
+    write = _writer(opened, out, loudness=loudness, format=format, sample_rate=sample_rate)
     synth = _synth(opened, recovery=recovery, vocoder=vocoder)
     try:
         with np.load(latents, allow_pickle=False) as arrays:
@@ -576,8 +573,7 @@ def decode(
             float(table["loudness"][at[0]]) if "loudness" in table else None,
             tuple(table["jumps"][at[0]].tolist()) if "jumps" in table else (False, False),
         )  # fmt: skip
-        sound = loud(synth.decode_windows(encoded), opened.feature.sample_rate)
-        written.append(_write(out, name, sound, opened, format, sample_rate))
+        written.append(write(name, synth.decode_windows(encoded)))
         pitches.append(encoded.pitch)
     return Written(written, pitches)
 
@@ -595,6 +591,7 @@ def morph(
     `glide` it is one sound of so many seconds, glide.wav, that goes all the way while it sounds.
     """
     from timbrespace.geometry.paths import path as latent_path
+    from timbrespace.render.path import glide as glide_sound
     from timbrespace.runs import Run
 
     if len(files) not in (2, 4):
@@ -605,21 +602,20 @@ def morph(
         raise RunError(f"morph wants 2 to 1000 steps, got {steps}")
     if glide is not None and len(files) != 2:
         raise RunError(f"a glide goes from one sound to another, got {len(files)} sounds")
-    opened, loud = Run.open(run), _at(loudness)
-    rate = opened.feature.sample_rate
+    opened = Run.open(run)
+    write = _writer(opened, out, loudness=loudness, format=format, sample_rate=sample_rate)
     synth = _synth(opened, recovery=recovery, vocoder=vocoder)
     pitch, others = _told(opened, pitch, labels)
     ends = [synth.encode(_read(opened, file), pitch=pitch, labels=others) for file in files]
     told = pitch if pitch is not None else ends[0].pitch
     if glide is not None:
-        way = latent_path(ends[0].mean[0], ends[1].mean[0], GLIDE_POINTS, path)
-        sound = synth.decode_path(
-            way, np.linspace(0.0, glide, len(way)), seconds=glide, pitch=told, labels=others,
-            rms_db=np.linspace(ends[0].rms_db[0], ends[1].rms_db[0], len(way)),
+        first, last = ends
+        sound = glide_sound(
+            synth, first.mean[0], last.mean[0], glide, kind=path, labels=others,
+            pitch=None if told is None else (told, told),
+            rms_db=(first.rms_db[0], last.rms_db[0]),
         )  # fmt: skip
-        return Written(
-            [_write(out, "glide", loud(sound, rate), opened, format, sample_rate)], [told]
-        )
+        return Written([write("glide", sound)], [told])
     if len(ends) == 2:
         latents = latent_path(ends[0].mean[0], ends[1].mean[0], steps, path)
         levels = np.linspace(ends[0].rms_db[0], ends[1].rms_db[0], steps)
@@ -632,12 +628,9 @@ def morph(
         )
         levels = np.full(len(latents), np.mean([e.rms_db[0] for e in ends]))
         names = [f"morph-{i:03d}-{j:03d}" for i in range(steps) for j in range(steps)]
-    seconds = max(e.length for e in ends) / rate
+    seconds = max(e.length for e in ends) / opened.feature.sample_rate
     sounds = synth.decode(latents, pitch=told, labels=others, rms_db=levels, seconds=seconds)
-    written = [
-        _write(out, n, loud(s, rate), opened, format, sample_rate)
-        for n, s in zip(names, sounds, strict=True)
-    ]
+    written = [write(name, sound) for name, sound in zip(names, sounds, strict=True)]
     return Written(written, [told] * len(written))
 
 
@@ -660,7 +653,8 @@ def generate(
 
     if not 1 <= n <= 10_000:
         raise RunError(f"generate makes 1 to 10000 sounds, got {n}")
-    opened, loud = Run.open(run), _at(loudness)
+    opened = Run.open(run)
+    write = _writer(opened, out, loudness=loudness, format=format, sample_rate=sample_rate)
     known = Space.open(opened)
     synth = _synth(opened, known, recovery=recovery, vocoder=vocoder)
     rng = np.random.default_rng(seed)
@@ -679,11 +673,7 @@ def generate(
     told = known.labels_near(latents, synth.told) | asked
     sounds = synth.decode(latents.astype(np.float32), pitch=pitches, labels=told, rms_db=level)
     names = [f"generated-{i:03d}" for i in range(n)]
-    rate = opened.feature.sample_rate
-    written = [
-        _write(out, name, loud(s, rate), opened, format, sample_rate)
-        for name, s in zip(names, sounds, strict=True)
-    ]
+    written = [write(name, sound) for name, sound in zip(names, sounds, strict=True)]
     return Written(written, list(np.broadcast_to(np.asarray(pitches, object), (n,))))
 
 
@@ -732,6 +722,7 @@ def play(
     from timbrespace.runs import Run
 
     opened = Run.open(run)
+    write = _writer(opened, out, format=format, sample_rate=sample_rate)
     hit = {"velocity": velocity} if velocity is not None else {}
     known = opened.recipe.model.condition.labels
     told = _told(opened, None, (labels or {}) | (hit if "velocity" in known else {}))[1]
@@ -753,7 +744,7 @@ def play(
         )  # fmt: skip
         name = note_name(pitch) if isinstance(pitch, int) else f"{pitch:g}"
         name = f"{point.name}_{name}_v{velocity or USUAL:03d}"
-        written.append(_write(out, name, note, opened, format, sample_rate))
+        written.append(write(name, note))
     return Written(written, list(wanted))
 
 

@@ -23,7 +23,7 @@ from timbrespace.audio.level import fade_edges
 from timbrespace.data.lock import is_held
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.geometry.neighbours import FAR, far, nearest, pad_to_latent, spacing
-from timbrespace.geometry.paths import lerp, slerp
+from timbrespace.geometry.paths import Kind, lerp, slerp
 from timbrespace.models.vocabulary import NUMBERS
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ FARTHEST = 999.0  # what the page is told instead of more, or of infinity
 NEIGHBOURS = 12  # sounds that a spot on the map is made from
 LISTED = 5  # of them named on the page
 Labels = Mapping[str, Any]  # values of labels by name
-GLIDE_POINTS = 65  # latents on the way
 CACHED_CLIPS = 256  # about 100 kB each
 UNKNOWN_PITCH = 128  # the model's own word for it
 
@@ -355,7 +354,7 @@ class Session:
         ]
 
     def glide(
-        self, a: int, b: int, seconds: float, *, kind: str = "slerp", pitch: float | None = None,
+        self, a: int, b: int, seconds: float, *, kind: Kind = "slerp", pitch: float | None = None,
         labels: Labels | None = None,
     ) -> Clip:  # fmt: skip
         """One sound that goes from a to b while it sounds. Without `pitch` it glides between their own;
@@ -370,13 +369,13 @@ class Session:
         def make() -> Clip:
             import torch
 
+            from timbrespace.render.path import glide
+
             assert view.synth is not None
-            places, feature = np.linspace(0.0, 1.0, GLIDE_POINTS), view.run.feature
-            way = slerp if kind == "slerp" else lerp
-            samples = view.synth.decode_path(
-                way(space.mean[first], space.mean[last], places), places * seconds, seconds=seconds,
-                pitch=np.linspace(notes[0], notes[-1], len(places)) if notes else None, labels=told,
-                rms_db=np.interp(places, [0, 1], space.rms_db[[first, last]]),
+            feature, levels = view.run.feature, space.rms_db
+            samples = glide(
+                view.synth, space.mean[first], space.mean[last], seconds, kind=kind, labels=told,
+                pitch=(notes[0], notes[-1]) if notes else None, rms_db=(levels[first], levels[last]),
             )  # fmt: skip
             seen = feature.yardstick.analyse_all(torch.from_numpy(samples)).values.numpy()
             return _clip(samples, seen, feature.sample_rate)

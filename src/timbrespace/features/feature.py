@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from timbrespace.features.decibels import Decibels
 
 SILENCE_DB = -120.0  # the level of a sound that has none
+KEPT = ("dtype",)  # settings that say how pictures are kept, not what they mean
+LENGTHS = ("frames", "samples")  # settings that say how long they are
 DTYPES = ("float16", "float32")  # of pictures on disk; halves err by at most 0.01 dB of 80
 
 
@@ -117,7 +119,7 @@ class Feature(ABC):
         """In which settings pictures of `other` mean something else than ours, such as "hop 512 in place
         of 256"; None where they mean the same. How they are kept does not matter, and without `windows`
         neither does how long they are."""
-        free = {"dtype"} if windows else {"dtype", "frames", "samples"}
+        free = KEPT if windows else KEPT + LENGTHS
         ours, theirs = self.contract, other.contract
         names = [key for key in {**ours, **theirs} if key not in free]
         if ours["kind"] != theirs["kind"]:

@@ -191,6 +191,20 @@ class Frames:
         self.scale[: n_fft // 2] = 0.0
         self.scale[n_fft // 2 + length :] = 0.0
 
+    @classmethod
+    def of(cls, n_fft: int, hop: int, count: int, length: int, device: torch.device) -> "Frames":
+        """Those of a sound of `length` samples: one that fits the frames is the sound's own, and nothing
+        follows it; else the sound goes on to where the last frame ends."""
+        reach = (count - 1) * hop + n_fft // 2
+        span = max(length, 1) if (count - 1) * hop <= length < count * hop else reach
+        return cls(n_fft, hop, count, min(span, reach), device)
+
+    def fill(self, samples: Tensor, spectrum: Tensor) -> None:
+        """The sound of a spectrum (frames, bins) into `samples` (n,), as far as the frames reach."""
+        reach = (self.count - 1) * self.hop + self.n_fft // 2
+        part = self.to_samples(spectrum)[self.n_fft // 2 :][: min(len(samples), reach)]
+        samples[: len(part)] = part
+
     def _add_up(self, frames: Tensor) -> Tensor:
         padded = self.overlap * self.hop
         if padded != self.n_fft:
@@ -232,17 +246,14 @@ def griffin_lim(
     for the next round from that of the sound so far.
     """
     batch, bins, count = magnitude.shape
-    reach = (count - 1) * hop + n_fft // 2
     length = (count - 1) * hop if length is None else length
-    # A length that fits the frames is the sound's own: nothing follows it.
-    span = max(length, 1) if (count - 1) * hop <= length < count * hop else reach
     samples = magnitude.new_zeros(batch, length)
     if phase is None or phase.isnan().any():
         draw = torch.Generator().manual_seed(seed)
         one = torch.rand((1, bins, count), generator=draw) * (2 * math.pi)
         drawn = one.to(magnitude.device).expand(batch, bins, count)
         phase = drawn if phase is None else torch.where(phase.isnan(), drawn, phase)
-    transform = Frames(n_fft, hop, count, min(span, reach), magnitude.device)
+    transform = Frames.of(n_fft, hop, count, length, magnitude.device)
     for index in range(batch):
         wanted = magnitude[index].T.contiguous()
         power = wanted.square()
@@ -260,7 +271,5 @@ def griffin_lim(
             last = consistent
             size = _power(ahead).clamp_min_(1e-30)
             spectrum = ahead * torch.div(power, size, out=size).sqrt_()
-        whole = transform.to_samples(spectrum)
-        part = whole[n_fft // 2 :][: min(length, reach)]
-        samples[index, : part.shape[0]] = part
+        transform.fill(samples[index], spectrum)
     return samples

@@ -68,9 +68,13 @@ def begin(model: Autoencoder, x: Tensor, labels: Labels, nats: float) -> float |
     if encoder is None and decoder is None:
         return None
     pictures = _seen(model, x, labels)
-    for net in (encoder, decoder):
-        if net is not None:
-            net.components.fit(pictures)
+    if encoder is not None:
+        encoder.components.fit(pictures)
+    if decoder is not None:
+        if encoder is not None and encoder.components.count == decoder.components.count:
+            decoder.components.load_state_dict(encoder.components.state_dict())
+        else:
+            decoder.components.fit(pictures)
     if not isinstance(decoder, PrincipalDecoder):
         return None
     scores = torch.cat([decoder.components.scores(part) for part in pictures.split(PART)])

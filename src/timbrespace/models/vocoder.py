@@ -179,16 +179,12 @@ class VocoderNet(nn.Module):
         Frames overlap and contradict each other: after each of `rounds` the phase is that of the sound so
         far (Griffin & Lim 1984).
         """
-        frames, hop, n_fft = spectrum.shape[1], self.feature.hop, self.feature.n_fft
-        reach = (frames - 1) * hop + n_fft // 2
-        # a length that fits the frames is the sound's own: nothing follows it
-        span = max(length, 1) if (frames - 1) * hop <= length < frames * hop else reach
-        transform = Frames(n_fft, hop, frames, min(span, reach), spectrum.device)
+        transform = Frames.of(
+            self.feature.n_fft, self.feature.hop, spectrum.shape[1], length, spectrum.device
+        )
         samples = torch.zeros(len(spectrum), length, device=spectrum.device)
         for one, out in zip(spectrum, samples, strict=True):
-            one = _agreeing(one, transform, rounds)
-            part = transform.to_samples(one)[n_fft // 2 :][: min(length, reach)]
-            out[: len(part)] = part
+            transform.fill(out, _agreeing(one, transform, rounds))
         return samples
 
 

@@ -3,13 +3,22 @@
 So what begins begins once, and what follows comes from ever other sounds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from timbrespace.features.decibels import Decibels
 from timbrespace.features.feature import Feature, Picture
+from timbrespace.geometry.paths import Kind
+from timbrespace.geometry.paths import path as latent_path
+
+if TYPE_CHECKING:
+    from timbrespace.render.synth import Synth
+
+GLIDE_POINTS = 65  # latents on the way of a glide
 
 
 def places(count: int, frames: int) -> Tensor:
@@ -50,3 +59,16 @@ def read_samples(feature: Feature, pictures: Iterable[Picture], step: int, lengt
             sound += wave * (1.0 - (moment - number).abs()).clamp_min(0.0)
             number += 1
     return sound
+
+
+def glide(
+    synth: "Synth", a: np.ndarray, b: np.ndarray, seconds: float, *, kind: Kind,
+    pitch: tuple[float, float] | None, rms_db: tuple[float, float], labels: Mapping[str, Any],
+) -> np.ndarray:  # fmt: skip
+    """One sound (n,) of so many seconds that goes from latent a (Z,) to b while it sounds; so do pitch
+    (MIDI numbers) and level, given at both ends."""
+    return synth.decode_path(
+        latent_path(a, b, GLIDE_POINTS, kind), np.linspace(0.0, seconds, GLIDE_POINTS),
+        seconds=seconds, pitch=None if pitch is None else np.linspace(*pitch, GLIDE_POINTS),
+        labels=labels, rms_db=np.linspace(*rms_db, GLIDE_POINTS),
+    )  # fmt: skip

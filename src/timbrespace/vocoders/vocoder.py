@@ -15,14 +15,13 @@ from torch import Tensor
 
 from timbrespace.atomic import write_bytes
 from timbrespace.errors import AudioError, RecipeError, RunError
-from timbrespace.features.feature import Feature
+from timbrespace.features.feature import KEPT, LENGTHS, Feature
 from timbrespace.features.log_mel import LogMel
 from timbrespace.models.vocoder import VocoderNet
 
 FORMAT = 1
 SUFFIX = ".safetensors"
 SHIPPED = files("timbrespace.vocoders") / "weights"
-MEL = {"mel_scale": "slaney", "mel_norm": "slaney", "power": 2}  # what every LogMel has
 PART = (
     "sample_rate",
     "n_fft",
@@ -35,9 +34,8 @@ BATCH = 8  # sounds whose spectra are held at once
 
 
 def contract(feature: Feature) -> dict[str, Any]:
-    """What pictures mean, as far as it matters to a vocoder."""
-    settings = feature.settings()
-    return {"kind": feature.kind, **{key: settings.get(key) for key in PART}, **MEL}
+    """What pictures mean, as far as it matters to a vocoder: not how long they are or how they are kept."""
+    return {k: v for k, v in feature.contract.items() if k not in KEPT + LENGTHS}
 
 
 def shipped() -> list[str]:
@@ -103,15 +101,15 @@ class Vocoder:
 
     def check(self, feature: Feature) -> None:
         """RecipeError when pictures of `feature` are not those that it was trained for."""
-        has, wants = contract(self.feature), contract(feature)
-        if has == wants:
-            return
         if feature.kind != LogMel.kind:
             raise RecipeError(
                 f"the vocoder takes pictures of kind {LogMel.kind} and these are {feature.kind}; leave "
                 "the vocoder out"
             )
+        has, wants = contract(self.feature), contract(feature)
         other = [key for key in has if has[key] != wants[key]]
+        if not other:
+            return
         ours, theirs = (", ".join(f"{k} {d[k]}" for k in other) for d in (has, wants))
         flags = " ".join(f"--{key.replace('_', '-')} {wants[key]}" for key in PART if key in other)
         raise RecipeError(
