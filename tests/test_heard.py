@@ -11,6 +11,7 @@ from timbrespace.batches import Pictures
 from timbrespace.errors import CorpusError
 from timbrespace.evaluation import heard
 from timbrespace.evaluation.evaluate import evaluate
+from timbrespace.evaluation.facts import Facts, Unanswerable
 
 
 def listened(tmp_path, decode, corpus=None):
@@ -21,7 +22,9 @@ def listened(tmp_path, decode, corpus=None):
     x = pictures.batch(torch.arange(len(rows)), torch.device("cpu"))[0]
     run.model = SimpleNamespace(decode=lambda z, labels: decode(z.reshape(-1, *x.shape[1:])))
     encoded = SimpleNamespace(rows=rows, pictures=pictures, z=x.flatten(1).numpy())
-    return heard.measure(run, run.corpus, encoded, x.mean((0, 1)).numpy())  # type: ignore
+    floors = SimpleNamespace(mean=x.mean((0, 1)).numpy())
+    facts = Facts(run, run.corpus, run.corpus, "valid", 0, encoded, encoded, floors)  # type: ignore
+    return heard.measure(facts)
 
 
 def test_a_perfect_model_stands_at_its_ceiling_and_floors_are_far(tmp_path):
@@ -97,4 +100,5 @@ def test_an_evaluation_without_recordings_goes_through_and_the_report_says_so(tm
 def test_silence_is_not_compared(tmp_path):
     corpus = Tones()
     corpus.made = [(0.0 * wave, pitch, kind) for wave, pitch, kind in corpus.made]
-    assert listened(tmp_path, lambda x: x, corpus) is None
+    with pytest.raises(Unanswerable, match="silent"):
+        listened(tmp_path, lambda x: x, corpus)

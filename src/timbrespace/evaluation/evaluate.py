@@ -20,17 +20,18 @@ import numpy as np
 
 from timbrespace.atomic import write_text
 from timbrespace.errors import RunError
+from timbrespace.evaluation import catalogue, reconstruction
 from timbrespace.evaluation import codes as code
 from timbrespace.evaluation import floors as floor
-from timbrespace.evaluation import heard, reconstruction, waves
 from timbrespace.evaluation import latent as rate
 from timbrespace.evaluation import levels as level
+from timbrespace.evaluation.facts import BATCH, Encoded, Facts
+from timbrespace.evaluation.facts import labels as labels_of
 from timbrespace.evaluation.report import Map, report
 from timbrespace.evaluation.verdict import judge
 from timbrespace.geometry.project import Pca
 
 if TYPE_CHECKING:
-    from timbrespace.batches import Pictures
     from timbrespace.data.corpus import Corpus
     from timbrespace.runs import Run
 
@@ -41,9 +42,7 @@ PROBED = ("family", "pitch", "velocity")  # what z says of these is asked of eve
 PROBE_ROWS = 3_000  # training sounds that the probes learn from
 TRAIN_ROWS = 512  # training sounds whose distortion stands beside
 INVERTED = 16  # sounds whose way through the feature's inversion is measured, the ceiling
-WAVES = 256  # sounds whose samples are compared
 BEST, WORST, RANDOM = 3, 4, 5  # examples in the report
-BATCH = 128
 
 
 class SpaceLike(Protocol):
@@ -54,20 +53,6 @@ class SpaceLike(Protocol):
 
     @property
     def maps(self) -> dict[str, np.ndarray]: ...
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Rows of a corpus through the encoder: mean, logvar, one sampled z and what each of its numbers
-    costs in nats, all (N, Z)."""
-
-    rows: np.ndarray
-    pictures: "Pictures"
-    mean: np.ndarray
-    logvar: np.ndarray
-    z: np.ndarray
-    nats: np.ndarray
-    codes: np.ndarray | None = None  # (N, positions, levels) where the latent is quantised
 
 
 @dataclass(frozen=True)
@@ -146,15 +131,17 @@ def measure(
         if progress:
             progress("evaluate", done, total, {})
 
-    steps = 7
+    questions = list(catalogue.QUESTIONS)
+    before = 5
+    steps = before + len(questions)
     with torch.no_grad():
         tell(0, steps)
-        here = _encode(run, measured, rows, rng)
+        here = Encoded.of(run, measured, rows, rng)
         some = _some(train_rows, PROBE_ROWS, rng)
-        there = _encode(run, learnt, some, rng)
+        there = Encoded.of(run, learnt, some, rng)
         tell(1, steps)
-        pitches = _labels(measured, "pitch", rows)
-        all_train_pitches = _labels(learnt, "pitch", train_rows)
+        pitches = labels_of(measured, "pitch", rows)
+        all_train_pitches = labels_of(learnt, "pitch", train_rows)
         store, view = learnt.features(run.feature), run.feature.view
         told_pitch = "pitch" in run.recipe.model.condition.labels
         fitted = floor.Floors.fit(
@@ -166,24 +153,25 @@ def measure(
         errors = _distortion(run, here, rng, fitted=fitted, pitches=pitches)
         loud = reconstruction.evaluate_loud(errors.pop("loud"))
         tell(3, steps)
-        brief = _take(there, np.sort(rng.permutation(len(some))[:TRAIN_ROWS]))
+        brief = there.take(np.sort(rng.permutation(len(some))[:TRAIN_ROWS]))
         train_errors = _distortion(run, brief, rng)
         inverted = _inversion(run, here, rng)
-        tell(4, steps)
-        listened = heard.measure(run, measured, here, fitted.mean, seed=seed)
-        tell(5, steps)
-    families = _labels(measured, "family", rows)
-    train_families = _labels(learnt, "family", some)
-    train_pitches = _labels(learnt, "pitch", some)
+    tell(4, steps)
+    families = labels_of(measured, "family", rows)
+    train_families = labels_of(learnt, "family", some)
+    train_pitches = labels_of(learnt, "pitch", some)
     names = dict.fromkeys((*PROBED, *run.recipe.model.condition.names, *labels))
-    probes = {name: _probe(name, (measured, here), (learnt, there)) for name in names}
-    tell(6, steps)
+    facts = Facts(run, measured, learnt, split, seed, here, there, fitted)
+    probes = {name: _probe(facts, name) for name in names}
+    answers = catalogue.ask(
+        facts, questions, lambda name: tell(before + questions.index(name), steps)
+    )
 
     floor_db = run.feature.yardstick.floor_db
     unit = reconstruction.db_per_unit(floor_db)
     scores = {k: reconstruction.rmse_db(v, floor_db) for k, v in errors.items()}
     best, worst = reconstruction.extremes(errors["z"], len(rows))
-    instruments = _labels(measured, "instrument", rows)
+    instruments = labels_of(measured, "instrument", rows)
     best, worst = _distinct(best, instruments, BEST), _distinct(worst, instruments, WORST)
     random = rng.permutation(np.setdiff1d(np.arange(len(rows)), best + worst))
     nats = here.nats.sum(1)
@@ -219,8 +207,7 @@ def measure(
             "pca_rows": fitted.pca_rows,
         },
         "ceilings": {"inversion_rmse_db": inverted},
-        "heard": listened,
-        "waves": _waves(run, here, learnt, train_rows, rng) if run.feature.keeps_phase else None,
+        **answers,
         "feature": floor.scale(
             view(torch.from_numpy(
                 measured.features(run.feature).read(np.sort(rng.permutation(rows)[:512]))
@@ -273,41 +260,6 @@ def _training_corpus(run: "Run", measured: "Corpus") -> "Corpus":
 
 def _some(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
     return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
-
-
-def _encode(run: "Run", corpus: "Corpus", rows: np.ndarray, rng: np.random.Generator) -> Encoded:
-    import torch
-
-    from timbrespace.batches import Pictures
-
-    pictures = Pictures.of(corpus, corpus.features(run.feature), rows, run.vocabulary)
-    tables: dict[str, list[np.ndarray]] = {}
-    for x, labels in pictures.in_order(BATCH, torch.device("cpu")):
-        found = run.model.encode(x.contiguous(memory_format=torch.channels_last), labels)
-        noise = torch.from_numpy(rng.standard_normal(found.mean.shape, np.float32))
-        z = found.sample(noise)
-        made = {"mean": found.mean, "logvar": found.logvar, "z": z, "nats": found.nats(z)}
-        if found.codes is not None:
-            made["codes"] = found.codes
-        for name, values in made.items():
-            tables.setdefault(name, []).append(values.numpy())
-    joined = {name: np.concatenate(parts) for name, parts in tables.items()}
-    rate.validate(joined["mean"], joined["logvar"])
-    return Encoded(rows, pictures, **joined)
-
-
-def _take(encoded: Encoded, at: np.ndarray) -> Encoded:
-    from timbrespace.batches import Pictures
-
-    own = encoded.pictures
-    pictures = Pictures(
-        own.store, own.rows[at], {k: v[at] for k, v in own.labels.items()},
-        None if own.kept is None else own.kept[at], own.vocabulary,
-    )  # fmt: skip
-    return Encoded(
-        encoded.rows[at], pictures, encoded.mean[at], encoded.logvar[at], encoded.z[at],
-        encoded.nats[at],
-    )  # fmt: skip
 
 
 def _distortion(
@@ -392,72 +344,20 @@ def _inversion(run: "Run", encoded: Encoded, rng: np.random.Generator) -> float:
     import torch
 
     at = np.sort(rng.permutation(len(encoded.rows))[:INVERTED])
-    x = _take(encoded, at).pictures.batch(torch.arange(len(at)), torch.device("cpu"))[0][:, 0]
+    x = encoded.take(at).pictures.batch(torch.arange(len(at)), torch.device("cpu"))[0][:, 0]
     heard = run.feature.invert(x, torch.zeros(len(x)))
     original, again = run.feature.compared(x, run.feature.analyse(heard).values)
     error = reconstruction.mse_per_sound(original.numpy(), again.numpy())
     return reconstruction.rmse_db(error, run.feature.yardstick.floor_db)
 
 
-def _waves(
-    run: "Run", encoded: Encoded, learnt: "Corpus", train_rows: np.ndarray, rng: np.random.Generator
-) -> dict[str, dict[str, float]]:
-    """The figures of `waves` of the model and of what knows nothing, {name: figures}."""
-    import torch
-
-    store = learnt.features(run.feature)
-    some = np.sort(rng.permutation(train_rows)[:PROBE_ROWS])
-    parts = np.array_split(some, -(-len(some) // BATCH))
-    total = np.sum([store.read(part).sum(0, dtype=np.float64) for part in parts], 0)
-    mean_sound = torch.from_numpy(total[0] / len(some)).float()
-    at = np.sort(rng.permutation(len(encoded.rows))[:WAVES])
-    brief = _take(encoded, at)
-    found: dict[str, list[np.ndarray]] = {}
-    with torch.no_grad():
-        for start in range(0, len(at), BATCH):
-            positions = torch.arange(start, min(start + BATCH, len(at)))
-            x, labels = brief.pictures.batch(positions, torch.device("cpu"))
-            original = x[:, 0, 0]
-            part = slice(start, start + len(x))
-            guesses = {
-                "model": run.model.decode(torch.from_numpy(brief.z[part]), labels)[:, 0, 0],
-                "model_at_mean": run.model.decode(torch.from_numpy(brief.mean[part]), labels)[
-                    :, 0, 0
-                ],
-                "mean_sound": mean_sound.expand_as(original),
-                **waves.floors(original, rng),
-            }
-            for name, made in guesses.items():
-                found.setdefault(name, []).append(waves.figures(original, made.float()))
-    return {name: waves.evaluate(np.concatenate(tables)) for name, tables in found.items()}
-
-
-def _labels(corpus: "Corpus", name: str, rows: np.ndarray) -> list[Any] | None:
-    """The label of each row, None where it has none; None when the corpus has no such label."""
-    if name not in corpus.label_names:
-        return None
-    values = corpus.labels(name)
-    found = [_one(values[r]) for r in rows]
-    return found if any(v is not None for v in found) else None
-
-
-def _one(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    missing = value is None or value == "" or (isinstance(value, float) and math.isnan(value))
-    return None if missing else value
-
-
-def _probe(
-    name: str, asked: tuple["Corpus", Encoded], taught: tuple["Corpus", Encoded]
-) -> dict[str, Any] | None:
+def _probe(facts: Facts, name: str) -> dict[str, Any] | None:
     """What z and mu say of a label; None where there are no two values to tell apart."""
-    (corpus, here), (learnt, there) = asked, taught
-    truth, known = _labels(corpus, name, here.rows), _labels(learnt, name, there.rows)
+    truth, known = facts.labels(name), facts.labels_there(name)
     if truth is None or known is None:
         return None
-    on_z = rate.probe(there.z, known, here.z, truth)
-    on_mu = rate.probe(there.mean, known, here.mean, truth)
+    on_z = rate.probe(facts.there.z, known, facts.here.z, truth)
+    on_mu = rate.probe(facts.there.mean, known, facts.here.mean, truth)
     return None if on_z is None else {"on_z": on_z, "on_mu": on_mu}
 
 
@@ -480,7 +380,7 @@ def _distinct(order: np.ndarray, instruments: list[Any] | None, count: int) -> l
 
 def _shared(one: "Corpus", rows: np.ndarray, other: "Corpus", train: np.ndarray) -> int | None:
     """How many instruments of the measured rows were trained on; None without that label."""
-    asked, known = _labels(one, "instrument", rows), _labels(other, "instrument", train)
+    asked, known = labels_of(one, "instrument", rows), labels_of(other, "instrument", train)
     if asked is None or known is None:
         return None
     return len({str(v) for v in asked if v is not None} & {str(v) for v in known if v is not None})
@@ -526,7 +426,7 @@ def _maps(
         pca = Pca.fit(there.mean, 2)
         drawn = {"pca": _flat(pca.transform(np.r_[here.mean, there.mean[extra]]))}
     measured = np.isin(shown, here.rows)
-    families, pitches = _labels(corpus, "family", shown), _labels(corpus, "pitch", shown)
+    families, pitches = labels_of(corpus, "family", shown), labels_of(corpus, "pitch", shown)
     return [Map(n, np.asarray(xy), measured, families, pitches) for n, xy in drawn.items()]
 
 

@@ -12,75 +12,70 @@ features and models of every kind compare, as far as their windows and sample ra
 """
 
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from timbrespace.errors import TimbrespaceError
+from timbrespace.evaluation.catalogue import Shown
+from timbrespace.evaluation.facts import Facts, Unanswerable
+from timbrespace.features.decibels import Decibels
+from timbrespace.page import escape, table
 from timbrespace.render.distance import SILENT, distance
 from timbrespace.render.explain import phase_alone
 
-if TYPE_CHECKING:
-    from timbrespace.data.corpus import Corpus
-    from timbrespace.evaluation.evaluate import Encoded
-    from timbrespace.features.decibels import Decibels
-    from timbrespace.runs import Run
-
-SOUNDS = 48  # made sound and compared: 64 at 128 by 256 took 9 s of one busy core
-BATCH = 16
 TO_INVERSION = "_to_inversion"  # what follows a distance's name where no recording can be read
 
 
-def measure(
-    run: "Run", corpus: "Corpus", encoded: "Encoded", mean_picture: np.ndarray, *, seed: int = 0
-) -> dict[str, Any] | None:
+def measure(facts: Facts) -> dict[str, Any]:
     """`mr_stft`, `log_mel_rmse_db`, `level_db` and `peak_db` of the model (z sampled), of the
     inversion, of the search for phase and of the floors.
 
-    mean_picture: the mean sound as the feature's yardstick shows it. Where no recording can be read the
-    distances are those to the picture's own inversion, under other names, and `note` says why. None
-    when all sounds are silent.
+    Where no recording can be read the distances are those to the picture's own inversion, under other
+    names, and `note` says why. Unanswerable when all sounds are silent.
     """
-    rng = np.random.default_rng(seed)
-    at = np.sort(rng.permutation(len(encoded.rows))[:SOUNDS])
-    recordings, why = _recordings(corpus, encoded.rows[at], run.feature.sample_rate)
-    levels = np.asarray(corpus.features(run.feature).level_db)[encoded.rows[at]]
-    mean_sound = _unit(run.feature.yardstick, mean_picture, run.feature.span)
+    feature, rng = facts.run.feature, np.random.default_rng(facts.seed)
+    unread = [one.unread for one in facts.heard if one.unread]
+    recorded = len(unread) < len(facts.heard)
+    mean_sound = _unit(feature.yardstick, facts.floors.mean, feature.span)
     found: dict[str, list[tuple[float, ...]]] = {}
-    for start in range(0, len(at), BATCH):
-        part = slice(start, start + BATCH)
-        inverted, heard, loudness = _rendered(run, encoded, at[part], levels[part])
-        for i, original in enumerate(recordings[part] if recordings else inverted):
-            one = original[: inverted.shape[1]]
-            peak = float(one.abs().max()) if len(one) else 0.0
-            if peak <= SILENT:
-                continue
-            noise = torch.from_numpy(rng.standard_normal(len(one), np.float32))
-            guesses = {
-                "model": heard[i], "inversion": inverted[i],
-                "mean_sound": mean_sound * 10.0 ** (loudness[i] / 20.0),
-                "noise": noise * one.square().mean().sqrt(),
-            }  # fmt: skip
-            if recordings:
-                guesses["phase"] = torch.from_numpy(phase_alone(run.feature, one.numpy()))
-            for name, guess in guesses.items():
-                other = guess[: len(one)]
-                far = distance(one, other, run.feature.sample_rate)
-                off = 20.0 * float((other.abs().max() / peak).clamp_min(SILENT).log10())
-                found.setdefault(name, []).append((*astuple(far), off))
+    for rendering in facts.heard:
+        one = torch.from_numpy(rendering.recording if recorded else rendering.inversion)
+        peak = float(one.abs().max()) if len(one) else 0.0
+        if peak <= SILENT:
+            continue
+        noise = torch.from_numpy(rng.standard_normal(len(one), np.float32))
+        guesses = {
+            "model": torch.from_numpy(rendering.model),
+            "inversion": torch.from_numpy(rendering.inversion),
+            "mean_sound": mean_sound * 10.0 ** (rendering.loudness_db / 20.0),
+            "noise": noise * one.square().mean().sqrt(),
+        }
+        if recorded:
+            guesses["phase"] = torch.from_numpy(phase_alone(feature, one.numpy()))
+        for name, guess in guesses.items():
+            other = guess[: len(one)]
+            far = distance(one, other, feature.sample_rate)
+            off = 20.0 * float((other.abs().max() / peak).clamp_min(SILENT).log10())
+            found.setdefault(name, []).append((*astuple(far), off))
     if not found:
-        return None
-    if not recordings:
+        raise Unanswerable("all sounds that were drawn to be heard are silent")
+    if not recorded:
         del found["inversion"]
     # samples are their own picture: without the files next to nothing is lost
-    exact = bool(recordings) or run.feature.keeps_phase
+    exact = recorded or feature.keeps_phase
     to = "" if exact else TO_INVERSION
     names = (f"mr_stft{to}", f"log_mel_rmse_db{to}", "level_db", "peak_db")
+    note = (
+        f"{len(unread)} of {len(facts.heard)} recordings cannot be read ({unread[0]})"
+        if unread
+        else None
+    )
     return {
-        "sounds": len(found["model"]), "seconds": inverted.shape[1] / run.feature.sample_rate,
-        "reference": "recording" if exact else "inversion", "note": why,
+        "sounds": len(found["model"]),
+        "seconds": len(facts.heard[0].inversion) / feature.sample_rate,
+        "reference": "recording" if exact else "inversion", "note": note,
         **{
             name: dict(zip(names, np.mean(pairs, 0).tolist(), strict=True))
             for name, pairs in found.items()
@@ -88,41 +83,45 @@ def measure(
     }  # fmt: skip
 
 
-def _rendered(
-    run: "Run", encoded: "Encoded", at: np.ndarray, levels: np.ndarray
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Sounds (B, samples) of the original pictures and of the model's, which are as loud; how loud that
-    is, in dBFS (B,)."""
-    feature = run.feature
-    x, labels = encoded.pictures.batch(torch.from_numpy(at), torch.device("cpu"))
-    x, level = x[:, 0], torch.from_numpy(levels.astype(np.float32))
-    made = run.model.decode(torch.from_numpy(encoded.z[at]), labels)[:, 0].float().clamp(-1.0, 1.0)
-    loudness = feature.rms_db(x, level)
-    inverted = feature.invert(x, level)
-    heard = feature.invert(made, loudness - feature.rms_db(made))
-    return inverted, heard, loudness
+def show(found: dict[str, Any]) -> Shown:
+    """A table of how far what is heard is from the recordings."""
+    names = {
+        "phase": "phase: the true magnitudes, made sound",
+        "inversion": "picture: the original's own, made sound", "model": "model: z sampled",
+        "mean_sound": "mean sound", "noise": "white noise",
+    }  # fmt: skip
+    recorded = found["reference"] == "recording"
+    to = "" if recorded else TO_INVERSION
+    forms = {
+        f"mr_stft{to}": "{:.2f}", f"log_mel_rmse_db{to}": "{:.1f}", "level_db": "{:+.1f}",
+        "peak_db": "{:+.1f}",
+    }  # fmt: skip
+    lines = [
+        (words, *(form.format(found[name][key]) for key, form in forms.items()))
+        for name, words in names.items()
+        if name in found
+    ]
+    against = (
+        "the recordings" if recorded
+        else "the original's own picture made sound, since no recording could be read"
+    )  # fmt: skip
+    note = f" {escape(found['note'])}." if found["note"] else ""
+    blame = (
+        "<p>The first three lines say what is lost where: in the search for phase, in the feature's "
+        "picture (and that search), in the model (and both). Each is a distance from the original; "
+        "they do not add up.</p>"
+    )
+    return Shown(
+        "<h2>What is heard</h2><p>How far the sounds are from "
+        f"{against}: multi-resolution STFT distance (MR-STFT, 0 for equal sounds) and the error of a "
+        f"log-mel picture of 80 mels, of {found['sounds']} sounds of {found['seconds']:.2f} s at most, "
+        f"all as loud as these. No phase is asked for, so models of every feature compare.{note}</p>"
+        + (blame if recorded else "")
+        + table(("", "MR-STFT", "log-mel, dB RMSE", "level, dB", "peak, dB"), lines)
+    )
 
 
-def _unit(feature: "Decibels", picture: np.ndarray, length: int) -> Tensor:
+def _unit(feature: Decibels, picture: np.ndarray, length: int) -> Tensor:
     """A picture as sound (length,) of 0 dBFS."""
     values = torch.from_numpy(np.asarray(picture, np.float32))
     return feature.invert(values, -feature.rms_db(values), length=length)
-
-
-def _recordings(
-    corpus: "Corpus", rows: np.ndarray, sample_rate: int
-) -> tuple[list[Tensor] | None, str | None]:
-    """The recordings of `rows`, empty where one cannot be read, None where none can; and why not."""
-    sounds: list[Tensor] = []
-    why: list[str] = []
-    for row in rows:
-        try:
-            samples = corpus.audio(int(row), sample_rate=sample_rate).mono()
-            sounds.append(torch.from_numpy(np.ascontiguousarray(samples, np.float32)))
-        except (TimbrespaceError, OSError) as error:
-            sounds.append(torch.empty(0))
-            why.append(str(error))
-    if not why:
-        return sounds, None
-    note = f"{len(why)} of {len(rows)} recordings cannot be read ({why[0]})"
-    return (None if len(why) == len(rows) else sounds), note

@@ -18,8 +18,7 @@ import numpy as np
 
 from timbrespace.atomic import write_text
 from timbrespace.errors import RunError, TimbrespaceError
-from timbrespace.evaluation import figures
-from timbrespace.evaluation.heard import TO_INVERSION
+from timbrespace.evaluation import catalogue, figures
 from timbrespace.evaluation.latent import ACTIVE_NATS, bits
 from timbrespace.page import cards, document, escape, image, player, table
 from timbrespace.render.explain import phase_alone
@@ -72,12 +71,14 @@ def report(
     """
     folder = run.path / "evaluation"
     drawn = _figures(run, metrics, maps)
+    parts = catalogue.show(metrics)
+    drawn |= {name: png for part in parts.values() for name, png in part.figures.items()}
     examples = _examples(run, metrics, corpus or run.corpus, progress)
     for index, example in enumerate(examples):
         drawn[f"example-{index}"] = figures.sounds(
             example.original, example.made, run.feature.yardstick
         )
-    page = _page(run, metrics, drawn, examples)
+    page = _page(run, metrics, drawn, parts, examples)
     try:
         _replace(folder / "figures", {f"{name}.png": png for name, png in drawn.items()})
         _replace(
@@ -244,7 +245,11 @@ figure { margin: 1rem 0 1.6rem; }
 
 
 def _page(
-    run: "Run", metrics: dict[str, Any], drawn: dict[str, bytes], examples: Sequence[Example]
+    run: "Run",
+    metrics: dict[str, Any],
+    drawn: dict[str, bytes],
+    parts: dict[str, catalogue.Shown],
+    examples: Sequence[Example],
 ) -> str:
     distortion, rate = metrics["distortion"], metrics["rate"]
     status = metrics.get("training") or {}
@@ -283,8 +288,7 @@ def _page(
     body += [
         _codes(metrics),
         _levels(metrics),
-        _heard(metrics),
-        _waves(metrics),
+        *(part.html for part in parts.values()),
         _probes(metrics),
         _new_sounds(run.path / "evaluation"),
     ]
@@ -370,68 +374,6 @@ def _probes(metrics: dict[str, Any]) -> str:
             lines,
             words=2,
         )
-    )
-
-
-def _waves(metrics: dict[str, Any]) -> str:
-    """A table of what is measured of samples; nothing for a model of spectrograms."""
-    found = metrics.get("waves")
-    if not found:
-        return ""
-    names = {
-        "model": "model, z sampled", "model_at_mean": "model, decode(mu)",
-        "mean_sound": "mean sound", "silence": "silence", "noise": "noise of the same level",
-    }  # fmt: skip
-    forms = {"mse": "{:.5f}", "cosine": "{:.3f}", "si_sdr_db": "{:.1f}"}
-    lines = [
-        (words, *(form.format(found[name][key]) for key, form in forms.items()))
-        for name, words in names.items()
-    ]
-    return (
-        "<h2>The samples</h2><p>What is heard and what is measured of samples differ: a wave that "
-        "sounds the same from a moment later is as far from the original as noise, and silence is "
-        "nearer than both.</p>" + table(("", "mean squared error", "cosine", "SI-SDR, dB"), lines)
-    )
-
-
-def _heard(metrics: dict[str, Any]) -> str:
-    """A table of how far what is heard is from the recordings; nothing where nothing was heard."""
-    found = metrics.get("heard")
-    if not found:
-        return ""
-    names = {
-        "phase": "phase: the true magnitudes, made sound",
-        "inversion": "picture: the original's own, made sound", "model": "model: z sampled",
-        "mean_sound": "mean sound", "noise": "white noise",
-    }  # fmt: skip
-    recorded = found["reference"] == "recording"
-    to = "" if recorded else TO_INVERSION
-    forms = {
-        f"mr_stft{to}": "{:.2f}", f"log_mel_rmse_db{to}": "{:.1f}", "level_db": "{:+.1f}",
-        "peak_db": "{:+.1f}",
-    }  # fmt: skip
-    lines = [
-        (words, *(form.format(found[name][key]) for key, form in forms.items()))
-        for name, words in names.items()
-        if name in found
-    ]
-    against = (
-        "the recordings" if recorded
-        else "the original's own picture made sound, since no recording could be read"
-    )  # fmt: skip
-    note = f" {escape(found['note'])}." if found["note"] else ""
-    blame = (
-        "<p>The first three lines say what is lost where: in the search for phase, in the feature's "
-        "picture (and that search), in the model (and both). Each is a distance from the original; "
-        "they do not add up.</p>"
-    )
-    return (
-        "<h2>What is heard</h2><p>How far the sounds are from "
-        f"{against}: multi-resolution STFT distance (MR-STFT, 0 for equal sounds) and the error of a "
-        f"log-mel picture of 80 mels, of {found['sounds']} sounds of {found['seconds']:.2f} s at most, "
-        f"all as loud as these. No phase is asked for, so models of every feature compare.{note}</p>"
-        + (blame if recorded else "")
-        + table(("", "MR-STFT", "log-mel, dB RMSE", "level, dB", "peak, dB"), lines)
     )
 
 

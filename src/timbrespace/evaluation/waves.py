@@ -9,15 +9,19 @@ counts. All three ask for the very phase of each partial, which no ear does: sil
 than noise of the right level, and than the sound itself a moment later. `heard` asks for no phase.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from timbrespace.errors import TimbrespaceError
+from timbrespace.evaluation.catalogue import Shown
+from timbrespace.evaluation.facts import BATCH, Facts
+from timbrespace.page import table
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+SOUNDS = 256  # whose samples are compared
 NAMES = ("mse", "cosine", "si_sdr_db")
 
 
@@ -57,6 +61,55 @@ def floors(original: "Tensor", rng: np.random.Generator) -> dict[str, "Tensor"]:
     return {"silence": torch.zeros_like(original), "noise": noise * level}
 
 
-def evaluate(table: np.ndarray) -> dict[str, float]:
+def evaluate(found: np.ndarray) -> dict[str, float]:
     """Means of `figures` (N, 3), by name."""
-    return dict(zip(NAMES, table.mean(0).tolist(), strict=True))
+    return dict(zip(NAMES, found.mean(0).tolist(), strict=True))
+
+
+def measure(facts: Facts) -> dict[str, dict[str, float]] | None:
+    """The figures of the model and of what knows nothing; None for features without phase."""
+    import torch
+
+    run = facts.run
+    if not run.feature.keeps_phase:
+        return None
+    rng = facts.rng("waves")
+    store = facts.learnt.features(run.feature)
+    parts = np.array_split(facts.there.rows, -(-len(facts.there.rows) // BATCH))
+    total = np.sum([store.read(part).sum(0, dtype=np.float64) for part in parts], 0)
+    mean_sound = torch.from_numpy(total[0] / len(facts.there.rows)).float()
+    brief = facts.here.take(np.sort(rng.permutation(len(facts.here.rows))[:SOUNDS]))
+    found: dict[str, list[np.ndarray]] = {}
+    with torch.no_grad():
+        for start in range(0, len(brief.rows), BATCH):
+            positions = torch.arange(start, min(start + BATCH, len(brief.rows)))
+            x, labels = brief.pictures.batch(positions, torch.device("cpu"))
+            original = x[:, 0, 0]
+            made = {
+                name: run.model.decode(torch.from_numpy(z[positions.numpy()]), labels)[
+                    :, 0, 0
+                ].float()
+                for name, z in (("model", brief.z), ("model_at_mean", brief.mean))
+            }
+            made |= {"mean_sound": mean_sound.expand_as(original)} | floors(original, rng)
+            for name, guess in made.items():
+                found.setdefault(name, []).append(figures(original, guess))
+    return {name: evaluate(np.concatenate(tables)) for name, tables in found.items()}
+
+
+def show(found: dict[str, Any]) -> Shown:
+    """A table of what is measured of samples."""
+    names = {
+        "model": "model, z sampled", "model_at_mean": "model, decode(mu)",
+        "mean_sound": "mean sound", "silence": "silence", "noise": "noise of the same level",
+    }  # fmt: skip
+    forms = {"mse": "{:.5f}", "cosine": "{:.3f}", "si_sdr_db": "{:.1f}"}
+    lines = [
+        (words, *(form.format(found[name][key]) for key, form in forms.items()))
+        for name, words in names.items()
+    ]
+    return Shown(
+        "<h2>The samples</h2><p>What is heard and what is measured of samples differ: a wave that "
+        "sounds the same from a moment later is as far from the original as noise, and silence is "
+        "nearer than both.</p>" + table(("", "mean squared error", "cosine", "SI-SDR, dB"), lines)
+    )

@@ -1,0 +1,64 @@
+"""The questions that an evaluation asks: a name in metrics.json, and the module that answers.
+
+A module has `measure(facts) -> dict` and `show(found) -> Shown`, its part of the report.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from timbrespace.page import escape
+
+if TYPE_CHECKING:
+    from timbrespace.evaluation.facts import Facts
+
+QUESTIONS = {
+    "heard": "heard",
+    "waves": "waves",
+}
+ON_REQUEST: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A part of the report: its HTML, and its figures as PNG by name, for evaluation/figures."""
+
+    html: str
+    figures: dict[str, bytes] = field(default_factory=dict)
+
+
+def ask(
+    facts: "Facts", names: list[str], tell: Callable[[str], None] = lambda name: None
+) -> dict[str, Any]:
+    """The answers by name; where there is none, {"why_not": a sentence}. `tell` hears each name
+    before it is asked."""
+    from timbrespace.evaluation.facts import Unanswerable
+
+    answers: dict[str, Any] = {}
+    for name in names:
+        tell(name)
+        try:
+            answers[name] = _module(name).measure(facts)
+        except Unanswerable as error:
+            answers[name] = {"why_not": str(error)}
+    return answers
+
+
+def show(metrics: dict[str, Any]) -> dict[str, Shown]:
+    """The report's part of each question that metrics.json has an answer to, in order."""
+    shown = {}
+    for name in (*QUESTIONS, *ON_REQUEST):
+        found = metrics.get(name)
+        if not found:
+            continue
+        if "why_not" in found:
+            title, words = escape(name.capitalize()), escape(found["why_not"])
+            shown[name] = Shown(f"<h2>{title}</h2><p>Not answered: {words}.</p>")
+        else:
+            shown[name] = _module(name).show(found)
+    return shown
+
+
+def _module(name: str) -> Any:
+    return import_module(f"timbrespace.evaluation.{(QUESTIONS | ON_REQUEST)[name]}")
