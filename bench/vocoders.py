@@ -128,8 +128,8 @@ def main() -> None:
     )  # fmt: skip
     write(
         FOLDER / "vocoders.md", "From log-mel pictures back to sound",
-        f"{about} ms: CPU milliseconds for two seconds of sound. Pitch kept: yin within 50 cents of yin "
-        "on the recording.",
+        f"{about} ms: CPU milliseconds for two seconds of sound. Pitch kept: within 50 cents of "
+        "the recording's.",
         *parts,
     )  # fmt: skip
 

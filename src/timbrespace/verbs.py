@@ -991,7 +991,9 @@ def doctor() -> dict[str, Any]:
 
     from timbrespace.machine import use_bfloat16
 
-    extras = {"umap-learn": "maps", "tensorboard": "tensorboard", "wandb": "wandb"}
+    extras = {
+        "umap-learn": "maps", "swift-f0": "pitch", "tensorboard": "tensorboard", "wandb": "wandb",
+    }  # fmt: skip
     required = ["numpy", "scipy", "soundfile", "soxr", "torch", "starlette", "uvicorn"]
 
     def version(name: str) -> str | None:
