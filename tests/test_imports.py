@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "src" / "timbrespace"
 RANKS = [
-    {"errors", "machine", "atomic"}, {"audio", "geometry"}, {"features", "page"}, {"data", "models", "losses"},
+    {"errors", "machine", "atomic"}, {"audio", "geometry"}, {"features", "page"}, {"data", "models", "losses", "embedding"},
     {"recipe", "render", "batches", "vocoders"}, {"runs"}, {"training", "mapping"}, {"priors", "exporting"},
     {"evaluation"}, {"explorer"}, {"verbs", "cli", "__init__", "__main__"},
 ]  # fmt: skip
