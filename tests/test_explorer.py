@@ -223,9 +223,11 @@ def test_a_glide_is_one_sound_from_one_to_the_other(client, parts):
     assert client.post("/api/glide", json={**asked, "b": 5}).status_code == 404
 
 
-def test_one_place_of_a_morph_can_be_asked_for(client):
-    whole = client.post("/api/morph", json={"a": 100, "b": 101, "steps": 5, "pitch": 60}).json()
-    one = client.post("/api/morph", json={"a": 100, "b": 101, "at": 0.5, "pitch": 60}).json()
+@pytest.mark.parametrize("kind", ["lerp", "slerp", "follow"])
+def test_one_place_of_a_morph_can_be_asked_for(client, kind):
+    asked = {"a": 100, "b": 101, "pitch": 60, "kind": kind}
+    whole = client.post("/api/morph", json={**asked, "steps": 5}).json()
+    one = client.post("/api/morph", json={**asked, "at": 0.5}).json()
     assert len(one["steps"]) == 1 and one["steps"][0] == whole["steps"][2]
 
 

@@ -1,13 +1,14 @@
 """Geometry of a latent table: projections and their inverse, neighbours, paths."""
 
 import sys
+import time
 
 import numpy as np
 import pytest
 
 from timbrespace.errors import MissingExtra, TimbrespaceError
 from timbrespace.geometry.neighbours import FAR, far, nearest, pad_to_latent, spacing
-from timbrespace.geometry.paths import grid, lerp, path, slerp
+from timbrespace.geometry.paths import KINDS, follow, grid, lerp, path, slerp
 from timbrespace.geometry.project import Pca, umap_map
 
 
@@ -148,13 +149,50 @@ def test_far_is_small_among_the_sounds_and_large_outside():
 # --- paths ---
 
 
-@pytest.mark.parametrize("kind", ["lerp", "slerp"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_paths_begin_and_end_at_the_sounds_and_return_the_same_way(kind):
     rng = np.random.default_rng(6)
-    a, b = rng.standard_normal(6).astype(np.float32), rng.standard_normal(6).astype(np.float32)
-    there, back = path(a, b, 7, kind), path(b, a, 7, kind)
+    sounds = rng.standard_normal((40, 6)).astype(np.float32)
+    a, b = sounds[:2]
+    there, back = path(a, b, 7, kind, sounds), path(b, a, 7, kind, sounds)
     assert np.array_equal(there[0], a) and np.array_equal(there[-1], b)
-    assert np.allclose(there, back[::-1], atol=1e-6)
+    assert np.allclose(there, back[::-1], atol=1e-5)
+
+
+def test_follow_keeps_to_where_the_sounds_lie_and_passes_evenly():
+    rng = np.random.default_rng(8)
+    angle = rng.uniform(0.0, np.pi, 400)
+    arch = np.column_stack([np.cos(angle), np.sin(angle)]) + rng.normal(0.0, 0.02, (400, 2))
+    way = follow(np.array([1.0, 0.0]), np.array([-1.0, 0.0]), np.linspace(0, 1, 33), arch)
+    assert np.linalg.norm(way, axis=1).min() > 0.85  # of the line: 0, in its middle
+    steps = np.linalg.norm(np.diff(way, axis=0), axis=1)
+    assert steps.max() < 1.3 * steps.min() and steps.sum() == pytest.approx(np.pi, rel=0.1)
+
+
+def test_follow_is_the_line_where_no_sound_lies_between():
+    a, b, t = np.array([0.0, 0.0]), np.array([1.0, 0.0]), np.linspace(0, 1, 5)
+    assert np.allclose(follow(a, b, t, np.array([[9.0, 9.0], [-9.0, 5.0]])), lerp(a, b, t))
+    assert np.allclose(follow(a, b, t, np.empty((0, 2))), lerp(a, b, t))
+    assert np.array_equal(follow(a, a, t, np.zeros((3, 2))), np.zeros((5, 2)))
+
+
+def test_follow_answers_while_a_slider_moves():
+    sounds = np.random.default_rng(9).standard_normal((8_000, 64))
+    times = []
+    for _ in range(5):
+        began = time.process_time()
+        follow(sounds[0], sounds[1], np.array([0.5]), sounds)
+        times.append(time.process_time() - began)
+    assert min(times) < 0.05
+
+
+def test_follow_says_what_it_needs():
+    with pytest.raises(TimbrespaceError, match="needs the latents of the sounds"):
+        path(np.zeros(2), np.ones(2), 3, "follow")
+    with pytest.raises(TimbrespaceError, match=r"\(N, 2\), got shape \(4, 3\)"):
+        path(np.zeros(2), np.ones(2), 3, "follow", np.zeros((4, 3)))
+    with pytest.raises(TimbrespaceError, match="finite"):
+        path(np.zeros(2), np.ones(2), 3, "follow", np.full((4, 2), np.nan))
 
 
 def test_the_arc_keeps_the_distance_from_the_centre_and_turns_evenly():

@@ -11,6 +11,7 @@ import soundfile
 
 from timbrespace import verbs
 from timbrespace.errors import TimbrespaceError
+from timbrespace.geometry.paths import KINDS
 from timbrespace.mapping import Space
 from timbrespace.runs import Run
 
@@ -117,6 +118,12 @@ def test_how_sound_is_made_is_told_on_the_command_line(tiny_run, sounds, tmp_pat
 def test_a_grid_of_four(tiny_run, sounds, tmp_path):
     made = verbs.morph(tiny_run, sounds[:4], tmp_path, steps=2, path="lerp", pitch=60)
     assert len(made.files) == 4
+
+
+def test_a_morph_by_the_sounds_between_keeps_the_ends(tiny_run, sounds, tmp_path):
+    ways = {p: verbs.morph(tiny_run, sounds[:2], tmp_path / p, steps=3, path=p) for p in KINDS}
+    first, middle, last = ([w.files[i].read_bytes() for w in ways.values()] for i in range(3))
+    assert len(set(first)) == len(set(last)) == 1 and len(set(middle)) == 3
 
 
 def test_generate_is_seeded_and_audible(tiny_run, tmp_path):

@@ -656,7 +656,10 @@ def morph(
     files: Annotated[list[Path], typer.Argument(help="Two sounds, or four for a grid.")],
     out: Out,
     steps: Annotated[int, typer.Option(min=2, max=1000)] = 8,
-    path: Annotated[Literal["lerp", "slerp"], typer.Option()] = "slerp",
+    path: Annotated[
+        Literal["lerp", "slerp", "follow"],
+        typer.Option(help="Straight, by an arc, or by the sounds that lie between."),
+    ] = "slerp",
     glide: Annotated[
         float | None,
         typer.Option(help="Instead one sound of so many seconds that goes all the way."),

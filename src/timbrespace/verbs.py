@@ -580,7 +580,7 @@ def decode(
 
 def morph(
     run: StrPath, files: list[StrPath], out: StrPath, *, steps: int = 8,
-    path: Literal["lerp", "slerp"] = "slerp", glide: float | None = None,
+    path: Literal["lerp", "slerp", "follow"] = "slerp", glide: float | None = None,
     pitch: float | None = None, labels: Told | None = None, recovery: "Recovery | None" = None,
     vocoder: StrPath | None = None,
     loudness: float | None = None, format: str = "wav16", sample_rate: int | None = None,
@@ -588,43 +588,48 @@ def morph(
     """Sounds along the way from one sound to the next; with four files, a grid between the corners.
 
     The first window of each sound is used. Without `pitch`, the pitch of the first sound is kept. With
-    `glide` it is one sound of so many seconds, glide.wav, that goes all the way while it sounds.
+    `glide` it is one sound of so many seconds, glide.wav, that goes all the way while it sounds. The
+    path "follow" leads by sounds of the run's space (`geometry.paths.follow`).
     """
+    from timbrespace.geometry.paths import KINDS
     from timbrespace.geometry.paths import path as latent_path
+    from timbrespace.mapping import Space
     from timbrespace.render.path import glide as glide_sound
     from timbrespace.runs import Run
 
     if len(files) not in (2, 4):
         raise RunError(f"morph wants two or four sounds, got {len(files)}")
-    if path not in ("lerp", "slerp"):
-        raise RunError(f"morph knows the paths lerp and slerp, not {path!r}")
+    if path not in KINDS:
+        raise RunError(f"morph knows the paths {', '.join(KINDS)}, not {path!r}")
     if steps < 2 or steps > 1000:
         raise RunError(f"morph wants 2 to 1000 steps, got {steps}")
     if glide is not None and len(files) != 2:
         raise RunError(f"a glide goes from one sound to another, got {len(files)} sounds")
     opened = Run.open(run)
     write = _writer(opened, out, loudness=loudness, format=format, sample_rate=sample_rate)
-    synth = _synth(opened, recovery=recovery, vocoder=vocoder)
+    space = Space.open(opened) if path == "follow" else None
+    synth = _synth(opened, space, recovery=recovery, vocoder=vocoder)
+    known = None if space is None else space.mean
     pitch, others = _told(opened, pitch, labels)
     ends = [synth.encode(_read(opened, file), pitch=pitch, labels=others) for file in files]
     told = pitch if pitch is not None else ends[0].pitch
     if glide is not None:
         first, last = ends
         sound = glide_sound(
-            synth, first.mean[0], last.mean[0], glide, kind=path, labels=others,
+            synth, first.mean[0], last.mean[0], glide, kind=path, sounds=known, labels=others,
             pitch=None if told is None else (told, told),
             rms_db=(first.rms_db[0], last.rms_db[0]),
         )  # fmt: skip
         return Written([write("glide", sound)], [told])
     if len(ends) == 2:
-        latents = latent_path(ends[0].mean[0], ends[1].mean[0], steps, path)
+        latents = latent_path(ends[0].mean[0], ends[1].mean[0], steps, path, known)
         levels = np.linspace(ends[0].rms_db[0], ends[1].rms_db[0], steps)
         names = [f"morph-{i:03d}" for i in range(steps)]
     else:
         a, b, c, d = (e.mean[0] for e in ends)
-        tops, bottoms = latent_path(a, b, steps, path), latent_path(c, d, steps, path)
+        tops, bottoms = (latent_path(*e, steps, path, known) for e in ((a, b), (c, d)))
         latents = np.concatenate(
-            [latent_path(t, u, steps, path) for t, u in zip(tops, bottoms, strict=True)]
+            [latent_path(t, u, steps, path, known) for t, u in zip(tops, bottoms, strict=True)]
         )
         levels = np.full(len(latents), np.mean([e.rms_db[0] for e in ends]))
         names = [f"morph-{i:03d}-{j:03d}" for i in range(steps) for j in range(steps)]

@@ -104,7 +104,7 @@ class MorphQuestion(_Question):
     b: int = Field(ge=0, le=999_999_999)
     steps: int = Field(default=8, ge=2, le=32)
     at: float | None = Field(default=None, ge=0, le=1)
-    kind: Literal["lerp", "slerp"] = "slerp"
+    kind: Literal["lerp", "slerp", "follow"] = "slerp"
     pitch: float | None = Field(default=None, ge=0, le=127)
     labels: LabelTexts = Field(default={}, max_length=LABELS)
 
@@ -115,7 +115,7 @@ class GlideQuestion(_Question):
     a: int = Field(ge=0, le=999_999_999)
     b: int = Field(ge=0, le=999_999_999)
     seconds: float = Field(ge=0.5, le=30)
-    kind: Literal["lerp", "slerp"] = "slerp"
+    kind: Literal["lerp", "slerp", "follow"] = "slerp"
     pitch: float | None = Field(default=None, ge=0, le=127)
     labels: LabelTexts = Field(default={}, max_length=LABELS)
 

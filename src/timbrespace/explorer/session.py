@@ -23,7 +23,7 @@ from timbrespace.audio.level import fade_edges
 from timbrespace.data.lock import is_held
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.geometry.neighbours import FAR, far, nearest, pad_to_latent, spacing
-from timbrespace.geometry.paths import Kind, lerp, slerp
+from timbrespace.geometry.paths import Kind, between
 from timbrespace.models.vocabulary import NUMBERS
 
 if TYPE_CHECKING:
@@ -309,7 +309,7 @@ class Session:
         b: int,
         positions: list[float],
         *,
-        kind: str = "slerp",
+        kind: Kind = "slerp",
         pitch: float | None = None,
         labels: Labels | None = None,
     ) -> list[Step]:
@@ -340,8 +340,7 @@ class Session:
         missing = [i for i, clip in enumerate(clips) if clip is None]
         if missing:
             places = np.array([positions[i] for i in missing])
-            way = slerp if kind == "slerp" else lerp
-            latents = way(space.mean[first], space.mean[last], places)
+            latents = between(space.mean[first], space.mean[last], places, kind, space.mean)
             levels = (1 - places) * space.rms_db[first] + places * space.rms_db[last]
             notes, said = [pitches[i] for i in missing], [told[i] for i in missing]
             made = _decode(view, latents, notes, said, levels)
@@ -374,7 +373,8 @@ class Session:
             assert view.synth is not None
             feature, levels = view.run.feature, space.rms_db
             samples = glide(
-                view.synth, space.mean[first], space.mean[last], seconds, kind=kind, labels=told,
+                view.synth, space.mean[first], space.mean[last], seconds, kind=kind,
+                sounds=space.mean, labels=told,
                 pitch=(notes[0], notes[-1]) if notes else None, rms_db=(levels[first], levels[last]),
             )  # fmt: skip
             seen = feature.yardstick.analyse_all(torch.from_numpy(samples)).values.numpy()

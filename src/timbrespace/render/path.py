@@ -64,11 +64,12 @@ def read_samples(feature: Feature, pictures: Iterable[Picture], step: int, lengt
 def glide(
     synth: "Synth", a: np.ndarray, b: np.ndarray, seconds: float, *, kind: Kind,
     pitch: tuple[float, float] | None, rms_db: tuple[float, float], labels: Mapping[str, Any],
+    sounds: np.ndarray | None = None,
 ) -> np.ndarray:  # fmt: skip
     """One sound (n,) of so many seconds that goes from latent a (Z,) to b while it sounds; so do pitch
-    (MIDI numbers) and level, given at both ends."""
+    (MIDI numbers) and level, given at both ends. `sounds` as in `geometry.paths.between`."""
     return synth.decode_path(
-        latent_path(a, b, GLIDE_POINTS, kind), np.linspace(0.0, seconds, GLIDE_POINTS),
+        latent_path(a, b, GLIDE_POINTS, kind, sounds), np.linspace(0.0, seconds, GLIDE_POINTS),
         seconds=seconds, pitch=None if pitch is None else np.linspace(*pitch, GLIDE_POINTS),
         labels=labels, rms_db=np.linspace(*rms_db, GLIDE_POINTS),
     )  # fmt: skip
