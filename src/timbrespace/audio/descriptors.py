@@ -216,10 +216,8 @@ def _one(sound: np.ndarray, sample_rate: int, pitch: float | None) -> list[float
     sound = np.asarray(sound, np.float32)
     if not np.isfinite(sound).all():
         raise AudioError("a sound to be described holds samples that are not finite")
-    peak = float(np.abs(sound).max(initial=0.0))
-    if peak <= SILENT:
+    if float(np.abs(sound).max(initial=0.0)) <= SILENT:
         return [np.nan] * len(DESCRIPTORS)
-    sound = sound / np.float32(peak)
     level = envelope(sound, sample_rate)
     magnitude, hertz = spectra(sound, sample_rate)
     loud = np.sqrt(np.square(magnitude).sum(1))
