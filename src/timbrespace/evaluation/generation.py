@@ -3,12 +3,9 @@
 Conventions
 -----------
 Sounds are described by their coordinates (N, D) on the principal components of the training pictures
-(D = 64: nearly all that a picture says). `kernel_distance` is the unbiased squared maximum mean
-discrepancy with the kernel of KID, (x y / D + 1)^3 (Binkowski et al. 2018, arXiv 1801.01401, section
-4): 0 for two sets of the same law on average, and it may be a little below. `nearest_share` is the
-accuracy of telling the two sets apart by the nearest other sound (Lopez-Paz & Oquab 2017, arXiv
-1610.06545): 0.5 cannot be told apart, 1 always. `novelty` is the median distance of a generated sound
-to the nearest training sound over that of a validation sound: well below 1 it copies.
+(D = 64: nearly all that a picture says). `kernel_distance` and `nearest_share` are those of
+evaluation/two_samples.py. `novelty` is the median distance of a generated sound to the nearest training
+sound over that of a validation sound: well below 1 it copies.
 All three are worth what the floor beside them says: validation sounds against training sounds.
 """
 
@@ -18,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from timbrespace.atomic import write_text
-from timbrespace.errors import RunError, TimbrespaceError
+from timbrespace.errors import RunError
+from timbrespace.evaluation.two_samples import kernel_distance, nearest_share, validate
 from timbrespace.geometry.neighbours import nearest
 
 if TYPE_CHECKING:
@@ -31,46 +29,6 @@ SOUNDS = 512  # of each set, at most
 TRAIN_ROWS = 4096  # training sounds that a new one may be a copy of
 
 
-def validate(one: np.ndarray, other: np.ndarray) -> None:
-    """TimbrespaceError unless both are finite tables (N, D) of the same D and at least two rows."""
-    if one.ndim != 2 or other.ndim != 2 or one.shape[1] != other.shape[1]:
-        raise TimbrespaceError(
-            f"two sets of sounds should have the same coordinates, got {one.shape}, {other.shape}"
-        )
-    if min(len(one), len(other)) < 2:
-        raise TimbrespaceError("a set of sounds needs at least two of them to be compared")
-    if not (np.isfinite(one).all() and np.isfinite(other).all()):
-        raise TimbrespaceError("the sounds are not finite; the training has diverged")
-
-
-def kernel_distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Unbiased squared MMD with the polynomial kernel of KID; 0 for the same law on average."""
-    validate(one, other)
-
-    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return (a @ b.T / a.shape[1] + 1.0) ** 3
-
-    def own(a: np.ndarray) -> float:
-        k = kernel(a, a)
-        return float((k.sum() - np.trace(k)) / (len(a) * (len(a) - 1)))
-
-    return own(one) + own(other) - 2.0 * float(kernel(one, other).mean())
-
-
-def nearest_share(one: np.ndarray, other: np.ndarray) -> float:
-    """Share of sounds whose nearest other sound is of their own set; equal sizes make 0.5 chance.
-
-    The larger set is cut to the size of the smaller one.
-    """
-    validate(one, other)
-    count = min(len(one), len(other))
-    both = np.concatenate([one[:count], other[:count]]).astype(np.float64)
-    square = (both**2).sum(1)
-    distance = square[:, None] + square[None] - 2.0 * both @ both.T
-    np.fill_diagonal(distance, np.inf)
-    return float(((distance.argmin(1) < count) == (np.arange(2 * count) < count)).mean())
-
-
 def nearest_distance(asked: np.ndarray, known: np.ndarray) -> float:
     """Median Euclidean distance from each of `asked` to its nearest of `known`."""
     validate(asked, known)
@@ -80,7 +38,7 @@ def nearest_distance(asked: np.ndarray, known: np.ndarray) -> float:
 def evaluate(made: np.ndarray, real: np.ndarray, train: np.ndarray) -> dict[str, float]:
     """The figures of generated sounds against real ones that nobody trained on."""
     return {
-        "kernel_distance": kernel_distance(made, real),
+        "kernel_distance": kernel_distance(real, made),
         "nearest_share": nearest_share(made, real),
         "novelty": nearest_distance(made, train) / nearest_distance(real, train),
     }
