@@ -126,6 +126,9 @@ def main() -> None:
             ("pghi", 5),
             ("pghi", 12),
             ("pghi", 32),
+            ("sweep", 0),
+            ("sweep", 5),
+            ("sweep", 12),
             ("fast_griffin_lim", 32),
         ):
             recovery = Recovery(method, rounds)

@@ -11,7 +11,14 @@ from timbrespace.errors import AudioError, RecipeError
 from timbrespace.features.inversion import mel_to_power
 from timbrespace.features.log_mel import LogMel
 from timbrespace.features.mel import mel_filterbank
-from timbrespace.features.phase import Frames, Recovery, griffin_lim, heap_integration
+from timbrespace.features.phase import (
+    METHODS,
+    Frames,
+    Recovery,
+    griffin_lim,
+    heap_integration,
+)
+from timbrespace.features.sweep import phase_by_sweep
 
 FEATURE = LogMel()
 
@@ -82,7 +89,7 @@ def test_a_pluck_sounds_right(mels: int, bar: float) -> None:
 
 
 def test_silence_stays_silence() -> None:
-    for method in ("pghi", "fast_griffin_lim", "griffin_lim"):
+    for method in METHODS:
         assert (there_and_back(torch.zeros(2, 9000), recovery=Recovery(method)) == 0.0).all()
 
 
@@ -105,7 +112,7 @@ def test_same_seed_same_sound_and_inputs_untouched() -> None:
     picture = FEATURE.analyse_all(torch.from_numpy(pluck(3, 0.4)))
     values, level = picture.values.clone(), picture.level_db.clone()
     state = torch.random.get_rng_state()
-    for method in ("pghi", "fast_griffin_lim"):
+    for method in ("pghi", "sweep", "fast_griffin_lim"):
         made = [FEATURE.invert(values, level, recovery=Recovery(method, 8, s)) for s in (1, 1, 2)]
         assert torch.equal(made[0], made[1])
         assert not torch.equal(made[0], made[2])
@@ -168,21 +175,37 @@ def test_transform_and_back_is_exact() -> None:
         assert torch.allclose(back[covered], sound[covered], atol=1e-4)
 
 
-def test_heap_integration_beats_chance_by_far() -> None:
+def test_integrated_phase_beats_chance_by_far() -> None:
     truth = stft(torch.from_numpy(pluck(5, 1.0))).abs()[None]
-    for start, bar in ((heap_integration(truth, 1024, 256), -15.0), (None, -3.0)):
+    integrated = (heap_integration(truth, 1024, 256), phase_by_sweep(truth, 1024, 256))
+    for start, bar in (*((phase, -15.0) for phase in integrated), (None, -3.0)):
         made = griffin_lim(truth, 1024, 256, rounds=0, phase=start, length=16000)
         distance = convergence_db(truth[0], stft(made[0]).abs())
         assert distance < bar if start is not None else distance > bar * 3
 
 
-def test_phase_of_a_tone_advances_by_its_frequency() -> None:
+@pytest.mark.parametrize("integrate", [heap_integration, phase_by_sweep])
+def test_phase_of_a_tone_advances_by_its_frequency(integrate: Any) -> None:
     hz = 1003.0
     magnitude = stft(torch.from_numpy(tone(hz, 1.0))).abs()[None]
-    phase = heap_integration(magnitude, 1024, 256)[0, round(hz * 1024 / RATE)]
+    phase = integrate(magnitude, 1024, 256)[0, round(hz * 1024 / RATE)]
     advance = torch.remainder(phase[21:40] - phase[20:39], 2 * torch.pi)
     expected = 2 * np.pi * hz * 256 / RATE % (2 * np.pi)
     assert torch.allclose(advance, torch.tensor(expected).float(), atol=0.05)
+
+
+def test_a_sweep_continues_what_is_known() -> None:
+    truth = stft(torch.from_numpy(pluck(7, 1.0)))[None]
+    known = truth.angle()
+    known[..., 20:] = torch.nan
+    phase = phase_by_sweep(truth.abs(), 1024, 256, known=known)
+    assert torch.equal(phase[..., :20], known[..., :20])
+    near = slice(19, 28)  # the seam and the frames that hang on it
+    off = torch.polar(truth.abs(), phase)[..., near] - truth[..., near]
+    assert float(off.norm() / truth[..., near].norm()) < 0.25
+    apart = phase_by_sweep(truth.abs(), 1024, 256)
+    off = torch.polar(truth.abs(), apart)[..., near] - truth[..., near]
+    assert float(off.norm() / truth[..., near].norm()) > 0.5  # without it: another sound
 
 
 def test_more_rounds_never_get_worse() -> None:
@@ -203,7 +226,7 @@ def test_more_rounds_never_get_worse() -> None:
     ("how", "words"),
     [
         ({"method": "pgih"}, "did you mean pghi"),
-        ({"method": "magic"}, "there are: pghi, fast_griffin_lim, griffin_lim"),
+        ({"method": "magic"}, "there are: pghi, sweep, fast_griffin_lim, griffin_lim"),
         ({"rounds": -1}, "from 0 to 1000, got -1"),
         ({"rounds": 1001}, "from 0 to 1000, got 1001"),
         ({"rounds": 2.5}, "a whole number"),

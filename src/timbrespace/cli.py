@@ -35,9 +35,9 @@ LabelOption = Annotated[
 ]
 Method = Annotated[
     str,
-    typer.Option(help="How phase is found: pghi, fast_griffin_lim or griffin_lim."),
+    typer.Option(help="How phase is found: pghi, sweep, fast_griffin_lim or griffin_lim."),
 ]
-Rounds = Annotated[int, typer.Option(help="Of Griffin-Lim, after pghi or from nothing: 0 to 1000.")]
+Rounds = Annotated[int, typer.Option(help="Of Griffin-Lim, after pghi, sweep or nothing: 0 to 1000.")]
 Inversion = Annotated[
     str,
     typer.Option(help="How mels become a spectrum: multiplicative or nnls."),

@@ -77,6 +77,12 @@ def table(heads: Sequence[str], lines: Iterable[Sequence[object]], *, words: int
     return f"<div class='scroll'><table>{line(heads, 'th')}{body}</table></div>"
 
 
+def plus_minus(interval: Sequence[float] | None, digits: int = 2) -> str:
+    """Half the width of a 95 % interval (low, high), to stand behind its figure; "" where there is
+    none."""
+    return "" if interval is None else f" ± {(interval[1] - interval[0]) / 2.0:.{digits}f}"
+
+
 def image(png: bytes, words: str) -> str:
     """A picture, and the words for who does not see it."""
     data = base64.b64encode(png).decode()

@@ -28,6 +28,7 @@ from timbrespace.evaluation import levels as level
 from timbrespace.evaluation.facts import BATCH, Encoded, Facts
 from timbrespace.evaluation.facts import labels as labels_of
 from timbrespace.evaluation.report import Map, report
+from timbrespace.evaluation.statistics import interval
 from timbrespace.evaluation.verdict import judge
 from timbrespace.geometry.project import Pca
 
@@ -126,6 +127,7 @@ def measure(
     if not len(train_rows):
         raise RunError(f"{learnt.path} has no training sounds to fit the floors on")
     rng = np.random.default_rng(seed)
+    floor_db = run.feature.yardstick.floor_db
 
     def tell(done: int, total: int) -> None:
         if progress:
@@ -150,8 +152,8 @@ def measure(
             pitch_given=told_pitch, seed=seed,
         )  # fmt: skip
         tell(2, steps)
-        errors = _distortion(run, here, rng, fitted=fitted, pitches=pitches)
-        loud = reconstruction.evaluate_loud(errors.pop("loud"))
+        near, far = (reconstruction.Closeness(floor_db) for _ in range(2))
+        errors = _distortion(run, here, rng, fitted=fitted, pitches=pitches, near=(near, far))
         tell(3, steps)
         brief = there.take(np.sort(rng.permutation(len(some))[:TRAIN_ROWS]))
         train_errors = _distortion(run, brief, rng)
@@ -166,12 +168,15 @@ def measure(
     answers = catalogue.ask(
         facts, questions, lambda name: tell(before + questions.index(name), steps)
     )
+    each = [answer.pop("each") for answer in answers.values() if answer and "each" in answer]
 
-    floor_db = run.feature.yardstick.floor_db
     unit = reconstruction.db_per_unit(floor_db)
     scores = {k: reconstruction.rmse_db(v, floor_db) for k, v in errors.items()}
     best, worst = reconstruction.extremes(errors["z"], len(rows))
-    instruments = labels_of(measured, "instrument", rows)
+    instruments = facts.labels("instrument")
+    drawn = facts.rng("distortion")
+    mean_sound = far.evaluate(facts.groups, rng=drawn)
+    registers = None if pitches is None else reconstruction.registers(pitches)
     best, worst = _distinct(best, instruments, BEST), _distinct(worst, instruments, WORST)
     random = rng.permutation(np.setdiff1d(np.arange(len(rows)), best + worst))
     nats = here.nats.sum(1)
@@ -184,17 +189,23 @@ def measure(
         "seed": seed,
         "corpus_digest": measured.digest,
         "training": {k: status[k] for k in ("epoch", "epochs", "finished") if k in status},
-        "distortion": reconstruction.evaluate(errors["z"], errors["mean"], floor_db)
-        | loud
+        "distortion": reconstruction.evaluate(
+            errors["z"], errors["mean"], floor_db, facts.groups, rng=drawn
+        )
+        | near.evaluate(facts.groups, rng=drawn)
         | {
             "rmse_db_shuffled": scores["shuffled"],
             "train_rmse_db": reconstruction.rmse_db(train_errors["z"], floor_db),
+            "groups": len(set(facts.groups)),
+            **_profiles(run, near, far),
         },
         "rate": rate.evaluate(here.mean, here.logvar, here.nats, seed=seed)
+        | {"bits_per_sound_interval": interval(nats / math.log(2.0), facts.groups, rng=drawn)}
         | {"levels": _levels(run, here, scores)}
         | _codes(run, here, there),
         "floors": {
             "mean_sound_rmse_db": scores["mean_sound"],
+            **{f"mean_sound_{name}": mean_sound[name] for name in reconstruction.NAMES},
             "mean_per_pitch_rmse_db": scores.get("mean_per_pitch"),
             "pca_rmse_db": {str(k): scores[f"pca_{k}"] for k in floor.SIZES},
             "linear_code_rmse_db": scores["linear_code"],
@@ -206,7 +217,7 @@ def measure(
             "fitted_rows": fitted.fitted_rows,
             "pca_rows": fitted.pca_rows,
         },
-        "ceilings": {"inversion_rmse_db": inverted},
+        "ceilings": inverted,
         **answers,
         "feature": floor.scale(
             view(torch.from_numpy(
@@ -222,7 +233,8 @@ def measure(
             "train_rows": len(some),
             "instruments_shared_with_training": _shared(measured, rows, learnt, train_rows),
         },
-        "families": _families(families, errors, nats, floor_db),
+        "families": _parts(families, errors, nats, floor_db, facts.groups, drawn),
+        "registers": _parts(registers, errors, nats, floor_db, facts.groups, drawn),
         "examples": {
             "best": [int(rows[i]) for i in best],
             "worst": [int(rows[i]) for i in worst],
@@ -238,7 +250,7 @@ def measure(
     tell(steps, steps)
     return Measured(
         metrics,
-        _table(measured, rows, errors, nats, unit),
+        _table(measured, rows, errors, nats, unit, near.each, facts.groups, each),
         _maps(measured, here, there if learnt is measured else None, space),
         measured,
     )
@@ -269,9 +281,10 @@ def _distortion(
     *,
     fitted: floor.Floors | None = None,
     pitches: list[Any] | None = None,
+    near: tuple[reconstruction.Closeness, reconstruction.Closeness] | None = None,
 ) -> dict[str, np.ndarray]:
     """Mean squared error per sound (N,) of the model ("z"; with `fitted` also "mean", "shuffled"
-    and every floor); and, as "loud", what `reconstruction.loud_cells` says of z."""
+    and every floor). `near` are told what else there is to say of z and of the mean sound."""
     import torch
 
     count = len(encoded.rows)
@@ -296,10 +309,11 @@ def _distortion(
             decoded = run.model.decode(torch.from_numpy(z[part]), labels)[:, 0].float()
             made = run.feature.compared(x[:, 0], decoded)[1].numpy()
             parts.setdefault(name, []).append(reconstruction.mse_per_sound(original, made))
-            if name == "z":
-                loud = reconstruction.loud_cells(original, made, run.feature.yardstick.floor_db)
-                parts.setdefault("loud", []).append(loud)
+            if name == "z" and near is not None:
+                near[0].add(original, made)
         if fitted is not None:
+            if near is not None:
+                near[1].add(original, np.broadcast_to(fitted.mean, original.shape))
             own = None if pitches is None else pitches[part]
             for name, error in fitted.errors(original, own, nats=nats).items():
                 parts.setdefault(name, []).append(error)
@@ -339,16 +353,36 @@ def _codes(run: "Run", here: Encoded, there: Encoded) -> dict[str, Any]:
     return code.evaluate(books, here.codes, there.codes)
 
 
-def _inversion(run: "Run", encoded: Encoded, rng: np.random.Generator) -> float:
-    """dB RMSE of pictures that became sound and were analysed again, without any model."""
+def _inversion(run: "Run", encoded: Encoded, rng: np.random.Generator) -> dict[str, float]:
+    """How near pictures come that became sound and were analysed again, without any model."""
     import torch
 
     at = np.sort(rng.permutation(len(encoded.rows))[:INVERTED])
     x = encoded.take(at).pictures.batch(torch.arange(len(at)), torch.device("cpu"))[0][:, 0]
     heard = run.feature.invert(x, torch.zeros(len(x)))
     original, again = run.feature.compared(x, run.feature.analyse(heard).values)
-    error = reconstruction.mse_per_sound(original.numpy(), again.numpy())
-    return reconstruction.rmse_db(error, run.feature.yardstick.floor_db)
+    pair, floor_db = (original.numpy(), again.numpy()), run.feature.yardstick.floor_db
+    rmse_db = reconstruction.rmse_db(reconstruction.mse_per_sound(*pair), floor_db)
+    means = reconstruction.figures(*pair, floor_db).mean(0).tolist()
+    named = zip(reconstruction.NAMES, means, strict=True)
+    return {"inversion_rmse_db": rmse_db} | {f"inversion_{name}": mean for name, mean in named}
+
+
+def _profiles(
+    run: "Run", near: reconstruction.Closeness, far: reconstruction.Closeness
+) -> dict[str, Any]:
+    """The errors of the model and of the mean sound over frequency and over time."""
+    yardstick = run.feature.yardstick
+    axes = {
+        "by_band": ("hertz", yardstick.frequencies.numpy()),
+        "by_time": ("seconds", np.arange(yardstick.frames) * yardstick.hop / yardstick.sample_rate),
+    }
+    found = {}
+    for axis, (name, (unit, places)) in enumerate(axes.items()):
+        lines = {unit: places, **near.along(axis)}
+        lines["mean_sound_rmse_db"] = far.along(axis)["rmse_db"]
+        found[name] = {key: np.round(line, 4).tolist() for key, line in lines.items()}
+    return found
 
 
 def _probe(facts: Facts, name: str) -> dict[str, Any] | None:
@@ -386,28 +420,43 @@ def _shared(one: "Corpus", rows: np.ndarray, other: "Corpus", train: np.ndarray)
     return len({str(v) for v in asked if v is not None} & {str(v) for v in known if v is not None})
 
 
-def _families(
-    families: list[Any] | None, errors: dict[str, np.ndarray], nats: np.ndarray, floor_db: float
-) -> dict[str, dict[str, float]]:
-    if families is None:
+def _parts(
+    labels: list[Any] | None, errors: dict[str, np.ndarray], nats: np.ndarray, floor_db: float,
+    groups: list[Any], rng: np.random.Generator,
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """The figures of the sounds of each label; {} without labels."""
+    if labels is None:
         return {}
     names = {"z": "rmse_db", "mean": "rmse_db_at_mean", "mean_sound": "mean_sound_rmse_db"}
-    table = reconstruction.per_label(families, floor_db, {v: errors[k] for k, v in names.items()})
-    texts = np.array([str(f) for f in families])
+    each = {name: errors[key] for key, name in names.items()}
+    table = reconstruction.per_label(labels, floor_db, each, groups, rng=rng)
+    texts = np.array([str(label) for label in labels])
     for name, line in table.items():
+        line["groups"] = len({groups[i] for i in np.flatnonzero(texts == name)})
         line["bits_per_sound"] = rate.bits(float(nats[texts == name].mean()))
     return table
 
 
 def _table(
-    corpus: "Corpus", rows: np.ndarray, errors: dict[str, np.ndarray], nats: np.ndarray, unit: float
-) -> str:
+    corpus: "Corpus", rows: np.ndarray, errors: dict[str, np.ndarray], nats: np.ndarray,
+    unit: float, near: np.ndarray, groups: list[Any], each: list[dict[str, list[Any]]],
+) -> str:  # fmt: skip
+    """sounds.csv: `each` are further figures by name, of the rows that stand beside as "row"."""
+    columns: dict[str, dict[int, float]] = {}
+    for figures in each:
+        for name in figures.keys() - {"row"}:
+            columns[name] = dict(zip(figures["row"], figures[name], strict=True))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["row", "file", "rmse_db", "rmse_db_at_mean", "bits"])
-    for i, row in enumerate(rows):
-        own = [math.sqrt(errors[k][i]) * unit for k in ("z", "mean")] + [rate.bits(nats[i])]
-        writer.writerow([int(row), corpus.rows[row].file, *(f"{v:.4f}" for v in own)])
+    own = ["row", "file", "rmse_db", "rmse_db_at_mean", "bits", *reconstruction.NAMES]
+    writer.writerow([*own, "group", *columns])
+    for i, row in enumerate(rows.tolist()):
+        known = [math.sqrt(errors[k][i]) * unit for k in ("z", "mean")] + [rate.bits(nats[i])]
+        some = [column.get(row, "") for column in columns.values()]
+        writer.writerow([
+            row, corpus.rows[row].file, *(f"{v:.4f}" for v in (*known, *near[i])),
+            groups[i], *(v if v == "" else f"{v:.4f}" for v in some),
+        ])  # fmt: skip
     return text.getvalue()
 
 

@@ -140,6 +140,14 @@ class Facts:
         """The same of `there`."""
         return labels(self.learnt, name, self.there.rows)
 
+    @cached_property
+    def groups(self) -> list[Any]:
+        """What intervals and tests draw as a whole: the instrument of each row of `here`, its file
+        where it has none."""
+        known = self.labels("instrument") or [None] * len(self.here.rows)
+        files = [self.corpus.rows[row].file for row in self.here.rows]
+        return [file if name is None else name for name, file in zip(known, files, strict=True)]
+
     def originals(self, positions: np.ndarray) -> np.ndarray:
         """Pictures (N, mels, frames) of rows of `here`, as the feature's yardstick shows them."""
         import torch

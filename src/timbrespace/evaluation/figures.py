@@ -103,6 +103,26 @@ def standing(values: Sequence[tuple[str, float, str]]) -> bytes:
     return _png(figure)
 
 
+def where(by_band: dict[str, list[float]], by_time: dict[str, list[float]]) -> bytes:
+    """The error of the model over frequency ("hertz") and over time ("seconds"), beside that of the mean
+    sound: lists "rmse_db", "bias_db", "mean_sound_rmse_db" of equal length."""
+    figure = _figure(9.2, 3.0)
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, lines, unit in zip(panels, (by_band, by_time), ("hertz", "seconds"), strict=True):
+        places = lines[unit]
+        axes.plot(places, lines["mean_sound_rmse_db"], "--", color=FLOOR, label="mean sound, RMSE")
+        axes.plot(places, lines["rmse_db"], color=MODEL, label="model, RMSE")
+        axes.plot(places, lines["bias_db"], ":", color=COLOURS[0], label="model, mean error")
+        axes.axhline(0.0, color="#555555", linewidth=0.8)
+        axes.set_xlabel(unit)
+        _quiet(axes)
+    panels[0].set_xscale("log")
+    panels[0].set_xlim(max(min(f for f in by_band["hertz"] if f > 0.0), 20.0), None)
+    panels[0].set_ylabel("dB")
+    panels[1].legend(fontsize=7.5, framealpha=0.8, edgecolor="none")
+    return _png(figure)
+
+
 NAMED = 9  # points that can be named where they lie; of more there is a list
 
 

@@ -20,8 +20,9 @@ from torch import Tensor
 
 from timbrespace.evaluation.catalogue import Shown
 from timbrespace.evaluation.facts import Facts, Unanswerable
+from timbrespace.evaluation.statistics import interval
 from timbrespace.features.decibels import Decibels
-from timbrespace.page import escape, table
+from timbrespace.page import escape, plus_minus, table
 from timbrespace.render.distance import SILENT, distance
 from timbrespace.render.explain import phase_alone
 
@@ -30,7 +31,8 @@ TO_INVERSION = "_to_inversion"  # what follows a distance's name where no record
 
 def measure(facts: Facts) -> dict[str, Any]:
     """`mr_stft`, `log_mel_rmse_db`, `level_db` and `peak_db` of the model (z sampled), of the
-    inversion, of the search for phase and of the floors.
+    inversion, of the search for phase and of the floors; "model_intervals" of the model's distances,
+    by instruments, and the distances of "each" sound, for sounds.csv.
 
     Where no recording can be read the distances are those to the picture's own inversion, under other
     names, and `note` says why. Unanswerable when all sounds are silent.
@@ -40,11 +42,13 @@ def measure(facts: Facts) -> dict[str, Any]:
     recorded = len(unread) < len(facts.heard)
     mean_sound = _unit(feature.yardstick, facts.floors.mean, feature.span)
     found: dict[str, list[tuple[float, ...]]] = {}
+    heard: list[int] = []  # positions of the sounds that are not silent
     for rendering in facts.heard:
         one = torch.from_numpy(rendering.recording if recorded else rendering.inversion)
         peak = float(one.abs().max()) if len(one) else 0.0
         if peak <= SILENT:
             continue
+        heard.append(rendering.position)
         noise = torch.from_numpy(rng.standard_normal(len(one), np.float32))
         guesses = {
             "model": torch.from_numpy(rendering.model),
@@ -72,13 +76,19 @@ def measure(facts: Facts) -> dict[str, Any]:
         if unread
         else None
     )
+    distances = dict(zip(names[:2], np.array(found["model"]).T, strict=False))
+    groups, drawn = [facts.groups[i] for i in heard], facts.rng("heard")
     return {
-        "sounds": len(found["model"]),
+        "sounds": len(heard),
         "seconds": len(facts.heard[0].inversion) / feature.sample_rate,
         "reference": "recording" if exact else "inversion", "note": note,
         **{
             name: dict(zip(names, np.mean(pairs, 0).tolist(), strict=True))
             for name, pairs in found.items()
+        },
+        "model_intervals": {k: interval(v, groups, rng=drawn) for k, v in distances.items()},
+        "each": {
+            "row": facts.here.rows[heard].tolist(), **{k: v.tolist() for k, v in distances.items()},
         },
     }  # fmt: skip
 
@@ -96,11 +106,15 @@ def show(found: dict[str, Any]) -> Shown:
         f"mr_stft{to}": "{:.2f}", f"log_mel_rmse_db{to}": "{:.1f}", "level_db": "{:+.1f}",
         "peak_db": "{:+.1f}",
     }  # fmt: skip
+    ends = found.get("model_intervals", {})
     lines = [
-        (words, *(form.format(found[name][key]) for key, form in forms.items()))
+        (words, *(
+            form.format(found[name][key]) + (plus_minus(ends.get(key)) if name == "model" else "")
+            for key, form in forms.items()
+        ))
         for name, words in names.items()
         if name in found
-    ]
+    ]  # fmt: skip
     against = (
         "the recordings" if recorded
         else "the original's own picture made sound, since no recording could be read"

@@ -20,7 +20,7 @@ from timbrespace.atomic import write_text
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.evaluation import catalogue, figures
 from timbrespace.evaluation.latent import ACTIVE_NATS, bits
-from timbrespace.page import cards, document, escape, image, player, table
+from timbrespace.page import cards, document, escape, image, player, plus_minus, table
 from timbrespace.render.explain import phase_alone
 
 if TYPE_CHECKING:
@@ -129,6 +129,9 @@ def _figures(run: "Run", metrics: dict[str, Any], maps: Sequence[Map]) -> dict[s
         "mean sound": metrics["floors"]["mean_sound_rmse_db"],
         "PCA-32": metrics["floors"]["pca_rmse_db"]["32"],
     }
+    drawn["where"] = figures.where(
+        metrics["distortion"]["by_band"], metrics["distortion"]["by_time"]
+    )
     curves = figures.training_curves(run.history(), lines)
     if curves is not None:
         drawn["training"] = curves
@@ -273,6 +276,10 @@ def _page(
         "numbers at any precision, fitted on training sounds only. The ceiling (green) is what "
         "is lost on the way to sound and back without any model.</p>",
         image(drawn["standing"], "Bars of dB RMSE of the model, its floors and its ceiling"),
+        _closeness(metrics),
+        "<h2>Where the error lies</h2><p>Over the frequencies of the picture and over its time, z "
+        "sampled. A mean error below 0: the model is too soft there.</p>",
+        image(drawn["where"], "Curves of the error in dB by frequency band and by time"),
     ]
     if "training" in drawn:
         body += ["<h2>Training</h2>", image(drawn["training"], "Curves over the epochs")]
@@ -300,8 +307,9 @@ def _page(
             f"{_disjoint(metrics)}. Small marks: other sounds of the corpus.</p>",
             *(image(drawn[n], n.replace("-", " ")) for n in places),
         ]
-    if metrics.get("families"):
-        body += ["<h2>Families</h2>", _families(metrics["families"])]
+    for name, one in (("families", "family"), ("registers", "register")):
+        if metrics.get(name):
+            body += [f"<h2>{name.capitalize()}</h2>", _parts(metrics[name], one)]
     headings = {
         "best": "The best sounds", "worst": "The worst sounds",
         "random": "Sounds drawn at random",
@@ -337,15 +345,22 @@ def _key(metrics: dict[str, Any]) -> str:
     distortion, rate, floors = metrics["distortion"], metrics["rate"], metrics["floors"]
     figures = [
         (
-            f"{distortion['rmse_db']:.1f} dB",
+            f"{distortion['rmse_db']:.1f}{plus_minus(distortion['rmse_db_interval'], 1)} dB",
             f"distortion (RMSE); mean sound {floors['mean_sound_rmse_db']:.1f} dB, "
             f"PCA-32 {floors['pca_rmse_db']['32']:.1f} dB",
         ),
-        (f"{rate['bits_per_sound']:.3g} bits", "rate per sound, at most"),
+        (
+            f"{rate['bits_per_sound']:.3g}{plus_minus(rate['bits_per_sound_interval'], 1)} bits",
+            "rate per sound, at most",
+        ),
         (f"{rate['active_units']} of {rate['dimensions']}", "dimensions active")
         if rate.get("codes") is None
         else (f"{rate['codes_used']} of {rate['codes']}", "codes used"),
-        (f"{distortion['rmse_db_at_mean']:.1f} dB", "distortion of decode(mu), what is played"),
+        (
+            f"{distortion['rmse_db_at_mean']:.1f}"
+            f"{plus_minus(distortion['rmse_db_at_mean_interval'], 1)} dB",
+            "distortion of decode(mu), what is played",
+        ),
     ]
     if rate.get("separation") is not None:
         figures.append((f"{rate['separation']:.1f}", "noise widths between two random sounds"))
@@ -458,13 +473,49 @@ def _levels(metrics: dict[str, Any]) -> str:
     )
 
 
-def _families(families: dict[str, dict[str, float]]) -> str:
-    heads = ("family", "sounds", "dB RMSE", "decode(mu)", "mean sound", "bits per sound")
+def _parts(parts: dict[str, dict[str, Any]], kind: str) -> str:
+    """A table of the families or registers, the best first."""
+    heads = (
+        kind, "sounds", "instruments", "dB RMSE", "decode(mu)", "mean sound", "bits per sound"
+    )  # fmt: skip
     lines = []
-    for name, f in sorted(families.items(), key=lambda item: item[1]["rmse_db"]):
-        numbers = [f["rmse_db"], f["rmse_db_at_mean"], f["mean_sound_rmse_db"], f["bits_per_sound"]]
-        lines.append((name, f["sounds"], *(f"{v:.1f}" for v in numbers)))
-    return table(heads, lines)
+    for name, f in sorted(parts.items(), key=lambda item: item[1]["rmse_db"]):
+        numbers = (f["rmse_db_at_mean"], f["mean_sound_rmse_db"], f["bits_per_sound"])
+        rmse = f"{f['rmse_db']:.1f}{plus_minus(f['rmse_db_interval'], 1)}"
+        lines.append((name, f["sounds"], f["groups"], rmse, *(f"{v:.1f}" for v in numbers)))
+    alone = any(f["groups"] == 1 for f in parts.values())
+    note = "<p class='quiet'>Of one instrument alone no interval can be told.</p>" if alone else ""
+    return table(heads, lines) + note
+
+
+def _closeness(metrics: dict[str, Any]) -> str:
+    """The figures of the field beside dB RMSE, and what the intervals are of."""
+    distortion, floors, ceilings = (metrics[k] for k in ("distortion", "floors", "ceilings"))
+    names = {
+        "cosine": ("cosine of the pictures above their floor, 1 is perfect", 3),
+        "lsd_db": ("log-spectral distance, dB", 2),
+        "l1_db": ("mean absolute error, dB (of mels: mel distance)", 2),
+    }
+    lines = [
+        (
+            words,
+            f"{floors[f'mean_sound_{name}']:.{digits}f}",
+            f"{distortion[name]:.{digits}f}{plus_minus(distortion[f'{name}_interval'], digits)}",
+            f"{ceilings[f'inversion_{name}']:.{digits}f}",
+        )
+        for name, (words, digits) in names.items()
+    ]
+    groups = distortion["groups"]
+    known = (
+        f"± is half the width of a 95 % interval: what {groups} other instruments (files, where no "
+        "instrument is named) would have changed."
+        if groups > 1
+        else "There are no intervals: all sounds are of one instrument, which says nothing of others."
+    )
+    return (
+        table(("", "mean sound", "model, z sampled", "inversion"), lines)
+        + f"<p class='quiet'>{known}</p>"
+    )
 
 
 def _example(example: Example, png: bytes) -> str:
@@ -486,7 +537,7 @@ def _details(metrics: dict[str, Any]) -> str:
     def walk(value: Any, name: str) -> None:
         if isinstance(value, dict):
             for key, inner in value.items():
-                if key not in ("examples", "families"):
+                if key not in ("examples", "families", "registers"):
                     walk(inner, f"{name}.{key}" if name else key)
         elif not isinstance(value, list) and value is not None:
             text = f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -26,7 +26,7 @@ from timbrespace.errors import TimbrespaceError
 
 CONFIDENCE = 0.95
 FLIPS = 9_999  # random patterns of signs; with the one observed, p is a multiple of 1 / 10,000
-EXACT = 12  # so many groups or fewer have at most 4,096 patterns: all of them are tried
+EXACT = 13  # so many groups or fewer have at most 8,192 patterns: all of them are tried
 BLOCK = 1_000  # patterns at a time
 
 Groups = Sequence[Hashable] | np.ndarray
@@ -86,7 +86,7 @@ def paired(
 
     p is the share of sign patterns over the groups that make the difference at least as large (Fisher's
     randomisation test): if both were alike, each group's difference could as well be its negative. All
-    2^groups patterns are tried for at most 12 groups, else 9,999 random ones beside the one observed, so
+    2^groups patterns are tried for at most 13 groups, else 9,999 random ones beside the one observed, so
     that p is never below `least_p`: 2^(1 - groups), or 0.0001. TimbrespaceError as in `interval`.
     """
     one, other = validate(one, groups), validate(other, groups)

@@ -19,6 +19,7 @@ from timbrespace.audio import chunks
 from timbrespace.errors import AudioError, RecipeError
 from timbrespace.features.feature import SILENCE_DB, Feature, Picture
 from timbrespace.features.phase import Recovery, griffin_lim, heap_integration
+from timbrespace.features.sweep import phase_by_sweep
 
 LEAST_POWER = 1e-10  # librosa.power_to_db's amin: nothing is quieter than -100 dB
 CHUNK = (
@@ -29,6 +30,8 @@ OVERLAPPING = 40  # windows, about, that see each moment of a longer sound; see 
 BLOCK = 2048  # frames made sound at once: 33 s at 16 kHz take 150 MB
 SHARED = 48  # frames that two blocks have in common
 EDGE = 8  # of them at either end that hear of what lies outside, and are not used
+
+INTEGRATED = {"pghi": heap_integration, "sweep": phase_by_sweep}  # methods that start from phase
 
 Refine = Callable[[int, Tensor], Tensor]
 
@@ -325,8 +328,8 @@ class Decibels(Feature):
     ) -> Tensor:
         """Samples (B, length) of powers (B, height, T) at once."""
         magnitude, refine = self._linear(power, recovery.inversion)
-        if recovery.method == "pghi":
-            phase = heap_integration(
+        if recovery.method in INTEGRATED:
+            phase = INTEGRATED[recovery.method](
                 magnitude, self.n_fft, self.hop, seed=recovery.seed, known=phase
             )
         return griffin_lim(

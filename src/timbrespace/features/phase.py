@@ -16,7 +16,9 @@ from timbrespace.errors import RecipeError, suggestion
 
 HANN_GAMMA = 0.25645  # gamma / n_fft^2 of the Gaussian nearest to a Hann window (Prusa et al. 2017)
 TOLERANCE = 1e-3  # -60 dB below the loudest bin: what is quieter gets random phase
-METHODS = {"pghi": 0.99, "fast_griffin_lim": 0.99, "griffin_lim": 0.0}  # momentum of their rounds
+METHODS = {  # momentum of their rounds
+    "pghi": 0.99, "sweep": 0.99, "fast_griffin_lim": 0.99, "griffin_lim": 0.0
+}  # fmt: skip
 INVERSIONS = ("multiplicative", "nnls")
 MOST_ROUNDS = 1000
 
@@ -25,8 +27,9 @@ MOST_ROUNDS = 1000
 class Recovery:
     """How sound is made of pictures that keep no phase.
 
-    method: "pghi" finds phase by heap integration and betters it by `rounds` of fast Griffin-Lim;
-    "fast_griffin_lim" and "griffin_lim" (without momentum) start from random phase, drawn from `seed`.
+    method: "pghi" finds phase by heap integration, "sweep" along the peaks of the spectrum
+    (`features.sweep`), and `rounds` of fast Griffin-Lim better it; "fast_griffin_lim" and
+    "griffin_lim" (without momentum) start from random phase, drawn from `seed`.
     inversion: how mels become a linear spectrum, "multiplicative" or "nnls" (see
     `features.inversion`). RecipeError for unknown names and for rounds outside of 0..1000.
     """

@@ -9,8 +9,10 @@ iterations, so it takes about a millisecond for two seconds of sound.
 import math
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from timbrespace.features.phase import HANN_GAMMA
+from timbrespace.features.phase import HANN_GAMMA, TOLERANCE
 
 
 def peaks_uphill(size: np.ndarray) -> np.ndarray:
@@ -38,12 +40,15 @@ def advance_of(log: np.ndarray, n_fft: int, hop: int) -> np.ndarray:
     return advance
 
 
-def sweep(log: np.ndarray, advance: np.ndarray, n_fft: int, hop: int) -> np.ndarray:
+def sweep(
+    log: np.ndarray, advance: np.ndarray, n_fft: int, hop: int, known: np.ndarray | None = None
+) -> np.ndarray:
     """Phase (B, T, bins) in radians of log magnitudes (B, T, bins) in nepers whose bins turn by
     `advance` (B, T, bins) a frame; phase is counted as torch.stft does.
 
     Frame t hangs on frame t - 1 at the peaks alone. Within a peak the phase follows the group delay,
-    which the change of the magnitudes over time implies.
+    which the change of the magnitudes over time implies. Where `known` (B, T, bins) is a number it
+    stays, and later frames continue it; elsewhere it is NaN.
     """
     batch, frames, bins = log.shape
     at = peaks_uphill(log.reshape(-1, bins))
@@ -59,7 +64,32 @@ def sweep(log: np.ndarray, advance: np.ndarray, n_fft: int, hop: int) -> np.ndar
     step, source = (x.swapaxes(0, 1).reshape(frames, -1) for x in (step, source))
     phase = np.empty((frames, batch * bins), np.float32)
     phase[0] = rise[:, 0].ravel()
-    for t in range(1, frames):
-        np.take(phase[t - 1], source[t], out=phase[t], mode="clip")
-        phase[t] += step[t]
+    given = None if known is None else known.swapaxes(0, 1).reshape(frames, -1)
+    for t in range(frames):
+        if t > 0:
+            np.take(phase[t - 1], source[t], out=phase[t], mode="clip")
+            phase[t] += step[t]
+        if given is not None:
+            np.copyto(phase[t], given[t], where=np.isfinite(given[t]))
     return phase.reshape(frames, batch, bins).swapaxes(0, 1)
+
+
+def phase_by_sweep(
+    magnitude: Tensor, n_fft: int, hop: int, *, tolerance: float = TOLERANCE, seed: int = 0,
+    known: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Phase (B, bins, T) in radians from magnitude (B, bins, T) alone; arguments as in
+    `phase.heap_integration`. Each sound's bins under `tolerance` of its loudest get random phase."""
+    found = torch.empty(magnitude.shape)
+    size = magnitude.detach().cpu().float().mT.numpy()
+    given = None if known is None else known.detach().cpu().float().mT.numpy()
+    for index, one in enumerate(size):
+        log = np.log(np.maximum(one, one.max(initial=0.0) * 1e-6 + 1e-30))[None]
+        fixed = None if given is None else given[index : index + 1]
+        phase = sweep(log, advance_of(log, n_fft, hop), n_fft, hop, fixed)[0]
+        drawn = np.random.default_rng(seed).uniform(0.0, 2 * math.pi, one.shape)
+        heard = one > tolerance * one.max(initial=0.0)
+        if fixed is not None:
+            heard |= np.isfinite(fixed[0])
+        found[index] = torch.from_numpy(np.where(heard, phase, drawn).astype(np.float32).T)
+    return found.to(magnitude.device)
