@@ -20,6 +20,7 @@ from timbrespace.evaluation.floors import Floors
 if TYPE_CHECKING:
     from timbrespace.batches import Pictures
     from timbrespace.data.corpus import Corpus
+    from timbrespace.evaluation.views import Views
     from timbrespace.runs import Run
 
 BATCH = 128
@@ -169,6 +170,13 @@ class Facts:
                 values = self.run.model.decode(torch.from_numpy(z[part]).float(), own)
                 made.append(self.run.feature.view(values[:, 0].float()).values.numpy())
         return np.concatenate(made)
+
+    @cached_property
+    def views(self) -> "Views":
+        """At most 1,000 rows of `here`, and `there`, as the space has them and as its floors do."""
+        from timbrespace.evaluation.views import Views
+
+        return Views.of(self)
 
     @cached_property
     def heard(self) -> list[Rendering]:

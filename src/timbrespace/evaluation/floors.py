@@ -97,6 +97,19 @@ class Floors:
                 result["linear_code"] = _code_errors(self.pca_given_pitch, rest, nats)
         return result
 
+    def coordinates(
+        self, pictures: np.ndarray, pitches: Sequence[Any] | None, components: int
+    ) -> dict[str, np.ndarray]:
+        """Coordinates (N, components) of pictures on the principal components: "pca", and where it was
+        fitted "pca_given_pitch", of what is left beside the mean of each one's pitch."""
+        flat = pictures.reshape(len(pictures), -1).astype(np.float32)
+        found = {"pca": self.pca.transform(flat, components)}
+        if self.pca_given_pitch is not None:
+            known = _midi(pitches, len(pictures))
+            rest = flat - _by_pitch(known, self.by_pitch or {}, self.mean).reshape(len(flat), -1)
+            found["pca_given_pitch"] = self.pca_given_pitch.transform(rest, components)
+        return found
+
 
 def means(
     read: Read, rows: np.ndarray, pitches: Sequence[int | None]
