@@ -299,6 +299,12 @@ def test_a_collapsed_space_is_called_so_and_told_what_to_do():
     )
 
 
+def test_one_place_for_all_sounds_is_a_collapse_at_any_rate():
+    # of an encoder whose units were all dead, behind batch norm: 22 million bits
+    found = judge(changed(rate__nats_per_sound=1.5e7, rate__separation=0.0))
+    assert found.faults[0] == "collapsed" and "the bits say nothing" in found.words
+
+
 @pytest.mark.parametrize("nats", [0.0, 0.45, 0.999])
 def test_under_one_nat_no_kind_word_is_said(nats):
     # whatever else looks well: this is what the reports got wrong

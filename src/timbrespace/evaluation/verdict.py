@@ -31,6 +31,9 @@ EMPTY_NATS = 0.5
 FEW_CODES = 0.5
 # Separation below which one sampled z tells two random sounds apart wrongly in 16 % of cases.
 BLURRED = 2.0
+# Closer than this all sounds are in one place, whatever is paid for it: a KL may be large because every
+# mean is far from 0, and then it is no bound of anything.
+ONE_PLACE = 0.1
 
 MORE_CODES = (
     "normalise the encodings, start codes by kmeans, revive dead ones, weigh diversity, or make the "
@@ -90,11 +93,16 @@ def judge(metrics: dict[str, Any]) -> Judgement:
         faults.append(name)
         said.append(words)
 
-    collapsed = nats < COLLAPSED_NATS
+    separation = rate.get("separation")
+    one_place = separation is not None and separation < ONE_PLACE
+    collapsed = nats < COLLAPSED_NATS or one_place
     more = "" if collapsed else " or allow more bits"  # said already
     if collapsed:
         cure = "lower beta or ask for a rate" if codes is None else MORE_CODES
-        fault("collapsed", f"this space has collapsed; {cure}")
+        where = "" if nats < COLLAPSED_NATS else (
+            "all sounds have the same latent, far from the prior, so that the bits say nothing of them: "
+        )  # fmt: skip
+        fault("collapsed", f"{where}this space has collapsed; {cure}")
     elif codes is not None and used < FEW_CODES * rate.get("codes_expected", codes):
         fault("dead codes", f"the other codes cost rate and say nothing; {MORE_CODES}")
     if mean_sound is not None and rmse >= mean_sound:
@@ -127,7 +135,7 @@ def judge(metrics: dict[str, Any]) -> Judgement:
             f"at {_db(rmse)} it has not reached the best linear code of this rate ({_db(linear)}); {cure}"
         )
     shuffled = distortion.get("rmse_db_shuffled")
-    if nats >= COLLAPSED_NATS and shuffled and shuffled**2 - rmse**2 < IGNORED_SHARE * shuffled**2:
+    if not collapsed and shuffled and shuffled**2 - rmse**2 < IGNORED_SHARE * shuffled**2:
         fault(
             "decoder ignores the latent",
             f"the decoder ignores the latent: with another sound's latent it is as good "
@@ -155,13 +163,12 @@ def judge(metrics: dict[str, Any]) -> Judgement:
             f"you hear on the map is worse than these figures{'' if collapsed else '; allow more bits'}",
         )
     families = (metrics.get("labels") or {}).get("families") or 0
-    if COLLAPSED_NATS <= nats < math.log(max(families, 1)):
+    if not collapsed and nats < math.log(max(families, 1)):
         fault(
             "too few bits",
             f"naming one of {families} families takes {math.log2(families):.1f} bits; allow more",
         )
-    separation = rate.get("separation")
-    if nats >= COLLAPSED_NATS and separation is not None and separation < BLURRED:
+    if not collapsed and separation is not None and separation < BLURRED:
         fault(
             "blurred",
             f"two sounds lie only {separation:.1f} noise widths apart, so their places on the map "

@@ -76,7 +76,8 @@ class Gaussian(Bottleneck):
     With `spread`, batch normalisation gives each mean that standard deviation over the sounds, about
     a learned centre (BN-VAE: Zhu et al. 2020, arXiv 2004.12585). It acts on the means before anything
     is sampled, so the KL is that of what is sampled: per dimension at least spread^2 / 2 nats on
-    average over a batch, which cannot collapse. Normalising z after the KL would hide its rate.
+    average over a batch, as long as the encoder tells sounds apart at all: where all its units are
+    dead there is nothing to normalise. Normalising z after the KL would hide its rate.
     """
 
     def __init__(self, width: int, *, latent: int = 32, spread: float = 0.0) -> None:
