@@ -488,6 +488,13 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Another label whose trace in the latent is measured. Repeatable."),
     ] = None,
+    perception: Annotated[
+        Path | None,
+        typer.Option(
+            help="A checkout of github.com/tiianhk/timbremetrics: how well the space agrees with "
+            "listeners. A minute more."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a run beside floors and ceilings.
@@ -518,12 +525,17 @@ def evaluate(
         return
     with Bars() as bars:
         metrics = verbs.evaluate(
-            run, split=split, corpus=corpus, labels=tuple(probe or ()), progress=bars
-        )
+            run, split=split, corpus=corpus, labels=tuple(probe or ()), perception=perception,
+            progress=bars,
+        )  # fmt: skip
     if as_json:
         _print_json(metrics)
         return
     typer.echo(metrics["verdict"])
+    if perception is not None:
+        from timbrespace.evaluation.perception import sentence
+
+        typer.echo(sentence(metrics["perception"]))
     typer.echo(f"report: {run / 'evaluation' / 'report.html'}")
 
 

@@ -17,7 +17,7 @@ QUESTIONS = {
     "heard": "heard",
     "waves": "waves",
 }
-ON_REQUEST: dict[str, str] = {}
+ON_REQUEST: dict[str, str] = {"perception": "perception"}
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from timbrespace.atomic import write_text
+from timbrespace.data.ratings import read_studies
 from timbrespace.errors import RunError
 from timbrespace.evaluation import catalogue, reconstruction
 from timbrespace.evaluation import codes as code
@@ -73,6 +75,7 @@ def evaluate(
     corpus: "Corpus | None" = None,
     seed: int = 0,
     labels: tuple[str, ...] = (),
+    perception: Path | None = None,
     progress: Progress | None = None,
     space: SpaceLike | None = None,
 ) -> dict[str, Any]:
@@ -82,8 +85,9 @@ def evaluate(
     Returns what metrics.json holds.
     """
     found = measure(
-        run, split=split, corpus=corpus, seed=seed, labels=labels, progress=progress, space=space
-    )
+        run, split=split, corpus=corpus, seed=seed, labels=labels, perception=perception,
+        progress=progress, space=space,
+    )  # fmt: skip
     folder = run.path / "evaluation"
     text = json.dumps(found.metrics, indent=1, allow_nan=False, ensure_ascii=False)
     try:
@@ -103,6 +107,7 @@ def measure(
     corpus: "Corpus | None" = None,
     seed: int = 0,
     labels: tuple[str, ...] = (),
+    perception: Path | None = None,
     progress: Progress | None = None,
     space: SpaceLike | None = None,
 ) -> Measured:
@@ -110,8 +115,10 @@ def measure(
 
     corpus: another corpus to measure on; floors and probes still learn from the run's own training
     rows where that corpus is there. labels: others than family, pitch, velocity and what the model is
-    told, whose trace in the latent is to be measured. space: the run's space, for the maps; without
-    it they show a PCA of the latents measured here. RunError for an unknown or empty split.
+    told, whose trace in the latent is to be measured. perception: a checkout of the benchmark of
+    listening tests, to ask how well the space agrees with them. space: the run's space, for the maps;
+    without it they show a PCA of the latents measured here. RunError for an unknown or empty split,
+    CorpusError where `perception` is not the benchmark.
     """
     import torch
 
@@ -134,6 +141,9 @@ def measure(
             progress("evaluate", done, total, {})
 
     questions = list(catalogue.QUESTIONS)
+    if perception is not None:
+        read_studies(perception)  # are they there? said before, not after all else is measured
+        questions.append("perception")
     before = 5
     steps = before + len(questions)
     with torch.no_grad():
@@ -163,7 +173,7 @@ def measure(
     train_families = labels_of(learnt, "family", some)
     train_pitches = labels_of(learnt, "pitch", some)
     names = dict.fromkeys((*PROBED, *run.recipe.model.condition.names, *labels))
-    facts = Facts(run, measured, learnt, split, seed, here, there, fitted)
+    facts = Facts(run, measured, learnt, split, seed, here, there, fitted, perception)
     probes = {name: _probe(facts, name) for name in names}
     answers = catalogue.ask(
         facts, questions, lambda name: tell(before + questions.index(name), steps)

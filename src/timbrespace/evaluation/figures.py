@@ -301,6 +301,69 @@ def spectrograms(sounds: dict[str, np.ndarray], sample_rate: int) -> bytes:
     return _png(figure)
 
 
+def agreement(
+    rows: Sequence[tuple[str, str, list[tuple[float, tuple[float, float] | None]]]],
+    heads: Sequence[str],
+    chance: Sequence[float],
+) -> bytes:
+    """Bars of scores, a panel for each of `heads`, with intervals where there are any. A row is a name, a
+    kind ("model", "floor", "published") and its scores; chance is a dotted line a panel."""
+    colours = {"model": MODEL, "floor": FLOOR, "published": COLOURS[5]}
+    figure = _figure(8.6, 0.26 * len(rows) + 0.9)
+    panels = figure.subplots(1, len(heads), sharey=True)
+    for number, (axes, words) in enumerate(zip(panels, heads, strict=True)):
+        for place, (_, kind, scores) in enumerate(rows):
+            score, ends = scores[number]
+            axes.barh(place, score - chance[number], left=chance[number], color=colours[kind])
+            if ends is not None:
+                axes.plot(ends, (place, place), color="#222222", linewidth=1.2)
+        axes.axvline(chance[number], color="#222222", linestyle=":", linewidth=1.2)
+        axes.set_xlabel(f"{words} (dotted: chance)", fontsize=8)
+        _quiet(axes)
+    panels[0].set_yticks(range(len(rows)), [_label(name, 44) for name, _, _ in rows], fontsize=8)
+    return _png(figure)
+
+
+def agreement_by_study(
+    studies: Sequence[str], scores: dict[str, list[float]], words: str, chance: float
+) -> bytes:
+    """A line of dots for each study: its score of each way, by name."""
+    figure = _figure(8.6, 0.25 * len(studies) + 1.0)
+    axes = figure.subplots()
+    for (name, values), marker, colour in zip(
+        scores.items(), ("X", "D", "o", "^"), (FLOOR, COLOURS[5], MODEL, COLOURS[0]), strict=True
+    ):
+        places = range(len(studies))
+        axes.scatter(values, places, s=36, marker=marker, color=colour, label=name, zorder=3)
+    axes.axvline(chance, color="#222222", linestyle=":", linewidth=1.2)
+    axes.set_yticks(range(len(studies)), [_label(name, 44) for name in studies], fontsize=8)
+    axes.set_xlabel(f"{words} (dotted: chance)", fontsize=8)
+    _quiet(axes)
+    axes.legend(fontsize=8, framealpha=0.8, edgecolor="none", loc="lower right")
+    return _png(figure)
+
+
+def against_floor(panels: dict[str, dict[str, tuple[float, float, float]]]) -> bytes:
+    """A panel for each figure: by name its value, and the low and high end of its range. The range of
+    the first name is shaded: who lies in it cannot be told from it."""
+    figure = _figure(11.0, 0.9 + 0.28 * max(len(lines) for lines in panels.values()))
+    several = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, (title, lines) in zip(several, panels.items(), strict=True):
+        names = list(lines)
+        middle, low, high = np.array(list(lines.values())).T
+        axes.axvspan(low[0], high[0], color="#E3E3E3", zorder=0)
+        places = np.arange(len(names))
+        axes.hlines(places, low, high, color=MODEL, linewidth=2.0)
+        axes.plot(middle, places, "o", color=MODEL, markersize=5.0)
+        if high.max() > 20.0:  # from next to nothing to noise
+            axes.set_xscale("symlog", linthresh=1.0)
+        axes.set_yticks(places, [_label(name, 34) for name in names])
+        axes.set_title(title, fontsize=9)
+        _quiet(axes)
+    several[0].invert_yaxis()
+    return _png(figure)
+
+
 def map_by_name(xy: np.ndarray, names: Sequence[Any], measured: np.ndarray, title: str) -> bytes:
     """A map (N, 2) coloured by name; measured sounds large and dark, training sounds small.
 
