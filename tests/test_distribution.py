@@ -1,10 +1,17 @@
 """Figures of two sets of sounds: known laws, the definitions' own libraries, and a run's own sounds."""
 
+import json
+import shutil
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from timbrespace import cli
 from timbrespace.errors import TimbrespaceError
-from timbrespace.evaluation import two_samples
+from timbrespace.evaluation import distribution, two_samples
+from timbrespace.evaluation.facts import Rendering, Unanswerable
 
 
 def sets() -> tuple[np.ndarray, np.ndarray]:
@@ -72,3 +79,60 @@ def test_sets_that_cannot_be_compared_are_refused():
         two_samples.frechet_distance(np.full((9, 2), np.nan), np.ones((9, 2)))
     with pytest.raises(TimbrespaceError, match="4 real sounds are too few"):
         two_samples.density_and_coverage(np.zeros((4, 2)), np.ones((9, 2)))
+
+
+def test_every_set_is_held_against_a_half_that_it_did_not_come_from():
+    """Equal to the recordings is as good as the other half, never better: no sound meets itself."""
+    rng = np.random.default_rng(4)
+    real = rng.standard_normal((60, 5))
+    own = {"real": real, "copies": real.copy(), "moved": real + 1.0}
+    found = distribution.compare(own, {"far": rng.standard_normal((30, 5)) + 50.0}, rng)
+    assert found["copies"] == found["real"]
+    low, high = found["real"]["kernel_audio_distance_range"]
+    assert low < 0.0 < high < found["moved"]["kernel_audio_distance_range"][0]
+    assert found["moved"]["density"] < found["real"]["density"]
+    assert found["far"]["coverage"] == 0.0 and found["far"]["frechet_audio_distance"] > 5 * 40.0**2
+
+
+def test_evaluate_asks_it_on_request(tiny_run, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    monkeypatch.setattr(distribution, "SOUNDS", 12)
+    asked = ["evaluate", str(run), "--distribution", "--split", "train", "--json"]
+    monkeypatch.setattr(sys, "argv", ["timbrespace", *asked])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    found = json.loads(capsys.readouterr().out)["distribution"]
+    sets = found["sets"]
+    assert (found["sounds"], found["unread"], found["no_new_sounds"]) == (12, 0, None)
+    assert list(sets) == [
+        "real", "inversion", "model", "training", "sounds", "mixture", "flow", "normal", "noise"
+    ]  # fmt: skip
+    distances = {name: line["kernel_audio_distance"] for name, line in sets.items()}
+    assert distances["real"] < distances["model"] < distances["noise"]
+    assert distances["inversion"] < distances["model"]
+    page = (run / "evaluation" / "report.html").read_text()
+    assert "Sounds as a set" in page and (run / "evaluation/figures/distribution.png").is_file()
+
+
+class Muted:
+    """Facts of which six of sixteen recordings can be read."""
+
+    def __init__(self):
+        self.here = SimpleNamespace(rows=np.arange(16))
+        self.groups = ["one"] * 16
+        self.run = SimpleNamespace(feature=SimpleNamespace(seconds=0.1, sample_rate=16000))
+
+    def rng(self, name: str) -> np.random.Generator:
+        return np.random.default_rng(0)
+
+    def rendered(self, positions):
+        sound = np.ones(1600, np.float32)
+        for place in positions.tolist():
+            yield Rendering(place, sound, None if place < 6 else "gone.wav", sound, sound, -20.0)
+
+
+def test_too_few_recordings_are_said_to_be():
+    with pytest.raises(Unanswerable, match="12 recordings or more; 6 of 16 can be read .gone.wav"):
+        distribution.measure(Muted())  # type: ignore[arg-type]

@@ -488,6 +488,12 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Another label whose trace in the latent is measured. Repeatable."),
     ] = None,
+    distribution: Annotated[
+        bool,
+        typer.Option(
+            "--distribution", help="Compare its sounds with recordings as sets. Minutes more."
+        ),
+    ] = False,
     perception: Annotated[
         Path | None,
         typer.Option(
@@ -525,8 +531,8 @@ def evaluate(
         return
     with Bars() as bars:
         metrics = verbs.evaluate(
-            run, split=split, corpus=corpus, labels=tuple(probe or ()), perception=perception,
-            progress=bars,
+            run, split=split, corpus=corpus, labels=tuple(probe or ()),
+            distribution=distribution, perception=perception, progress=bars,
         )  # fmt: skip
     if as_json:
         _print_json(metrics)

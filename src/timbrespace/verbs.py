@@ -196,11 +196,12 @@ def space(run: StrPath, *, umap: bool = True, progress: Progress | None = None) 
 
 def evaluate(
     run: StrPath, *, split: str = "valid", corpus: StrPath | None = None,
-    labels: tuple[str, ...] = (), perception: StrPath | None = None,
-    progress: Progress | None = None,
+    labels: tuple[str, ...] = (), distribution: bool = False,
+    perception: StrPath | None = None, progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure a run and write evaluation/metrics.json and report.html; `labels`: others than the
-    usual whose trace in the latent is to be measured; `perception`: a checkout of
+    usual whose trace in the latent is to be measured; `distribution`: are the sounds, as a set,
+    like recordings (minutes)? `perception`: a checkout of
     github.com/tiianhk/timbremetrics, to ask how well the space agrees with listeners."""
     from timbrespace.data.corpus import Corpus
     from timbrespace.evaluation.evaluate import evaluate as evaluate_run
@@ -212,7 +213,7 @@ def evaluate(
     with suppress(RunError):  # without a space the report draws a PCA of its own
         maps = Space.open(opened)
     return evaluate_run(
-        opened, split=split, corpus=other, labels=labels,
+        opened, split=split, corpus=other, labels=labels, distribution=distribution,
         perception=None if perception is None else Path(perception), progress=progress, space=maps,
     )  # fmt: skip
 

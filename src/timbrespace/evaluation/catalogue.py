@@ -17,7 +17,7 @@ QUESTIONS = {
     "heard": "heard",
     "waves": "waves",
 }
-ON_REQUEST: dict[str, str] = {"perception": "perception"}
+ON_REQUEST: dict[str, str] = {"distribution": "distribution", "perception": "perception"}
 
 
 @dataclass(frozen=True)

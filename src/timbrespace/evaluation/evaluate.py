@@ -75,6 +75,7 @@ def evaluate(
     corpus: "Corpus | None" = None,
     seed: int = 0,
     labels: tuple[str, ...] = (),
+    distribution: bool = False,
     perception: Path | None = None,
     progress: Progress | None = None,
     space: SpaceLike | None = None,
@@ -85,8 +86,8 @@ def evaluate(
     Returns what metrics.json holds.
     """
     found = measure(
-        run, split=split, corpus=corpus, seed=seed, labels=labels, perception=perception,
-        progress=progress, space=space,
+        run, split=split, corpus=corpus, seed=seed, labels=labels, distribution=distribution,
+        perception=perception, progress=progress, space=space,
     )  # fmt: skip
     folder = run.path / "evaluation"
     text = json.dumps(found.metrics, indent=1, allow_nan=False, ensure_ascii=False)
@@ -107,6 +108,7 @@ def measure(
     corpus: "Corpus | None" = None,
     seed: int = 0,
     labels: tuple[str, ...] = (),
+    distribution: bool = False,
     perception: Path | None = None,
     progress: Progress | None = None,
     space: SpaceLike | None = None,
@@ -115,7 +117,8 @@ def measure(
 
     corpus: another corpus to measure on; floors and probes still learn from the run's own training
     rows where that corpus is there. labels: others than family, pitch, velocity and what the model is
-    told, whose trace in the latent is to be measured. perception: a checkout of the benchmark of
+    told, whose trace in the latent is to be measured. distribution: whether the sounds are
+    to be compared with recordings as sets, which takes minutes. perception: a checkout of the benchmark of
     listening tests, to ask how well the space agrees with them. space: the run's space, for the maps;
     without it they show a PCA of the latents measured here. RunError for an unknown or empty split,
     CorpusError where `perception` is not the benchmark.
@@ -141,6 +144,8 @@ def measure(
             progress("evaluate", done, total, {})
 
     questions = list(catalogue.QUESTIONS)
+    if distribution:
+        questions.append("distribution")
     if perception is not None:
         read_studies(perception)  # are they there? said before, not after all else is measured
         questions.append("perception")

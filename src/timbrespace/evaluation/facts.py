@@ -5,7 +5,7 @@ raises `Unanswerable` with a sentence, which stands in metrics.json and in the r
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -181,15 +181,17 @@ class Facts:
     @cached_property
     def heard(self) -> list[Rendering]:
         """At most 48 sounds, made audible: which ones follows from the split and the seed."""
+        at = np.random.default_rng(self.seed).permutation(len(self.here.rows))[:HEARD]
+        return list(self.rendered(np.sort(at)))
+
+    def rendered(self, positions: np.ndarray) -> Iterator[Rendering]:
+        """These rows of `here`, made audible one after another: many need no more memory than a few."""
         import torch
 
-        at = np.random.default_rng(self.seed).permutation(len(self.here.rows))[:HEARD]
-        with torch.no_grad():
-            return [
-                one
-                for part in np.split(np.sort(at), range(RENDERED, len(at), RENDERED))
-                for one in self._rendered(part)
-            ]
+        for part in np.split(positions, range(RENDERED, len(positions), RENDERED)):
+            with torch.no_grad():
+                some = self._rendered(part)
+            yield from some
 
     def _rendered(self, at: np.ndarray) -> list[Rendering]:
         import torch
