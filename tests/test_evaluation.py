@@ -499,6 +499,9 @@ def test_metrics_have_the_promised_layout_and_are_the_file(evaluated):
     assert list(metrics["floors"]["pca_rmse_db"]) == ["8", "16", "32", "64"]
     assert isinstance(metrics["verdict"], str) and metrics["verdict"] == verdict(metrics)
     assert metrics["probes"]["instruments_shared_with_training"] == 0
+    assert metrics["structure"]["sounds"] == metrics["posterior"]["sounds"] == 12
+    assert metrics["structure"]["told"] == ["pitch"] and "family" in metrics["disentanglement"]["factors"]
+    assert {"z", "mu", "pca_32_given_pitch"} <= set(metrics["structure"]["pitch_leakage"])
 
 
 def test_distortion_is_measured_on_the_split_and_fits_its_parts(evaluated):
@@ -586,6 +589,8 @@ def test_the_report_holds_everything_it_shows(evaluated):
     assert examples >= 7 and page.tags.count("audio") == 4 * examples
     drawn = {p.stem for p in (run.path / "evaluation/figures").iterdir()}
     assert {"standing", "training", "bits", "map-pca-family", "map-pca-pitch"} < drawn
+    assert {"silhouettes", "confusion-z", "confusion-pca-32"} < drawn
+    assert "The space and its prior" in words and "Does a number stand for one thing?" in words
     assert len(list((run.path / "evaluation/audio").iterdir())) == 4 * examples
 
 
@@ -595,6 +600,9 @@ def test_a_corpus_without_labels_is_measured_all_the_same(tmp_path):
     metrics = evaluate(run, split="train")
     assert metrics["sounds"] == 6 and metrics["floors"]["mean_per_pitch_rmse_db"] is None
     assert metrics["probes"]["family"] is None and metrics["families"] == {}
+    assert "no labels of families" in metrics["structure"]["overlap"]["why_not"]
+    assert "no two values" in metrics["disentanglement"]["why_not"]
+    assert metrics["posterior"]["cap"] == pytest.approx(math.log(6))
     assert "0.wav" not in (run.path / "evaluation/report.html").read_text()  # row 0 is validation
 
 

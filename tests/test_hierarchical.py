@@ -120,4 +120,5 @@ def test_a_run_with_levels_is_measured_level_by_level(tiny_corpus, tmp_path):
     assert total == pytest.approx(metrics["rate"]["bits_per_sound"])
     shuffled = metrics["distortion"]["rmse_db_shuffled"]
     assert metrics["distortion"]["rmse_db"] < top["rmse_db_exchanged"] < 1.2 * shuffled
+    assert "drawn above" in metrics["posterior"]["why_no_parts"]
     assert "The levels" in (tmp_path / "run" / "evaluation" / "report.html").read_text()

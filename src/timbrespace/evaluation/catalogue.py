@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 QUESTIONS = {
     "heard": "heard",
     "waves": "waves",
+    "structure": "structure",
+    "disentanglement": "disentanglement",
+    "posterior": "posterior",
 }
 ON_REQUEST: dict[str, str] = {"distribution": "distribution", "perception": "perception"}
 

@@ -35,7 +35,8 @@ from timbrespace.page import escape, image, table
 
 WINDOWS = (None, 6, 1)  # semitones to each side within which sounds are compared; None: all
 APART = 6  # semitones: a neighbour at the next semitone is all but the same sound
-DRAWN = ("z", "mu", "pca_32")  # views of which overlap and confusion are shown
+DRAWN = ("z", "mu", "pca_32")  # views of which overlap and confusion are measured
+PICTURED = ("z", "pca_32")  # and shown in the report
 
 
 @dataclass(frozen=True)
@@ -342,7 +343,7 @@ def _neighbours_shown(found: dict[str, Any], figures: dict[str, bytes]) -> list[
         table(["", *asked], lines),
     ]
     part = asked.get("family, of another instrument") or asked.get("family", {})
-    for view in (v for v in DRAWN if v in part):
+    for view in (v for v in PICTURED if v in part):
         name = f"confusion-{view.replace('_', '-')}"
         figures[name] = matrices.confusion(
             part["labels"], part["labels"], part[view]["confusion"],
@@ -360,7 +361,7 @@ def _overlap_shown(part: dict[str, Any], figures: dict[str, bytes]) -> list[str]
         "<p>0: a line parts the two families, 1: no line does, at equal pitch and for instruments that "
         f"the line was not learnt on. Mean over pairs: {escape(means)}.</p>"
     ]
-    for view in (v for v in DRAWN if v in part):
+    for view in (v for v in PICTURED if v in part):
         name = f"overlap-{view.replace('_', '-')}"
         figures[name] = matrices.overlap(
             part["names"], part[view]["table"], part[view]["merges"],
