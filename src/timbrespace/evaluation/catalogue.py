@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 QUESTIONS = {
     "heard": "heard",
     "waves": "waves",
+    "pitch": "pitch",
     "structure": "structure",
     "disentanglement": "disentanglement",
     "posterior": "posterior",

@@ -29,6 +29,7 @@ MODEL, MEAN, FLOOR, CEILING = "#D55E00", "#E69F00", "#8C8C8C", "#009E73"
 NAMES_SHOWN = 20  # in a legend; the rest are "other"
 DIFFERENCE_DB = 20.0  # full colour of a difference map
 COLUMNS = 1200  # of a long sound's spectrogram
+LOST_CENTS = 5000.0  # where sounds without a pitch are drawn, beyond four octaves
 DPI = 110
 
 
@@ -299,6 +300,97 @@ def spectrograms(sounds: dict[str, np.ndarray], sample_rate: int) -> bytes:
     scale.ax.tick_params(labelsize=7)
     scale.ax.set_title("dB", fontsize=8)
     return _png(figure)
+
+
+def pitch_errors(wanted: np.ndarray, model: np.ndarray, ceiling: np.ndarray) -> bytes:
+    """Errors of pitch in cents (N,), NaN where no pitch is heard, over the MIDI number wanted (N,); and
+    the share of sounds whose error is smaller than that."""
+    figure = _figure(9.0, 3.6)
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    asked = np.isfinite(wanted)
+    kinds = ((ceiling, CEILING, "s", "inversion"), (model, MODEL, "o", "model"))
+    for errors, colour, marker, name in kinds:
+        style = {
+            "color": colour,
+            "marker": marker,
+            "linestyle": "",
+            "markersize": 4.5,
+            "alpha": 0.8,
+        }
+        left.plot(wanted, errors, label=name, clip_on=False, **style)
+        lost = asked & ~np.isfinite(errors)
+        row = LOST_CENTS * (1.0 if errors is model else 0.62)
+        left.plot(wanted[lost], np.full(lost.sum(), -row), **{**style, "marker": "x"})
+        size = np.sort(np.abs(errors[asked & np.isfinite(errors)]))
+        share = np.arange(1, len(size) + 1) / max(1, int(asked.sum()))
+        steps = np.r_[0.1, np.maximum(size, 0.1), LOST_CENTS]
+        right.step(steps, np.r_[0.0, share, share[-1:] if len(share) else 0.0],
+                   where="post", color=colour, label=name)  # fmt: skip
+    left.set_yscale("symlog", linthresh=10.0, linscale=0.8)
+    left.set_ylim(-1.25 * LOST_CENTS, LOST_CENTS)
+    left.axhspan(-50.0, 50.0, color="#EEEEEE", zorder=0)
+    for octave in (-2400.0, -1200.0, 1200.0, 2400.0):
+        left.axhline(octave, color="#999999", linestyle=":", linewidth=0.8)
+    left.set_yticks(
+        [-LOST_CENTS, -1200, -50, -10, 0, 10, 50, 1200],
+        ["no pitch", "-1 octave", "-50", "-10", "0", "10", "50", "+1 octave"],
+    )
+    left.minorticks_off()
+    _note_names(left)
+    left.set_xlabel("pitch wanted")
+    left.set_ylabel("cents too high")
+    right.set_xscale("log")
+    right.set_xlim(0.1, LOST_CENTS)
+    right.set_ylim(0.0, 1.02)
+    for line in (10.0, 50.0):
+        right.axvline(line, color="#999999", linestyle=":", linewidth=0.8)
+    right.set_xticks([0.1, 1, 10, 50, 1200], ["0.1", "1", "10", "50", "octave"])
+    right.minorticks_off()
+    right.set_xlabel("cents off, at most")
+    right.set_ylabel("share of sounds")
+    for axes in (left, right):
+        _quiet(axes)
+    right.legend(fontsize=8, frameon=False, loc="lower right")
+    return _png(figure)
+
+
+def pitches_heard(own: np.ndarray, asked: np.ndarray, heard: np.ndarray) -> bytes:
+    """MIDI numbers heard (N,), NaN for none, over those asked for and over the sounds' own."""
+    figure = _figure(8.2, 3.8)
+    panels = figure.subplots(1, 2, sharey=True)
+    known = np.r_[own, asked, heard[np.isfinite(heard)]]
+    low, high = known.min() - 3.0, known.max() + 3.0
+    lost = ~np.isfinite(heard)
+    for axes, wanted, name in zip(
+        panels, (asked, own), ("pitch of B, asked for", "pitch of A"), strict=True
+    ):
+        axes.plot([low, high], [low, high], color="#555555", linewidth=1, zorder=0)
+        for octave in (-12.0, 12.0):
+            axes.plot([low, high], [low + octave, high + octave], color="#999999", linestyle=":",
+                      linewidth=0.8, zorder=0)  # fmt: skip
+        hit = ~lost & (np.abs(heard - wanted) < 0.5)
+        for some, colour, marker in ((hit, CEILING, "o"), (~hit & ~lost, MODEL, "s")):
+            axes.plot(wanted[some], heard[some], color=colour, marker=marker, linestyle="",
+                      markersize=5, alpha=0.8)  # fmt: skip
+        axes.plot(wanted[lost], np.full(lost.sum(), low), color=FLOOR, marker="x", linestyle="",
+                  clip_on=False)  # fmt: skip
+        axes.set_xlim(low, high)
+        axes.set_ylim(low, high)
+        _note_names(axes)
+        _note_names(axes, along="y")
+        axes.set_xlabel(name)
+        axes.set_title(f"{hit.sum()} of {len(heard)} heard there", fontsize=10)
+        _quiet(axes)
+    panels[0].set_ylabel("pitch heard" + (" (x: none)" if lost.any() else ""))
+    return _png(figure)
+
+
+def _note_names(axes: "Axes", *, along: str = "x") -> None:
+    """Names of the Cs on an axis of MIDI numbers."""
+    low, high = axes.get_xlim() if along == "x" else axes.get_ylim()
+    notes = [n for n in range(0, 128, 12) if low <= n <= high]
+    names = [f"C{n // 12 - 1}" for n in notes]
+    (axes.set_xticks if along == "x" else axes.set_yticks)(notes, names)
 
 
 def agreement(
