@@ -12,7 +12,7 @@ except PackageNotFoundError:  # used from a source tree that is not installed
     __version__ = "0+unknown"
 
 VERBS = (
-    "instruments", "prepare", "recipes", "estimate", "train", "space", "evaluate", "compare",
+    "instruments", "prepare", "recipes", "estimate", "train", "space", "axes", "evaluate", "compare",
     "reconstruct", "explain", "encode", "decode", "morph", "generate", "play", "export", "search",
     "explore", "demo", "doctor", "vocoder_train", "vocoder_info", "vocoder_evaluate",
 )  # fmt: skip

@@ -234,6 +234,20 @@ def _labels(given: list[str] | None) -> dict[str, str]:
 
 @app.callback(invoke_without_command=True)
 def root(
+def _steps(given: list[str] | None) -> dict[str, float]:
+    """--toward name=number, as a dict; a name may hold an equals sign, the number may not."""
+    found: dict[str, float] = {}
+    for text in given or ():
+        name, equals, number = text.rpartition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            equals = ""
+        if not (name and equals):
+            raise typer.BadParameter(f"--toward {text!r} should look like bright=0.5")
+    return found
+
+
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
@@ -462,14 +476,15 @@ def space(
     umap: Annotated[bool, typer.Option(help="Draw the UMAP too.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Encode the whole corpus and draw its maps.
+    axes: Annotated[bool, typer.Option(help="Find the named directions too.")] = True,
+    """Encode the whole corpus, draw its maps and find its named directions.
 
     Example: timbrespace space run
     """
     from timbrespace import verbs
 
     with Bars() as bars:
-        made = verbs.space(run, umap=umap, progress=bars)
+        made = verbs.space(run, umap=umap, axes=axes, progress=bars)
     if as_json:
         _print_json({"sounds": len(made.rows), "maps": list(made.maps), "version": made.version})
         return
@@ -478,6 +493,35 @@ def space(
 
 @app.command()
 def evaluate(
+@app.command()
+def axes(run: RunPath, as_json: Json = False) -> None:
+    """The named directions of a run's space, and what each is worth.
+
+    One step is one standard deviation of the space. Held out: how well the coordinate orders sounds
+    that it was not fitted on (rank correlation). Decoded: whether every step raises what it names (1:
+    always, 0: never).
+
+    Example: timbrespace axes run
+    """
+    from dataclasses import asdict
+
+    from timbrespace import verbs
+
+    with Bars() as bars:
+        made = verbs.axes(run, progress=bars)
+    if as_json:
+        _print_json(asdict(made))
+        return
+    typer.echo(f"{'':12} held out  decoded")
+    for one in made.found:
+        figures = (one.correlation, one.monotonicity)
+        numbers = "  ".join("      –" if v is None else f"{v:7.2f}" for v in figures)
+        weak = ", weak" if one.weak else ""
+        typer.echo(f"{one.name:12} {numbers}  {one.about}{weak}")
+    for name, why in made.missing.items():
+        typer.echo(f"{name:12} not found: {why}")
+
+
     run: RunPath,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "valid",
     corpus: Annotated[str | None, typer.Option(help="Another corpus than its own.")] = None,
@@ -671,7 +715,10 @@ def decode(
 @makes_sound
 def morph(
     run: RunPath,
-    files: Annotated[list[Path], typer.Argument(help="Two sounds, or four for a grid.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Two sounds, or four for a grid; with --toward one is enough."),
+    ],
     out: Out,
     steps: Annotated[int, typer.Option(min=2, max=1000)] = 8,
     path: Annotated[
@@ -694,16 +741,24 @@ def morph(
     One sound that becomes another: timbrespace morph run a.wav b.wav --glide 4 --out morph
     """
     from timbrespace import verbs
+    toward: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Steps along a named direction, which `axes` lists: bright=0.5. Repeatable."
+        ),
+    ] = None,
 
     made = verbs.morph(
-        run, list(files), out, steps=steps, path=path, glide=glide, pitch=pitch,
-        labels=_labels(label), **sound,
+        run, list(files), out, steps=steps, path=path, glide=glide, toward=_steps(toward),
+        pitch=pitch, labels=_labels(label), **sound,
     )  # fmt: skip
     _written(made, as_json)
 
 
 @app.command()
 @makes_sound
+
+    Brighter and slower: timbrespace morph run a.wav --toward bright=2 --toward slow=1 --out morph
 def generate(
     run: RunPath,
     out: Out,

@@ -18,6 +18,7 @@ from timbrespace.models.vocabulary import NUMBERS
 
 if TYPE_CHECKING:
     from timbrespace.data.corpus import Corpus
+    from timbrespace.directions import Directions
     from timbrespace.exporting.instrument import Exported
     from timbrespace.exporting.points import Point
     from timbrespace.features.phase import Recovery
@@ -186,12 +187,34 @@ def _differences(one: Any, other: Any) -> str:
     return ", ".join(sorted(k for k in a if a[k] != b.get(k)))
 
 
-def space(run: StrPath, *, umap: bool = True, progress: Progress | None = None) -> "Space":
-    """Encode the run's whole corpus and draw its maps."""
+def space(
+    run: StrPath, *, umap: bool = True, axes: bool = True, progress: Progress | None = None
+) -> "Space":
+    """Encode the run's whole corpus, draw its maps, and find its named directions (`axes`)."""
+    from timbrespace.directions import find_directions
     from timbrespace.mapping import build_space
     from timbrespace.runs import Run
 
-    return build_space(Run.open(run), umap=umap, progress=progress)
+    opened = Run.open(run)
+    made = build_space(opened, umap=umap, progress=progress)
+    if axes:
+        find_directions(opened, made, progress=progress)
+    return made
+
+
+def axes(run: StrPath, *, progress: Progress | None = None) -> "Directions":
+    """The named directions of the run's space, each with what it is worth; found where the space has
+    none yet."""
+    from timbrespace.directions import Directions, find_directions
+    from timbrespace.mapping import Space
+    from timbrespace.runs import Run
+
+    opened = Run.open(run)
+    known = Space.open(opened)
+    try:
+        return Directions.open(opened, known.version)
+    except RunError:
+        return find_directions(opened, known, progress=progress)
 
 
 def evaluate(
@@ -585,38 +608,47 @@ def decode(
 def morph(
     run: StrPath, files: list[StrPath], out: StrPath, *, steps: int = 8,
     path: Literal["lerp", "slerp", "follow"] = "slerp", glide: float | None = None,
-    pitch: float | None = None, labels: Told | None = None, recovery: "Recovery | None" = None,
-    vocoder: StrPath | None = None,
+    toward: dict[str, float] | None = None, pitch: float | None = None, labels: Told | None = None,
+    recovery: "Recovery | None" = None, vocoder: StrPath | None = None,
     loudness: float | None = None, format: str = "wav16", sample_rate: int | None = None,
 ) -> Written:  # fmt: skip
     """Sounds along the way from one sound to the next; with four files, a grid between the corners.
 
     The first window of each sound is used. Without `pitch`, the pitch of the first sound is kept. With
     `glide` it is one sound of so many seconds, glide.wav, that goes all the way while it sounds. The
-    path "follow" leads by sounds of the run's space (`geometry.paths.follow`).
+    path "follow" leads by sounds of the run's space (`geometry.paths.follow`). `toward` moves the end by
+    steps of the space's named directions (`axes`), such as {"bright": 0.5}: then one sound is enough, and
+    the way leads straight away from it.
     """
+    from timbrespace.directions import Directions
     from timbrespace.geometry.paths import KINDS
     from timbrespace.geometry.paths import path as latent_path
     from timbrespace.mapping import Space
     from timbrespace.render.path import glide as glide_sound
     from timbrespace.runs import Run
 
-    if len(files) not in (2, 4):
+    if toward and len(files) not in (1, 2):
+        raise RunError(f"morph toward a direction wants one or two sounds, got {len(files)}")
+    if not toward and len(files) not in (2, 4):
         raise RunError(f"morph wants two or four sounds, got {len(files)}")
     if path not in KINDS:
         raise RunError(f"morph knows the paths {', '.join(KINDS)}, not {path!r}")
     if steps < 2 or steps > 1000:
         raise RunError(f"morph wants 2 to 1000 steps, got {steps}")
-    if glide is not None and len(files) != 2:
+    if glide is not None and len(files) > 2:
         raise RunError(f"a glide goes from one sound to another, got {len(files)} sounds")
     opened = Run.open(run)
     write = _writer(opened, out, loudness=loudness, format=format, sample_rate=sample_rate)
-    space = Space.open(opened) if path == "follow" else None
+    space = Space.open(opened) if path == "follow" or toward else None
     synth = _synth(opened, space, recovery=recovery, vocoder=vocoder)
     known = None if space is None else space.mean
     pitch, others = _told(opened, pitch, labels)
     ends = [synth.encode(_read(opened, file), pitch=pitch, labels=others) for file in files]
     told = pitch if pitch is not None else ends[0].pitch
+    if toward and space is not None:
+        moved = ends[-1].mean + Directions.open(opened, space.version).shift(toward)
+        path = "lerp" if len(ends) == 1 else path
+        ends = [ends[0], replace(ends[-1], mean=moved)]
     if glide is not None:
         first, last = ends
         sound = glide_sound(
@@ -958,7 +990,7 @@ def demo(
         # after 2, 4, 8, 16 ... epochs: a map changes less and less, and drawing it takes seconds
         if not serve or epoch < 2 or epoch.bit_count() > 1:
             return
-        space(folder / "run", umap=False)
+        space(folder / "run", umap=False, axes=False)
         if not server:
             server.append(
                 threading.Thread(
