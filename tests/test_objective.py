@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from test_training import SMALL, same, weights
 
 from timbrespace import recipe, verbs
+from timbrespace.batches import Pictures
 from timbrespace.data.corpus import Corpus
 from timbrespace.data.dissimilarities import Dissimilarities
 from timbrespace.errors import CorpusError, RecipeError, RunError
@@ -16,6 +17,7 @@ from timbrespace.losses.catalogue import NAMES
 from timbrespace.recipe.objective import TermName
 from timbrespace.training import loop
 from timbrespace.training.objective import beta_factor, objective_of
+from timbrespace.training.perceptual import Anchors
 
 EVERYTHING = (
     *SMALL, "train.epochs=1", "objective.bits_per_sound=30",
@@ -129,6 +131,38 @@ def test_distances_in_the_latent_follow_the_file(tiny_corpus, tmp_path, dissimil
         run = verbs.train("instruments", tiny_corpus, tmp_path / str(weight), settings=settings)
         found[weight] = run.history()[-1]["train_perceptual"]
     assert found[1e4] < 0.5 * found[1e-6]
+
+
+def test_tables_of_a_folder_are_followed_each_by_itself(tiny_corpus, tmp_path, dissimilarities):
+    folder = tmp_path / "heard"
+    folder.mkdir()
+    whole = Dissimilarities.read(dissimilarities)
+    for name, some, unit in (("low", slice(6), 1.0), ("high", slice(6, None), 1000.0)):
+        part = Dissimilarities(whole.names[some], unit * whole.values[some, some])
+        (folder / f"{name}.csv").write_text(part.to_csv())
+    settings = (*SMALL, "objective.weights.perceptual=1000", f"objective.perceptual.file={folder}")
+    run = verbs.train("instruments", tiny_corpus, tmp_path / "run", settings=settings)
+    assert sorted(p.name for p in run.dissimilarities_path.iterdir()) == ["high.csv", "low.csv"]
+    pictures = Pictures.of(
+        run.corpus, run.corpus.features(run.feature), run.corpus.split_rows("train"), run.vocabulary
+    )
+    anchors = Anchors.of(run, pictures)
+    assert anchors is not None and [len(where) for where, _ in anchors.tables] == [6, 6]
+    torch.manual_seed(0)
+    model, cpu = recipe.build(run.recipe, run.vocabulary).eval(), torch.device("cpu")
+    with torch.no_grad():
+        found = [
+            anchors.term(model, cpu, torch.Generator().manual_seed(seed)).item()
+            for seed in range(12)
+        ]
+    # each term is of all sounds of one table, so that the terms are as many as the tables
+    low, high = min(found), max(found)
+    assert high > 1.1 * low
+    assert all(min(term - low, high - term) < 1e-4 * high for term in found)
+    (folder / "low.csv").unlink()
+    (folder / "high.csv").unlink()
+    with pytest.raises(CorpusError, match="holds no tables"):
+        verbs.train("instruments", tiny_corpus, tmp_path / "none", settings=settings)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ weights.safetensors  the weights in use (averaged when the recipe says so), plai
 checkpoints/         last, previous, best       history.csv    one line per epoch
 status.json          where the training stands  space/  evaluation/
 vocabulary.json      the values of each label that the model is told, in the order of their numbers
-dissimilarities.csv  what distances in the latent were to follow, where the recipe names such a file
+dissimilarities/     what distances in the latent were to follow, where the recipe names such files
 """
 
 import csv
@@ -57,10 +57,11 @@ class Run:
             )
         vocabulary = vocabulary_of(recipe, corpus)
         _check_codes(recipe, corpus)
-        dissimilarities = None
+        dissimilarities: dict[str, Dissimilarities] = {}
         if recipe.objective.perceptual is not None:
-            dissimilarities = Dissimilarities.read(recipe.objective.perceptual.file)
-            dissimilarities.of_training_sounds(corpus)  # are there any?
+            dissimilarities = Dissimilarities.read_all(recipe.objective.perceptual.file)
+            for table in dissimilarities.values():
+                table.of_training_sounds(corpus)  # are there any?
         import torch
 
         from timbrespace import __version__
@@ -84,8 +85,9 @@ class Run:
         write_text(path / "feature.json", json.dumps(run.feature.contract, indent=1) + "\n")
         write_text(path / "recipe.yaml", recipe.to_yaml())
         write_text(path / "vocabulary.json", json.dumps(vocabulary.words, indent=1) + "\n")
-        if dissimilarities is not None:
-            write_text(run.dissimilarities_path, dissimilarities.to_csv())
+        for name, table in dissimilarities.items():
+            run.dissimilarities_path.mkdir(exist_ok=True)
+            write_text(run.dissimilarities_path / name, table.to_csv())
         write_text(path / "provenance.json", json.dumps(provenance, indent=1) + "\n")
         return run
 
@@ -150,8 +152,10 @@ class Run:
 
     @property
     def dissimilarities_path(self) -> Path:
-        """What distances in the latent follow, where the recipe wants that."""
-        return self.path / "dissimilarities.csv"
+        """What distances in the latent follow, where the recipe wants that; a single file in runs from
+        before there could be several."""
+        one = self.path / "dissimilarities.csv"
+        return one if one.is_file() else self.path / "dissimilarities"
 
     @property
     def weights_path(self) -> Path:

@@ -53,6 +53,16 @@ class Dissimilarities:
         return cls._checked(path, names, values)
 
     @classmethod
+    def read_all(cls, path: str | Path) -> dict[str, "Dissimilarities"]:
+        """The table of a file by the file's name, or of each CSV file of a folder: listening tests whose
+        scales differ and whose sounds nobody compared."""
+        place = Path(path)
+        files = sorted(place.glob("*.csv")) if place.is_dir() else [place]
+        if not files:
+            raise CorpusError(f"{place} holds no tables of dissimilarities; put CSV files into it")
+        return {file.name: cls.read(file) for file in files}
+
+    @classmethod
     def _checked(
         cls, path: str | Path, names: tuple[str, ...], values: np.ndarray
     ) -> "Dissimilarities":

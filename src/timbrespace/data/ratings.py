@@ -6,6 +6,7 @@ the SHA-256 of each file, in `ratings.sha256`, which `sha256sum -c` reads, too.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -88,3 +89,16 @@ def _symmetric(matrix: np.ndarray) -> np.ndarray:
     """The upper triangle of a matrix on both sides, the largest rating being 1."""
     upper = np.triu(matrix, 1)
     return (upper + upper.T) / upper.max()
+
+
+def related(studies: Sequence[Study]) -> list[tuple[int, ...]]:
+    """Numbers of the studies that have to be held out together: those of one publication (Iverson &
+    Krumhansl rated parts of the same notes), and those that share a sound."""
+    digests = [{hashlib.sha256(f.read_bytes()).digest() for f in study.files} for study in studies]
+    group = list(range(len(studies)))
+    for one in range(len(studies)):
+        for other in range(one):
+            together = studies[one].name.split("_")[0] == studies[other].name.split("_")[0]
+            if together or digests[one] & digests[other]:
+                group = [group[other] if g == group[one] else g for g in group]
+    return [tuple(i for i, g in enumerate(group) if g == one) for one in dict.fromkeys(group)]

@@ -19,12 +19,11 @@ from timbrespace.runs import Run
 
 @dataclass(frozen=True)
 class Anchors:
-    """Training sounds at `positions` (K,) of the pictures and how unlike they are, (K, K); `count` of
-    them are drawn for a step."""
+    """For each table its training sounds' positions (K,) among the pictures and how unlike they are,
+    (K, K); for a step a table and `count` of its sounds are drawn."""
 
     pictures: Pictures
-    positions: Tensor
-    dissimilarities: Tensor
+    tables: tuple[tuple[Tensor, Tensor], ...]
     count: int
 
     @classmethod
@@ -33,22 +32,28 @@ class Anchors:
         section = run.recipe.objective.perceptual
         if section is None:
             return None
-        table = Dissimilarities.read(run.dissimilarities_path)
-        rows, values = table.of_training_sounds(run.corpus)
         place = {int(row): position for position, row in enumerate(pictures.rows)}
-        positions = torch.tensor([place[int(row)] for row in rows])
-        return cls(pictures, positions, torch.from_numpy(values).float(), section.sounds)
+        tables = []
+        for table in Dissimilarities.read_all(run.dissimilarities_path).values():
+            rows, values = table.of_training_sounds(run.corpus)
+            positions = torch.tensor([place[int(row)] for row in rows])
+            tables.append((positions, torch.from_numpy(values).float()))
+        return cls(pictures, tuple(tables), section.sounds)
 
     @classmethod
     def stand_in(cls, section: PerceptualSection, pictures: Pictures) -> "Anchors":
         """As many of the first pictures as a step would have, all equally unlike: to time a step."""
         count = min(section.sounds, len(pictures))
-        return cls(pictures, torch.arange(count), 1.0 - torch.eye(count), count)
+        return cls(pictures, ((torch.arange(count), 1.0 - torch.eye(count)),), count)
 
     def term(self, model: Autoencoder, device: torch.device, generator: torch.Generator) -> Tensor:
         """The stress of the sounds that the generator draws, a scalar."""
-        drawn = torch.randperm(len(self.positions), generator=generator)[: self.count]
-        x, labels = self.pictures.batch(self.positions[drawn], device)
+        number = 0
+        if len(self.tables) > 1:
+            number = int(torch.randint(len(self.tables), (), generator=generator))
+        positions, dissimilarities = self.tables[number]
+        drawn = torch.randperm(len(positions), generator=generator)[: self.count]
+        x, labels = self.pictures.batch(positions[drawn], device)
         x = x.contiguous(memory_format=torch.channels_last)
-        wanted = self.dissimilarities[drawn][:, drawn]
+        wanted = dissimilarities[drawn][:, drawn]
         return stress(model.encode(x, labels).mean, wanted.to(device))
