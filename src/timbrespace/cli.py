@@ -232,8 +232,6 @@ def _labels(given: list[str] | None) -> dict[str, str]:
     return found
 
 
-@app.callback(invoke_without_command=True)
-def root(
 def _steps(given: list[str] | None) -> dict[str, float]:
     """--toward name=number, as a dict; a name may hold an equals sign, the number may not."""
     found: dict[str, float] = {}
@@ -248,6 +246,8 @@ def _steps(given: list[str] | None) -> dict[str, float]:
     return found
 
 
+@app.callback(invoke_without_command=True)
+def root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
@@ -474,9 +474,9 @@ def train(
 def space(
     run: RunPath,
     umap: Annotated[bool, typer.Option(help="Draw the UMAP too.")] = True,
+    axes: Annotated[bool, typer.Option(help="Find the named directions too.")] = True,
     as_json: Json = False,
 ) -> None:
-    axes: Annotated[bool, typer.Option(help="Find the named directions too.")] = True,
     """Encode the whole corpus, draw its maps and find its named directions.
 
     Example: timbrespace space run
@@ -491,8 +491,6 @@ def space(
     typer.echo(f"{len(made.rows)} sounds, maps: {', '.join(made.maps)}")
 
 
-@app.command()
-def evaluate(
 @app.command()
 def axes(run: RunPath, as_json: Json = False) -> None:
     """The named directions of a run's space, and what each is worth.
@@ -522,6 +520,8 @@ def axes(run: RunPath, as_json: Json = False) -> None:
         typer.echo(f"{name:12} not found: {why}")
 
 
+@app.command()
+def evaluate(
     run: RunPath,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "valid",
     corpus: Annotated[str | None, typer.Option(help="Another corpus than its own.")] = None,
@@ -729,6 +729,12 @@ def morph(
         float | None,
         typer.Option(help="Instead one sound of so many seconds that goes all the way."),
     ] = None,
+    toward: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Steps along a named direction, which `axes` lists: bright=0.5. Repeatable."
+        ),
+    ] = None,
     pitch: PitchOption = None,
     label: LabelOption = None,
     as_json: Json = False,
@@ -739,14 +745,10 @@ def morph(
     Example: timbrespace morph run a.wav b.wav --steps 8 --pitch 60 --out morph
 
     One sound that becomes another: timbrespace morph run a.wav b.wav --glide 4 --out morph
+
+    Brighter and slower: timbrespace morph run a.wav --toward bright=2 --toward slow=1 --out morph
     """
     from timbrespace import verbs
-    toward: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Steps along a named direction, which `axes` lists: bright=0.5. Repeatable."
-        ),
-    ] = None,
 
     made = verbs.morph(
         run, list(files), out, steps=steps, path=path, glide=glide, toward=_steps(toward),
@@ -757,8 +759,6 @@ def morph(
 
 @app.command()
 @makes_sound
-
-    Brighter and slower: timbrespace morph run a.wav --toward bright=2 --toward slow=1 --out morph
 def generate(
     run: RunPath,
     out: Out,
