@@ -447,27 +447,6 @@ def against_floor(panels: dict[str, dict[str, tuple[float, float, float]]]) -> b
         places = np.arange(len(names))
         axes.hlines(places, low, high, color=MODEL, linewidth=2.0)
         axes.plot(middle, places, "o", color=MODEL, markersize=5.0)
-        if high.max() > 20.0:  # from next to nothing to noise
-            axes.set_xscale("symlog", linthresh=1.0)
-        axes.set_yticks(places, [_label(name, 34) for name in names])
-        axes.set_title(title, fontsize=9)
-        _quiet(axes)
-    several[0].invert_yaxis()
-    return _png(figure)
-
-
-def against_floor(panels: dict[str, dict[str, tuple[float, float, float]]]) -> bytes:
-    """A panel for each figure: by name its value, and the low and high end of its range. The range of
-    the first name is shaded: who lies in it cannot be told from it."""
-    figure = _figure(11.0, 0.9 + 0.28 * max(len(lines) for lines in panels.values()))
-    several = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axes, (title, lines) in zip(several, panels.items(), strict=True):
-        names = list(lines)
-        middle, low, high = np.array(list(lines.values())).T
-        axes.axvspan(low[0], high[0], color="#E3E3E3", zorder=0)
-        places = np.arange(len(names))
-        axes.hlines(places, low, high, color=MODEL, linewidth=2.0)
-        axes.plot(middle, places, "o", color=MODEL, markersize=5.0)
         axes.set_yticks(places, [_label(name, 34) for name in names])
         axes.set_title(title, fontsize=9)
         _quiet(axes)
