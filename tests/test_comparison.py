@@ -53,7 +53,7 @@ def made(tmp_path, monkeypatch):
 
 def test_a_row_is_flat_and_the_whole_is_reachable(made):
     (row,) = timbrespace.compare([made("a")])  # type: ignore
-    assert set(row) == {*comparison.KEYS, "metrics"} and row["metrics"] == METRICS
+    assert set(row) == {*comparison.KEYS, "metrics", "difference"} and row["metrics"] == METRICS
     assert row["feature"] == "128 mels by 256 frames" and row["recipe"] == "instruments"
     assert (row["rmse_db"], row["mr_stft"], row["pca_32_rmse_db"]) == (6.0, 2.2, 7.0)
     assert (row["in_use"], row["in_use_of"], row["in_use_kind"]) == (31, 32, "units")
@@ -179,6 +179,10 @@ def test_the_command_prints_one_line_a_run(made, capsys):
     runs = [made("a"), made("b")]
     cli.app(["compare", *runs, "--sort", "run"], standalone_mode=False)
     head, *lines = capsys.readouterr().out.splitlines()
-    assert head.split()[:3] == ["run", "recipe", "feature"] and [x[0] for x in lines] == ["a", "b"]
+    assert head.split()[:3] == ["run", "recipe", "feature"]
+    assert [x[0] for x in lines[:2]] == ["a", "b"] and lines[2] == ""
+    assert lines[3].startswith(
+        "b beside a (the same settings): the same bits (57.0) at the same error"
+    )
     cli.app(["compare", *runs, "--json"], standalone_mode=False)
     assert json.loads(capsys.readouterr().out)["runs"][0]["rmse_db"] == 6.0

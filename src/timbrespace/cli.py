@@ -596,6 +596,10 @@ def compare(
     seeds: Annotated[
         bool, typer.Option("--seeds", help="Runs that differ only in their seed become one row.")
     ] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="The run that all others are held against; else the first."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Also a table in FILE.csv (every key) or FILE.md.")
     ] = None,
@@ -604,23 +608,29 @@ def compare(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Runs side by side: bits, dB, MR-STFT, what z says, time, verdict.
+    """Runs side by side: bits, dB, MR-STFT, what z says, time, verdict; and how they differ, tested.
 
-    dB and shares are of z sampled; in brackets the share of always naming the commonest label. With
-    --seeds: means and 95 % intervals. docs/metrics.md lists the keys.
+    dB and shares are of z sampled; in brackets the share of always naming the commonest label. Behind
+    ± half a 95 % interval: of other instruments, with --seeds of other seeds. Then a sentence a run on
+    what its recipe changed, the least error first. docs/metrics.md lists the keys.
 
     Example: timbrespace compare run-a run-b --sort rmse_db --out table.md --plot plane.png
 
-    Several seeds: timbrespace compare runs/* --seeds
+    Several seeds: timbrespace compare runs/* --seeds --against runs/baseline-1
     """
     from timbrespace import verbs
     from timbrespace.evaluation import comparison
 
-    rows = verbs.compare(list(runs), sort=sort, seeds=seeds, out=out, plot=plot)
+    rows = verbs.compare(
+        list(runs), sort=sort, seeds=seeds, against=against, out=out, plot=plot
+    )
     if as_json:
         _print_json({"runs": rows})
         return
     typer.echo(comparison.text(rows))
+    said = [f"\n{sentence}." for sentence in comparison.sentences(rows)]
+    if said:
+        typer.echo("\n".join(said))
 
 
 @app.command()

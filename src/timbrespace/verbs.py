@@ -163,6 +163,7 @@ def _run_to_train(
 ) -> tuple["Run", bool]:
     """The run folder, new or found again, and whether it has a checkpoint to go on from."""
     from timbrespace.data.corpus import Corpus
+    from timbrespace.recipe import differences
     from timbrespace.runs import Run
 
     if not (resume and (Path(out) / "recipe.yaml").is_file()):
@@ -170,21 +171,11 @@ def _run_to_train(
     run = Run.open(out)
     if run.recipe != wanted:
         raise RunError(
-            f"{out} was trained with other settings ({_differences(run.recipe, wanted)}); "
+            f"{out} was trained with other settings ({', '.join(sorted(differences(run.recipe, wanted)))}); "
             "resume with the same, or choose another --out"
         )
     checkpoints = run.path / "checkpoints"
     return run, any((checkpoints / name).is_dir() for name in ("last", "previous"))
-
-
-def _differences(one: Any, other: Any) -> str:
-    def flat(value: Any, key: str = "") -> dict[str, Any]:
-        if not isinstance(value, dict):
-            return {key: value}
-        return {k: v for n, x in value.items() for k, v in flat(x, f"{key}.{n}".strip(".")).items()}
-
-    a, b = flat(one.model_dump()), flat(other.model_dump())
-    return ", ".join(sorted(k for k in a if a[k] != b.get(k)))
 
 
 def space(
@@ -253,14 +244,15 @@ def generation(run: StrPath, *, split: str = "valid", seed: int = 0) -> dict[str
 
 def compare(
     runs: list[StrPath], *, sort: str | None = None, seeds: bool = False,
-    out: StrPath | None = None, plot: StrPath | None = None,
+    against: StrPath | None = None, out: StrPath | None = None, plot: StrPath | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Evaluated runs side by side: one flat dict each (docs/metrics.md, "compare"), and the whole of
     metrics.json as "metrics".
 
     `sort` by one of its keys; `seeds`: runs that differ only in their seed become one, means beside
-    95 % intervals. `out` is a table, FILE.csv or FILE.md; `plot` FILE.png, the rate-distortion plane of
-    the runs that compare.
+    95 % intervals. Each says how it differs from `against`, one of the runs, or from the first, with a
+    paired test: "difference", and "sentence" in words. `out` is a table, FILE.csv or FILE.md; `plot`
+    FILE.png, the rate-distortion plane of the runs that compare.
     """
     from timbrespace.atomic import write_bytes, write_text
     from timbrespace.evaluation import comparison
@@ -270,7 +262,7 @@ def compare(
         raise RunError(f"a comparison is written as FILE.csv or FILE.md, not as {out}")
     if plot is not None and Path(plot).suffix.lower() != ".png":
         raise RunError(f"the plane is drawn as FILE.png, not as {plot}")
-    rows = comparison.rows(runs, seeds=seeds)
+    rows = comparison.rows(runs, seeds=seeds, against=against)
     if sort is not None:
         rows = comparison.ordered(rows, sort)
     said = comparison.warning(rows)

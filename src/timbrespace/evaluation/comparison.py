@@ -4,9 +4,10 @@ Conventions
 -----------
 A row's keys are those of `row`; docs/metrics.md says what each means; what a run has not is None. Figures
 of two rows compare when they were measured on the same sounds of the same corpus with the same feature:
-such rows share their `group`. Over seeds a figure is the mean of its runs, and KEY_interval is half the
-width of its 95 % confidence interval by Student's t: it holds for normally distributed figures of
-independent seeds, and says nothing about other sounds.
+such rows share their `group`. KEY_interval is half the width of a figure's 95 % interval. Of one run it
+is that of other instruments, as evaluate found it. Over seeds a figure is the mean of its runs and the
+interval Student's: it holds for normally distributed figures of independent seeds, and says nothing
+about other sounds. How a row differs from the one it is held against, `differences` says.
 """
 
 import csv
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from timbrespace.errors import RunError
+from timbrespace.evaluation.differences import Trained, difference
 from timbrespace.runs import Run
 
 Row = dict[str, Any]
@@ -31,18 +33,28 @@ FIGURES = (
     "epochs", "mean_sound_rmse_db", "mean_per_pitch_rmse_db", "linear_code_rmse_db",
     *(f"pca_{k}_rmse_db" for k in PCA),
 )  # fmt: skip
+INTERVALS = {  # where metrics.json has the interval of a figure of one run
+    "bits_per_sound": ("rate", "bits_per_sound_interval"),
+    "rmse_db": ("distortion", "rmse_db_interval"),
+    "rmse_db_at_mean": ("distortion", "rmse_db_at_mean_interval"),
+    "mr_stft": ("heard", "model_intervals", "mr_stft"),
+}
 KEYS = (
     "run", "recipe", "feature", "seed", "group", "split", "sounds", "corpus_digest", *FIGURES,
-    "in_use_kind", "verdict",
+    *(f"{key}_interval" for key in INTERVALS), "in_use_kind", "verdict", "sentence",
 )  # fmt: skip
 CONFIDENCE = 0.95
 
 
-def rows(paths: Iterable[str | Path], *, seeds: bool = False) -> list[Row]:
+def rows(
+    paths: Iterable[str | Path], *, seeds: bool = False, against: str | Path | None = None
+) -> list[Row]:
     """One row a run, in the order given; with `seeds` one for all runs that differ only in their seed.
+    All are held `against` one of the runs, or the first: how they differ is their "difference", and
+    "sentence"; that row itself has None.
 
-    RunError for what is no run, for runs without metrics (it names all of them), and with `seeds` for
-    two runs that have the same seed, too.
+    RunError for what is no run, for runs without metrics (it names all of them), for `against` that is
+    none of them, and with `seeds` for two runs that have the same seed, too.
     """
     runs = [(str(path), Run.open(path)) for path in paths]
     found = [(path, run, _metrics(run)) for path, run in runs]
@@ -56,14 +68,24 @@ def rows(paths: Iterable[str | Path], *, seeds: bool = False) -> list[Row]:
     scales = [_scale(run, line) for (_, run), line in zip(runs, table, strict=True)]
     for line, scale in zip(table, scales, strict=True):
         line["group"] = 1 + list(dict.fromkeys(scales)).index(scale)
-    if not seeds:
-        return table
-    alike: dict[str, list[Row]] = {}
-    for (_, run), line in zip(runs, table, strict=True):
+    alike: dict[str, list[int]] = {}
+    for i, ((_, run), line) in enumerate(zip(runs, table, strict=True)):
         settings = {k: v for k, v in run.recipe.model_dump().items() if k != "seed"}
         name = json.dumps([line["group"], settings], sort_keys=True, default=str)
-        alike.setdefault(name, []).append(line)
-    return [over_seeds(lines) for lines in alike.values()]
+        alike.setdefault(name if seeds else str(i), []).append(i)
+    merged = [
+        over_seeds([table[i] for i in at]) if seeds else table[at[0]] for at in alike.values()
+    ]
+    sides = [
+        Trained(name_of(line), [runs[i][1] for i in at], [table[i] for i in at])
+        for line, at in zip(merged, alike.values(), strict=True)
+    ]
+    first = _reference([path for path, _ in runs], against)
+    reference = next(i for i, at in enumerate(alike.values()) if first in at)
+    for i, line in enumerate(merged):
+        found = None if i == reference else difference(sides[i], sides[reference])
+        line["difference"], line["sentence"] = found, found and found["sentence"]
+    return merged
 
 
 def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
@@ -106,8 +128,9 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
         "mean_per_pitch_rmse_db": at("floors", "mean_per_pitch_rmse_db"),
         "linear_code_rmse_db": at("floors", "linear_code_rmse_db"),
         **{f"pca_{k}_rmse_db": at("floors", "pca_rmse_db", k) for k in PCA},
+        **{f"{key}_interval": _half(at(*place)) for key, place in INTERVALS.items()},
         "verdict": ", ".join(faults) or ("healthy" if at("healthy") else None),
-        "metrics": metrics,
+        "sentence": None, "difference": None, "metrics": metrics,
     }  # fmt: skip
 
 
@@ -131,7 +154,9 @@ def over_seeds(lines: Sequence[Row]) -> Row:
         values = [line[key] for line in lines]
         known = all(value is not None for value in values)
         merged[key] = statistics.fmean(values) if known else None
-        merged[f"{key}_interval"] = interval(values) if known else None
+        if len(lines) > 1:
+            merged[f"{key}_interval"] = interval(values) if known else None
+        merged.setdefault(f"{key}_interval", None)
     return merged | {"n": len(lines), "metrics": [line["metrics"] for line in lines]}
 
 
@@ -143,6 +168,11 @@ def interval(values: Sequence[float]) -> float | None:
         return None
     t = float(stdtrit(len(values) - 1, 0.5 + CONFIDENCE / 2.0))
     return t * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def sentences(table: Sequence[Row]) -> list[str]:
+    """How the rows differ from the one they are held against, a sentence each, the least error first."""
+    return [line["sentence"] for line in ordered(table, "rmse_db") if line["sentence"]]
 
 
 def ordered(table: Sequence[Row], key: str) -> list[Row]:
@@ -210,17 +240,19 @@ def text(table: Sequence[Row]) -> str:
 
 
 def markdown(table: Sequence[Row]) -> str:
-    """The table as Markdown, with the sentence on what does not compare."""
+    """The table as Markdown, with the sentences on how rows differ and on what does not compare."""
     head, *body = [[cell.replace("|", "\\|") for cell in line] for line in cells(table)]
     lines = [head, ["---"] * len(head), *body]
     said = warning(table)
-    below = "" if said is None else f"\n{said[0].upper()}{said[1:]}.\n"
+    below = "".join(f"\n- {sentence}." for sentence in sentences(table))
+    below = f"{below}\n" if below else ""
+    below += "" if said is None else f"\n{said[0].upper()}{said[1:]}.\n"
     return "".join(f"| {' | '.join(line)} |\n" for line in lines) + below
 
 
 def comma_separated(table: Sequence[Row]) -> str:
     """Every flat key of every row, one line each."""
-    keys = [key for key in table[0] if key != "metrics"]
+    keys = [key for key in table[0] if key not in ("metrics", "difference")]
     made = io.StringIO()
     writer = csv.DictWriter(made, keys, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -241,7 +273,13 @@ def picture(table: Sequence[Row]) -> bytes:
     return figures.rate_distortion(
         [(name_of(x), x["bits_per_sound"], x["rmse_db"]) for x in chosen],
         {name: chosen[0][key] for name, key in floors.items() if chosen[0][key] is not None},
-        errors=[(x.get("bits_per_sound_interval"), x.get("rmse_db_interval")) for x in chosen],
+        # what instruments would change, they would change for all runs alike: no bars of that
+        errors=[
+            (x["bits_per_sound_interval"], x["rmse_db_interval"])
+            if x.get("n", 1) > 1
+            else (None, None)
+            for x in chosen
+        ],
         linear=[x["linear_code_rmse_db"] for x in chosen],
     )
 
@@ -252,6 +290,22 @@ def _metrics(run: Run) -> dict[str, Any] | None:
         return found if {"distortion", "rate"} <= set(found) else None
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _half(ends: Sequence[float] | None) -> float | None:
+    return None if ends is None else (ends[1] - ends[0]) / 2.0
+
+
+def _reference(paths: Sequence[str], against: str | Path | None) -> int:
+    """Which of the runs the others are held against."""
+    if against is None:
+        return 0
+    for i, path in enumerate(paths):
+        if Path(path).resolve() == Path(against).resolve():
+            return i
+    raise RunError(
+        f"{against} is none of the runs that are compared ({', '.join(paths)}); name it among them"
+    )
 
 
 def _scale(run: Run, line: Row) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ each section, `recipe` for the whole, `reading` for the YAML that it comes from.
 from timbrespace.recipe.bottleneck import GaussianSection
 from timbrespace.recipe.objective import PerceptualSection
 from timbrespace.recipe.reading import load, parse, shipped
-from timbrespace.recipe.recipe import Recipe, build, check
+from timbrespace.recipe.recipe import Recipe, build, check, differences
 
 __all__ = [
-    "GaussianSection", "PerceptualSection", "Recipe", "build", "check", "load", "parse", "shipped",
+    "GaussianSection", "PerceptualSection", "Recipe", "build", "check", "differences", "load", "parse",
+    "shipped",
 ]  # fmt: skip

@@ -62,6 +62,24 @@ class Recipe(Section):
         return self.model_copy(update={"objective": objective})
 
 
+def differences(one: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
+    """The settings that differ, by key: {"train.batch": (of one, of other)}; None where one has none.
+
+    What only one of them has stands once, as a whole. Sections of different kinds differ in their kind.
+    """
+
+    def found(a: Any, b: Any, key: str) -> Iterator[tuple[str, tuple[Any, Any]]]:
+        if not (isinstance(a, dict) and isinstance(b, dict)):
+            if a != b:
+                yield key, (a, b)
+            return
+        names = ("kind",) if a.get("kind") != b.get("kind") else dict.fromkeys([*a, *b])
+        for name in names:
+            yield from found(a.get(name), b.get(name), f"{key}.{name}".strip("."))
+
+    return dict(found(one.model_dump(), other.model_dump(), ""))
+
+
 def check(recipe: Recipe) -> None:
     """RecipeError when the parts cannot fit; costs nothing, so it runs before any data is read."""
     feature, model = recipe.feature, recipe.model
