@@ -475,6 +475,10 @@ def space(
     run: RunPath,
     umap: Annotated[bool, typer.Option(help="Draw the UMAP too.")] = True,
     axes: Annotated[bool, typer.Option(help="Find the named directions too.")] = True,
+    embed: Annotated[
+        bool,
+        typer.Option("--embed", help="Also how each recording sounds, for search and likeness."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Encode the whole corpus, draw its maps and find its named directions.
@@ -484,7 +488,7 @@ def space(
     from timbrespace import verbs
 
     with Bars() as bars:
-        made = verbs.space(run, umap=umap, axes=axes, progress=bars)
+        made = verbs.space(run, umap=umap, axes=axes, embed=embed, progress=bars)
     if as_json:
         _print_json({"sounds": len(made.rows), "maps": list(made.maps), "version": made.version})
         return
@@ -885,19 +889,23 @@ def search(
     run: RunPath,
     query: Annotated[Path, typer.Argument(help="A sound file.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
+    by: Annotated[
+        str | None,
+        typer.Option(help="latent, sound or both; both where the space was made with --embed."),
+    ] = None,
     pitch: PitchOption = None,
     label: LabelOption = None,
     as_json: Json = False,
 ) -> None:
-    """The nearest sounds of the corpus.
+    """The sounds of the corpus that are most like one.
 
-    Example: timbrespace search run query.wav
+    Example: timbrespace search run query.wav --by both
     """
     from dataclasses import asdict
 
     from timbrespace import verbs
 
-    matches = verbs.search(run, query, k=k, pitch=pitch, labels=_labels(label))
+    matches = verbs.search(run, query, k=k, by=by, pitch=pitch, labels=_labels(label))
     if as_json:
         _print_json({"matches": [asdict(m) for m in matches]})
         return

@@ -179,9 +179,14 @@ def _run_to_train(
 
 
 def space(
-    run: StrPath, *, umap: bool = True, axes: bool = True, progress: Progress | None = None
-) -> "Space":
-    """Encode the run's whole corpus, draw its maps, and find its named directions (`axes`)."""
+    run: StrPath, *, umap: bool = True, axes: bool = True, embed: bool = False,
+    progress: Progress | None = None,
+) -> "Space":  # fmt: skip
+    """Encode the run's whole corpus, draw its maps, and find its named directions (`axes`).
+
+    `embed`: also how each recording sounds, for `search`; ten milliseconds or so for each second of sound
+    that was not embedded before.
+    """
     from timbrespace.directions import find_directions
     from timbrespace.mapping import build_space
     from timbrespace.runs import Run
@@ -190,6 +195,10 @@ def space(
     made = build_space(opened, umap=umap, progress=progress)
     if axes:
         find_directions(opened, made, progress=progress)
+    if embed:
+        from timbrespace.likeness import embed_space
+
+        embed_space(opened, made, progress=progress)
     return made
 
 
@@ -848,21 +857,26 @@ def export(
 @dataclass(frozen=True)
 class Match:
     """One sound found by `search`: its row in the corpus, its file and where it begins there in
-    seconds, labels, and latent distance."""
+    seconds, labels, and its distance, `by` which it was found."""
 
     row: int
     file: str
     start: float
     distance: float
     labels: dict[str, Any]
+    by: str = "latent"
 
 
 def search(
-    run: StrPath, query: StrPath, *, k: int = 10, pitch: float | None = None,
-    labels: Told | None = None,
+    run: StrPath, query: StrPath, *, k: int = 10, by: str | None = None,
+    pitch: float | None = None, labels: Told | None = None,
 ) -> list[Match]:  # fmt: skip
-    """The sounds of the corpus nearest to `query` in the latent space, nearest first."""
-    from timbrespace.geometry.neighbours import nearest
+    """The sounds of the corpus that are most like `query`, nearest first.
+
+    `by` "latent", "sound" (a fixed embedding of the recordings, which `space` makes on demand) or "both";
+    without it both where the space has the embedding. Distances: see `likeness.Likeness.distances`.
+    """
+    from timbrespace.likeness import Likeness, heard
     from timbrespace.mapping import Space
     from timbrespace.runs import Run
 
@@ -871,15 +885,19 @@ def search(
     if k < 1:
         raise RunError(f"search wants k of at least 1, got {k}")
     pitch, told = _told(opened, pitch, labels)
-    encoded = _synth(opened, known).encode(_read(opened, query), pitch=pitch, labels=told)
-    distances, indices = nearest(known.mean, encoded.mean[:1], min(k, len(known.mean)))
+    like = Likeness.open(opened, known)
+    way, samples = like.way(by), _read(opened, query)
+    encoded = _synth(opened, known).encode(samples, pitch=pitch, labels=told)
+    point = None if way == "latent" else heard(opened, samples)
+    distances = like.distances(way, encoded.mean[0], point)
     rows = opened.corpus.rows
     return [
         Match(
-            int(known.rows[i]), rows[int(known.rows[i])].file, rows[int(known.rows[i])].start, float(d),
-            {name: values[i] for name, values in known.labels.items()},
+            int(known.rows[i]), rows[int(known.rows[i])].file, rows[int(known.rows[i])].start,
+            float(distances[i]), {name: values[i] for name, values in known.labels.items()}, way,
         )
-        for d, i in zip(distances[0], indices[0], strict=True)
+        for i in np.argsort(distances, kind="stable")[:k]
+        if np.isfinite(distances[i])
     ]  # fmt: skip
 
 

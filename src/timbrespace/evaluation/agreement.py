@@ -23,6 +23,7 @@ from functools import cached_property
 import numpy as np
 
 from timbrespace.errors import TimbrespaceError
+from timbrespace.geometry import distance
 
 MARGIN = 0.1  # ratings nearer than this are not told apart
 SCORES = ("triplet", "spearman", "kendall", "ndcg")
@@ -160,13 +161,12 @@ def euclidean(points: np.ndarray) -> np.ndarray:
 
 def cosine(points: np.ndarray) -> np.ndarray:
     """1 - cosine of the angle between points (n, D), in (n, n); a point of zeros is at 1 from all."""
-    points = np.asarray(points, np.float64)
-    norms = np.linalg.norm(points, axis=1, keepdims=True)
-    unit = points / np.where(norms > 0.0, norms, 1.0)
-    return np.clip(1.0 - unit @ unit.T, 0.0, None)
+    return distance.cosine(points, points)
 
 
 def combined(distances: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
     """The equal-weight mean of several ways to tell sounds apart, each given study by study; each is
     divided by its largest distance of the study first."""
-    return [np.mean([normalised(one) for one in ways], 0) for ways in zip(*distances, strict=True)]
+    return [
+        distance.combined([normalised(one) for one in ways]) for ways in zip(*distances, strict=True)
+    ]
