@@ -17,9 +17,11 @@ QUESTIONS = {
     "heard": "heard",
     "waves": "waves",
     "pitch": "pitch",
+    "swap": "swap",
     "structure": "structure",
     "disentanglement": "disentanglement",
     "posterior": "posterior",
+    "continuity": "continuity",
 }
 ON_REQUEST: dict[str, str] = {"distribution": "distribution", "perception": "perception"}
 

@@ -28,7 +28,7 @@ import numpy as np
 from timbrespace.errors import TimbrespaceError
 from timbrespace.evaluation.statistics import interval
 
-GROUPS = 48  # groups that are compared in pairs, drawn at random
+GROUPS = 96  # groups that are compared in pairs, drawn at random
 LEAST = 8  # sounds of a group: below it a density is a guess
 DIPS = 100  # pairs whose dip is tested, of different families and of one each
 SHRUNK = 0.1  # share of the scatter taken from a round one, so that few sounds have an inverse
@@ -172,11 +172,12 @@ class Lines:
     """
 
     def __init__(self, points: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> None:
-        first = np.zeros(len(points), bool)
-        for number in range(groups.max() + 1):
-            first[rng.permutation(np.flatnonzero(groups == number))[::2]] = True
-        self._halves = [(points[half], groups[half]) for half in (first, ~first)]
-        self._inverses = [scatter(*half) for half in self._halves]
+        places = [rng.permutation(np.flatnonzero(groups == n)) for n in range(groups.max() + 1)]
+        dealt = [[at[start::2] for at in places] for start in (0, 1)]
+        self._halves = [[points[at] for at in half] for half in dealt]
+        self._inverses = [
+            scatter(points[at], groups[at]) for at in (np.concatenate(half) for half in dealt)
+        ]
 
     def lay(self, one: int, other: int) -> tuple[np.ndarray, np.ndarray]:
         """Places of the points of both groups, in widths within a group, 0 in the middle."""
@@ -184,11 +185,11 @@ class Lines:
         for learnt, inverse, asked in zip(
             self._halves, self._inverses, self._halves[::-1], strict=True
         ):
-            a, b = (learnt[0][learnt[1] == group].mean(0) for group in (one, other))
+            a, b = learnt[one].mean(0), learnt[other].mean(0)
             axis = inverse @ (b - a)
             axis /= np.sqrt(max((b - a) @ axis, 1e-30))
             for places, group in zip(laid, (one, other), strict=True):
-                places.append((asked[0][asked[1] == group] - 0.5 * (a + b)) @ axis)
+                places.append((asked[group] - 0.5 * (a + b)) @ axis)
         return np.concatenate(laid[0]), np.concatenate(laid[1])
 
 
@@ -254,7 +255,7 @@ def _dip_p(values: np.ndarray) -> float:
 def _chosen(
     groups: Sequence[Any], families: Sequence[Any], rng: np.random.Generator
 ) -> dict[Any, str]:
-    """The family of each group that is large enough and known, at most 48 of them."""
+    """The family of each group that is large enough and known, at most 96 of them."""
     size: dict[Any, int] = {}
     for name in groups:
         size[name] = size.get(name, 0) + 1
