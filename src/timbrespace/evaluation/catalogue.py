@@ -17,7 +17,6 @@ QUESTIONS = {
     "heard": "heard",
     "waves": "waves",
     "pitch": "pitch",
-    "swap": "swap",
     "structure": "structure",
     "disentanglement": "disentanglement",
     "posterior": "posterior",
