@@ -4,6 +4,7 @@ The stand-in model makes a harmonic tone: the pitch it is told sets the frequenc
 number the brightness, the level the loudness. So a test can hear whether the right thing was asked.
 """
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -203,6 +204,33 @@ def build(
         split=["train" if i % 5 else "valid" for i in range(size)],
     )
     return Run(feature, Corpus(rows, pitches, feature)), space, Synth(feature, pitched, told)
+
+
+def with_directions(parts: tuple[Any, Any, Any], path: Path) -> tuple[Any, Any, Any]:
+    """The same, in a folder whose space has two named directions: bright, and a weak one that says it is
+    rough."""
+    run, space, synth = parts
+    facts = {
+        "about": "more of it",
+        "of": "brightness",
+        "linear": 0.7,
+        "local": 0.6,
+        "of_sounds": [1.0],
+    }
+    rough = {"step": [0.0, 0.0, -0.1], "correlation": 0.1, "monotonicity": None}
+    found = [
+        {"name": "bright", "step": [0.0, 0.0, 0.5], "correlation": 0.81, "monotonicity": 1.0},
+        {"name": "rough", **rough},
+    ]
+    made = {
+        "version": space.version, "found": [{**facts, "moves": {}, **one} for one in found],
+        "missing": {"slow": "only 3 sounds have it"}, "there": 72, "here": 18, "instruments": [],
+        "source": "the recordings",
+    }  # fmt: skip
+    (path / "space").mkdir(parents=True)
+    (path / "space" / "axes.json").write_text(json.dumps(made), encoding="utf-8")
+    run.path = path
+    return run, space, synth
 
 
 def refuse() -> tuple[Any, Any, Any]:

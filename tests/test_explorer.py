@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 import soundfile
-from explorer_stand_in import NASTY, build, refuse
+from explorer_stand_in import NASTY, build, refuse, with_directions
 from starlette.testclient import TestClient
 
 from timbrespace.data.lock import locked
@@ -132,6 +132,61 @@ def test_a_reconstruction_has_the_sound_s_own_pitch_or_the_chosen_one(client, pa
     assert frequency(answer.content) == pytest.approx(hertz(own), abs=bin_width)
     answer = client.get("/api/sounds/105/reconstruction.wav?pitch=60")
     assert frequency(answer.content) == pytest.approx(hertz(60), abs=bin_width)
+
+
+def overtone(wav: bytes, pitch: int) -> float:
+    """Level of the second harmonic over the first."""
+    samples, sample_rate = heard(wav)
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    first = hertz(pitch) * len(samples) / sample_rate
+    one, two = (spectrum[round(k * first) - 3 : round(k * first) + 4].max() for k in (1, 2))
+    return float(two / one)
+
+
+def test_steps_along_a_direction_are_heard_everywhere(tmp_path):
+    parts = with_directions(build(), tmp_path)
+    client = TestClient(build_app(Session(*parts)), base_url="http://127.0.0.1:8765")
+    told = client.get("/api/run").json()["directions"]
+    assert [(d["name"], d["weak"], d["correlation"]) for d in told] == [
+        ("bright", False, 0.81), ("rough", True, 0.1)
+    ]  # fmt: skip
+    parts[1].mean[:, 2] = -0.5  # as dull as can be; two steps are one more
+    wanted = np.exp(1.0)
+    url = "/api/sounds/105/reconstruction.wav?pitch=60"
+    dull, bright = (client.get(url + more).content for more in ("", "&toward.bright=2"))
+    assert overtone(bright, 60) / overtone(dull, 60) == pytest.approx(wanted, rel=0.05)
+    dull, bright = (
+        wav_of(point(client, x=-4.0, pitch=60, **more).json())
+        for more in ({}, {"toward": {"bright": 3, "rough": 5}})  # 1.5 less 0.5
+    )
+    assert overtone(bright, 60) / overtone(dull, 60) == pytest.approx(wanted, rel=0.05)
+    ends = {"a": 105, "b": 106, "pitch": 60}
+    for more in ({"toward": {"bright": 2}}, {}):
+        steps = client.post("/api/morph", json={**ends, "at": 0.5, "kind": "lerp", **more}).json()
+        level = overtone(wav_of(steps["steps"][0]), 60)
+        assert level / overtone(dull, 60) == pytest.approx(wanted if more else 1.0, rel=0.05)
+    glide = parts[2].decode_path
+    went = []
+    parts[2].decode_path = lambda z, *a, **k: went.append(z) or glide(z, *a, **k)
+    client.post(
+        "/api/glide", json={**ends, "seconds": 0.5, "kind": "lerp", "toward": {"bright": 2}}
+    )
+    assert np.allclose(went[0][:, 2], 0.5)
+
+
+def test_directions_that_are_none_are_refused(tmp_path, client):
+    assert client.get("/api/run").json()["directions"] == []
+    answer = point(client, toward={"bright": 1})
+    assert answer.status_code == 404 and "no named directions" in answer.json()["error"]
+    parts = with_directions(build(), tmp_path)
+    own = TestClient(build_app(Session(*parts)), base_url="http://127.0.0.1:8765")
+    assert "it has: bright, rough" in point(own, toward={"happy": 1}).json()["error"]
+    assert "only 3 sounds have it" in point(own, toward={"slow": 1}).json()["error"]
+    for bad in ({"bright": 11}, {"bright": "much"}, {"b" * 121: 1}, [1]):
+        assert point(own, toward=bad).status_code == 422
+    for bad in ("11", "nan", "1e3", "", "-"):
+        url = f"/api/sounds/105/reconstruction.wav?toward.bright={bad}"
+        assert own.get(url).status_code == (404 if bad == "11" else 422)
 
 
 def test_labels_are_the_sound_s_own_or_the_chosen_ones_and_others_are_refused():

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from explorer_stand_in import NASTY, build
+from explorer_stand_in import NASTY, build, with_directions
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from timbrespace.explorer.server import serve
@@ -429,6 +429,42 @@ def test_a_list_and_a_slider_tell_the_model_other_labels(browser):
     tab.fill("#pitch-number", "60.5")
     tab.press("#pitch-number", "Enter")
     expect(tab.locator("#pitch-name")).to_have_text("C♯4 −50 ct")
+    tab.close()
+    place.close()
+
+
+def test_sliders_move_what_is_played_along_named_directions(browser, tmp_path):
+    place = Place(with_directions(build(), tmp_path))
+    tab = browser.new_page()
+    tab.goto(place.url)
+    said, line = tab.locator("#said"), tab.locator("#toward .direction")
+    expect(line).to_have_count(1)
+    expect(line).to_contain_text("0.81 / 1.00")
+    expect(tab.locator("#toward-weak .direction")).to_be_hidden()  # folded away
+    tab.fill("#search", "organ_005")
+    tab.press("#search", "Enter")
+    expect(said).to_contain_text("Playing the original")
+    slider = tab.get_by_label("bright")
+    with tab.expect_response("**/reconstruction.wav*toward.bright=0.1*") as answer:
+        slider.press("ArrowRight")
+    assert answer.value.ok
+    expect(line.locator("output")).to_have_text("+0.1")
+    expect(said).to_contain_text("Playing what the model keeps")
+    until(tab, SOUNDS)
+    tab.click("#toward-weak summary")
+    with tab.expect_response("**/reconstruction.wav*toward.rough=-3*") as answer:
+        tab.get_by_label("rough").press("Home")
+    assert "toward.bright=0.1" in answer.value.url
+    tab.keyboard.down("Alt")
+    with tab.expect_response("**/api/point") as answer:
+        tab.mouse.click(*pixel(tab, place, np.array([5.0, 2.0])))
+    tab.keyboard.up("Alt")
+    assert json.loads(answer.value.request.post_data)["toward"] == {"bright": 0.1, "rough": -3}
+    with tab.expect_response("**/api/point") as answer:
+        tab.keyboard.press("z")
+    assert json.loads(answer.value.request.post_data)["toward"] == {}
+    expect(slider).to_have_value("0")
+    expect(tab.locator("#toward-reset")).to_be_disabled()
     tab.close()
     place.close()
 

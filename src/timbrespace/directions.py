@@ -62,9 +62,9 @@ class Direction:
     """One direction: `step` (Z,) is one standard deviation of the space.
 
     about: what grows. of: the descriptor, or label=word. correlation: Spearman's rho between the
-    coordinate and the figure of held-out sounds at equal pitch; of a label 2 AUC - 1. linear, local: R²
-    of the figure from the coordinate, and from the ten nearest sounds. monotonicity: mean over sounds
-    of Spearman's rho between decoded steps and the figure of the decoded sound, `of_sounds` each one's.
+    coordinate and the figure of held-out sounds at equal pitch; of a family 2 AUC - 1. linear, local: R² of
+    a descriptor from the coordinate, and from the ten nearest sounds. monotonicity: mean over sounds of
+    Spearman's rho between decoded steps and the figure of the decoded sound, `of_sounds` each one's.
     moves: what a step does to each descriptor of the decoded sound, in that descriptor's standard
     deviations; empty for a family, whose likeness is read from pictures, by their principal components.
     None where there is nothing to measure it on.
@@ -413,26 +413,19 @@ def _by_descriptor(
 def _by_family(
     name: str, word: str, sounds: _Sounds, decoder: _Decoder, judges: _Judges
 ) -> Direction:
-    is_word = [
+    is_word, inside = (
         np.array([sounds.families[i] == word for i in at]) for at in (sounds.there, sounds.here)
-    ]
-    y, y_here = axes.rest(
-        is_word[0][:, None].astype(float), sounds.held[0], is_word[1][:, None].astype(float),
-        sounds.held[1],
-    )  # fmt: skip
+    )
+    y, _ = axes.rest(
+        is_word[:, None].astype(float), sounds.held[0], np.zeros((0, 1)), sounds.held[1][:0]
+    )
     axis = axes.fit(sounds.z[0], y[:, 0], sounds.instruments)
     pictures = decoder.seen(decoder.pictures(axis.step))
     rises = axes.monotonicity(judges.scores(word, pictures, decoder.held))
-    at, inside = sounds.z[1] @ axis.weights, is_word[1]
+    at = sounds.z[1] @ axis.weights
     measured: dict[str, Any] = dict.fromkeys(("correlation", "linear", "local"))
     if 0 < inside.sum() < len(inside):
-        measured = {
-            "correlation": float(np.sign(at[inside][:, None] - at[~inside]).mean()),
-            "linear": axes.explained(y_here[:, 0], axis.guess(sounds.z[1])),
-            "local": axes.explained(
-                y_here[:, 0], axes.local_guess(sounds.z[0], y[:, 0], sounds.z[1])
-            ),
-        }
+        measured["correlation"] = float(np.sign(at[inside][:, None] - at[~inside]).mean())
     about = f"more like {word}"
     return _direction(name, about, f"family={word}", axis, measured, rises, {})
 

@@ -46,6 +46,8 @@ BODY_LIMIT = 16_384  # bytes; the longest legal question has about 100
 BODY_SECONDS = 10.0  # a body that drips is cut off
 HEAD_SECONDS = 20.0  # and so is a connection that never asks anything
 LABELS, TEXT = 16, 120  # labels that a question may name, and characters of each
+DIRECTIONS = 64  # that a question may name
+DIRECTIONS = 64  # that a question may name
 QUEUE = 32  # questions to the model that may wait; the next one is told to come back
 HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 ROW = re.compile(r"\d{1,9}")
@@ -84,6 +86,7 @@ Asked = TypeVar("Asked", bound=_Question)
 
 LabelText = Annotated[str, Field(max_length=TEXT)]
 LabelTexts = dict[LabelText, LabelText]
+Toward = dict[LabelText, Annotated[float, Field(ge=-10, le=10)]]  # steps along named directions
 
 
 class PointQuestion(_Question):
@@ -95,6 +98,7 @@ class PointQuestion(_Question):
     y: float = Field(ge=-1e6, le=1e6)
     pitch: float | None = Field(default=None, ge=0, le=127)
     labels: LabelTexts = Field(default={}, max_length=LABELS)
+    toward: Toward = Field(default={}, max_length=DIRECTIONS)
 
 
 class MorphQuestion(_Question):
@@ -107,6 +111,7 @@ class MorphQuestion(_Question):
     kind: Literal["lerp", "slerp", "follow"] = "slerp"
     pitch: float | None = Field(default=None, ge=0, le=127)
     labels: LabelTexts = Field(default={}, max_length=LABELS)
+    toward: Toward = Field(default={}, max_length=DIRECTIONS)
 
 
 class GlideQuestion(_Question):
@@ -118,6 +123,7 @@ class GlideQuestion(_Question):
     kind: Literal["lerp", "slerp", "follow"] = "slerp"
     pitch: float | None = Field(default=None, ge=0, le=127)
     labels: LabelTexts = Field(default={}, max_length=LABELS)
+    toward: Toward = Field(default={}, max_length=DIRECTIONS)
 
 
 class _Refused(Exception):
@@ -274,6 +280,19 @@ def _asked_labels(request: Request) -> dict[str, str]:
     return asked
 
 
+def _asked_toward(request: Request) -> dict[str, float]:
+    """The steps of a query along named directions: toward.bright=0.5."""
+    asked = {
+        name.removeprefix("toward."): text
+        for name, text in request.query_params.items()
+        if name.startswith("toward.")
+    }
+    known = (re.fullmatch(r"-?\d{1,2}(\.\d{1,4})?", text) for text in asked.values())
+    if len(asked) > DIRECTIONS or not all(known) or any(len(name) > TEXT for name in asked):
+        raise _Refused(422, "toward: steps from -10 to 10 along named directions.", "toward")
+    return {name: float(text) for name, text in asked.items()}
+
+
 def _wav(clip: Clip) -> Response:
     headers = {"x-lowered-db": f"{clip.lowered_db:.2f}", "x-seconds": f"{clip.seconds:.4f}"}
     return Response(clip.wav, headers=headers, media_type="audio/wav")
@@ -326,7 +345,8 @@ def build_app(session: Session) -> ASGIApp:
 
     async def reconstruction(request: Request) -> Response:
         row, pitch, labels = _row(request), _asked_pitch(request), _asked_labels(request)
-        clip = await turns.take(request, lambda: session.reconstruction(row, pitch, labels))
+        toward = _asked_toward(request)
+        clip = await turns.take(request, lambda: session.reconstruction(row, pitch, labels, toward))
         return _wav(clip) if request.url.path.endswith(".wav") else _picture(clip)
 
     async def lost(request: Request) -> Response:
@@ -342,7 +362,9 @@ def build_app(session: Session) -> ASGIApp:
         asked = await _question(request, PointQuestion)
         spot = await turns.take(
             request,
-            lambda: session.point(asked.map, asked.x, asked.y, asked.pitch, asked.labels),
+            lambda: session.point(
+                asked.map, asked.x, asked.y, asked.pitch, asked.labels, asked.toward
+            ),
         )
         answer = {"far": spot.far, "ratio": round(spot.ratio, 2), "pitch": spot.pitch}
         answer["labels"] = spot.labels
@@ -355,8 +377,14 @@ def build_app(session: Session) -> ASGIApp:
         steps = await turns.take(
             request,
             lambda: session.morph(
-                asked.a, asked.b, places, kind=asked.kind, pitch=asked.pitch, labels=asked.labels
-            ),
+                asked.a,
+                asked.b,
+                places,
+                kind=asked.kind,
+                pitch=asked.pitch,
+                labels=asked.labels,
+                toward=asked.toward,
+            ),  # fmt: skip
         )
         answer = [{"at": s.at, "pitch": s.pitch, "clip": _inline(s.clip)} for s in steps]
         return JSONResponse({"steps": answer})
@@ -367,7 +395,7 @@ def build_app(session: Session) -> ASGIApp:
             request,
             lambda: session.glide(
                 asked.a, asked.b, asked.seconds, kind=asked.kind, pitch=asked.pitch,
-                labels=asked.labels,
+                labels=asked.labels, toward=asked.toward,
             ),
         )  # fmt: skip
         return JSONResponse({"clip": _inline(clip)})

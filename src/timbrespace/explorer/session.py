@@ -27,6 +27,7 @@ from timbrespace.geometry.paths import Kind, between
 from timbrespace.models.vocabulary import NUMBERS
 
 if TYPE_CHECKING:
+    from timbrespace.directions import Directions
     from timbrespace.mapping import Space
     from timbrespace.render.distance import Distance
     from timbrespace.render.synth import Inverter, Synth
@@ -37,6 +38,7 @@ FARTHEST = 999.0  # what the page is told instead of more, or of infinity
 NEIGHBOURS = 12  # sounds that a spot on the map is made from
 LISTED = 5  # of them named on the page
 Labels = Mapping[str, Any]  # values of labels by name
+Toward = Mapping[str, float]  # steps along named directions
 CACHED_CLIPS = 256  # about 100 kB each
 UNKNOWN_PITCH = 128  # the model's own word for it
 
@@ -102,6 +104,7 @@ class _View:
     index_of: dict[int, int]
     names: dict[int, str]
     spacings: dict[str, float]  # per map, the usual distance between neighbours
+    directions: Directions | None
 
 
 class Session:
@@ -145,11 +148,9 @@ class Session:
             return run, space, Synth(model, run.feature, run.vocabulary, vocoder)
 
         def stamp() -> Hashable:
-            try:
-                found = (path / "space" / "space.json").stat()
-            except OSError:
-                return None
-            return found.st_mtime_ns, found.st_size
+            files = [path / "space" / name for name in ("space.json", "axes.json")]
+            found = [file.stat() for file in files if file.exists()]
+            return tuple((one.st_mtime_ns, one.st_size) for one in found) or None
 
         return cls(*load(), load=load, stamp=stamp)
 
@@ -183,6 +184,7 @@ class Session:
             "pitches": _pitch_range(space),
             "fractions": view.synth is not None and "pitch" in view.synth.continuous,
             "conditions": _conditions(view.synth),
+            "directions": _told_directions(view.directions),
             "sample_rate": feature.sample_rate,
             "seconds": round(float(feature.seconds), 3),
             "mels": feature.yardstick.shape[0],
@@ -225,12 +227,14 @@ class Session:
         return self._cached((_version(view), "original", row), make)
 
     def reconstruction(
-        self, row: int, pitch: float | None = None, labels: Labels | None = None
-    ) -> Clip:
-        """What the model keeps of a sound, with its own pitch (MIDI number) and labels or others."""
+        self, row: int, pitch: float | None = None, labels: Labels | None = None,
+        toward: Toward | None = None,
+    ) -> Clip:  # fmt: skip
+        """What the model keeps of a sound, with its own pitch (MIDI number) and labels or others, so many
+        steps along the named directions."""
         view = self._view
         index = _index(view, row)
-        told = _labels(view, labels, index)
+        told, shift = _labels(view, labels, index), _shift(view, toward)
         if not _pitched(view.synth):
             pitch = None
         elif pitch is None:
@@ -239,10 +243,11 @@ class Session:
         def make() -> Clip:
             space = view.space
             assert space is not None
-            latents, level = space.mean[index : index + 1], space.rms_db[[index]]
+            latents, level = space.mean[index : index + 1] + shift, space.rms_db[[index]]
             return _decode(view, latents, [pitch], [told], level)[0]
 
-        return self._cached((_version(view), "reconstruction", row, pitch, _key(told)), make)
+        key = (_version(view), "reconstruction", row, pitch, _key(told), _key(toward or {}))
+        return self._cached(key, make)
 
     def lost(self, row: int) -> Lost:
         """What of a recording is lost where, over the window that the model hears, with the sound's own
@@ -270,7 +275,7 @@ class Session:
 
     def point(
         self, map_name: str, x: float, y: float, pitch: float | None = None,
-        labels: Labels | None = None,
+        labels: Labels | None = None, toward: Toward | None = None,
     ) -> Spot:  # fmt: skip
         """What the model makes at a spot of a map: a kernel over the nearest sounds there, decoded.
 
@@ -290,16 +295,17 @@ class Session:
             pitch = None
         elif pitch is None:
             pitch = _pitch(space, near[0])
-        told = _labels(view, labels, near[0])
+        told, shift = _labels(view, labels, near[0]), _shift(view, toward)
         ratio = min(float(far(points, query, scale=view.spacings[map_name])[0]), FARTHEST)
 
         def make() -> Clip:
             # the level goes through the same kernel as the latent, as one more column
             known = np.column_stack([space.mean, space.rms_db]).astype(np.float32)
             made = np.asarray(pad_to_latent(points, known, query, k=k))
-            return _decode(view, made[:, :-1], [pitch], [told], made[:, -1])[0]
+            return _decode(view, made[:, :-1] + shift, [pitch], [told], made[:, -1])[0]
 
-        clip = self._cached((_version(view), "point", map_name, x, y, pitch, _key(told)), make)
+        key = (_version(view), "point", map_name, x, y, pitch, _key(told), _key(toward or {}))
+        clip = self._cached(key, make)
         rows = [int(space.rows[i]) for i in near[:LISTED]]
         return Spot(clip, ratio > FAR, ratio, pitch, rows, told)
 
@@ -312,12 +318,13 @@ class Session:
         kind: Kind = "slerp",
         pitch: float | None = None,
         labels: Labels | None = None,
+        toward: Toward | None = None,
     ) -> list[Step]:
         """Sounds on the way from a (0) to b (1). Without `pitch` it glides between their own; so do
         labels that are numbers, words are those of the nearer end."""
         view = self._view
         first, last = _index(view, a), _index(view, b)
-        space = view.space
+        space, shift = view.space, _shift(view, toward)
         assert space is not None
         ends = [_pitch(space, first), _pitch(space, last)]
         pitches: list[float | None] = []
@@ -333,7 +340,7 @@ class Session:
         one, other = _labels(view, labels, first), _labels(view, labels, last)
         told = [_between(one, other, at) for at in positions]
         keys = [
-            (_version(view), "morph", a, b, kind, at, note, _key(said))
+            (_version(view), "morph", a, b, kind, at, note, _key(said), _key(toward or {}))
             for at, note, said in zip(positions, pitches, told, strict=True)
         ]
         clips = [self._known(key) for key in keys]
@@ -341,6 +348,7 @@ class Session:
         if missing:
             places = np.array([positions[i] for i in missing])
             latents = between(space.mean[first], space.mean[last], places, kind, space.mean)
+            latents = latents + shift
             levels = (1 - places) * space.rms_db[first] + places * space.rms_db[last]
             notes, said = [pitches[i] for i in missing], [told[i] for i in missing]
             made = _decode(view, latents, notes, said, levels)
@@ -354,13 +362,13 @@ class Session:
 
     def glide(
         self, a: int, b: int, seconds: float, *, kind: Kind = "slerp", pitch: float | None = None,
-        labels: Labels | None = None,
+        labels: Labels | None = None, toward: Toward | None = None,
     ) -> Clip:  # fmt: skip
         """One sound that goes from a to b while it sounds. Without `pitch` it glides between their own;
         labels that are not named are those of a."""
         view = self._view
         first, last = _index(view, a), _index(view, b)
-        space, told = view.space, _labels(view, labels, first)
+        space, told, shift = view.space, _labels(view, labels, first), _shift(view, toward)
         assert space is not None
         ends = [_pitch(space, first), _pitch(space, last)] if pitch is None else [pitch]
         notes = [float(p) for p in ends if p is not None and _pitched(view.synth)]
@@ -373,16 +381,15 @@ class Session:
             assert view.synth is not None
             feature, levels = view.run.feature, space.rms_db
             samples = glide(
-                view.synth, space.mean[first], space.mean[last], seconds, kind=kind,
+                view.synth, space.mean[first] + shift, space.mean[last] + shift, seconds, kind=kind,
                 sounds=space.mean, labels=told,
                 pitch=(notes[0], notes[-1]) if notes else None, rms_db=(levels[first], levels[last]),
             )  # fmt: skip
             seen = feature.yardstick.analyse_all(torch.from_numpy(samples)).values.numpy()
             return _clip(samples, seen, feature.sample_rate)
 
-        return self._cached(
-            (_version(view), "glide", a, b, seconds, kind, *notes, _key(told)), make
-        )
+        key = (_version(view), "glide", a, b, seconds, kind, *notes, _key(told), _key(toward or {}))
+        return self._cached(key, make)
 
     def _cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
         return self._known(key) or self._keep(key, make())
@@ -409,7 +416,40 @@ def _look(run: Run, space: Space | None, synth: Synth | None) -> _View:
     except (TimbrespaceError, OSError):
         names = {}  # the corpus moved away: the map and the model still work without it
     spacings = {name: spacing(points) for name, points in space.maps.items()} if space else {}
-    return _View(run, space, synth, index_of, names, spacings)
+    return _View(run, space, synth, index_of, names, spacings, _directions(run, space))
+
+
+def _directions(run: Run, space: Space | None) -> Directions | None:
+    """The space's named directions, where it has any."""
+    from timbrespace.directions import Directions
+
+    try:
+        return Directions.open(run, space.version) if space else None
+    except RunError:
+        return None
+
+
+def _told_directions(directions: Directions | None) -> list[dict[str, Any]]:
+    """What the page says of each direction."""
+    return [
+        {
+            "name": one.name, "about": one.about, "weak": one.weak,
+            "correlation": one.correlation, "monotonicity": one.monotonicity,
+        }
+        for one in (directions.found if directions else ())
+    ]  # fmt: skip
+
+
+def _shift(view: _View, toward: Toward | None) -> np.ndarray | float:
+    """What steps along named directions add to a latent; NotHere where there are none of that name."""
+    if not toward:
+        return 0.0
+    if view.directions is None:
+        raise NotHere("This space has no named directions.")
+    try:
+        return view.directions.shift(toward)
+    except RunError as error:
+        raise NotHere(str(error)) from None
 
 
 def _version(view: _View) -> str:

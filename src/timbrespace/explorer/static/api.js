@@ -50,13 +50,15 @@ export async function ask(path, question, signal) {
 /**
  * The original or the reconstruction of a sound; `told` are labels that it is to have instead of its own.
  * @param {number} row @param {"original" | "reconstruction"} which @param {number | null} pitch
- * @param {Record<string, string>} told @param {AbortSignal} [signal] @returns {Promise<Clip>}
+ * @param {Record<string, string>} told @param {Record<string, number>} toward steps along named directions
+ * @param {AbortSignal} [signal] @returns {Promise<Clip>}
  */
-export async function soundClip(row, which, pitch, told, signal) {
+export async function soundClip(row, which, pitch, told, toward, signal) {
   const asked = new URLSearchParams();
   if (which === "reconstruction") {
     if (pitch !== null) asked.set("pitch", String(pitch));
     for (const [name, value] of Object.entries(told)) asked.set(`label.${name}`, value);
+    for (const [name, steps] of Object.entries(toward)) asked.set(`toward.${name}`, String(steps));
   }
   const query = asked.size ? `?${asked}` : "";
   const base = `/api/sounds/${row}/${which}`;

@@ -37,6 +37,7 @@ let mapName = "";
 /** @type {Selected | null} */ let selected = null;
 /** @type {number | null} */ let pitch = null; // null: as the sound
 /** @type {Record<string, string>} */ let told = {}; // labels chosen; those that are not here: as the sound
+/** @type {Record<string, number>} */ let toward = {}; // steps along named directions; those that are not here: none
 /** @type {{original: Clip | null, model: Clip | null}} */ let clips = { original: null, model: null };
 /** @type {{clip: Clip, name: string} | null} */ let heard = null;
 /** @type {{a: number, b: number}} */ const ends = { a: -1, b: -1 };
@@ -154,7 +155,7 @@ async function chooseSound(i, play) {
   showCard();
   const fetchOne = async (/** @type {"original" | "model"} */ which) => {
     try {
-      const clip = await soundClip(data.rows[i], which === "model" ? "reconstruction" : "original", which === "model" ? pitch : null, told, signal);
+      const clip = await soundClip(data.rows[i], which === "model" ? "reconstruction" : "original", which === "model" ? pitch : null, told, toward, signal);
       clips[which] = clip;
       showClips();
       if (wish === which) hear(which);
@@ -178,7 +179,7 @@ async function chooseSpot(x, y) {
   list.mark(-1);
   showCard();
   try {
-    const answer = await ask("/api/point", { map: mapName, x, y, pitch, labels: told }, signal);
+    const answer = await ask("/api/point", { map: mapName, x, y, pitch, labels: told, toward }, signal);
     const indexOf = new Map(data.rows.map((/** @type {number} */ row, /** @type {number} */ i) => [row, i]));
     const near = answer.near.map((/** @type {number} */ row) => indexOf.get(row)).filter((/** @type {any} */ i) => i !== undefined);
     selected = { kind: "spot", x, y, near, pitch: answer.pitch, labels: answer.labels };
@@ -464,12 +465,80 @@ function numberLine(name) {
   return row;
 }
 
+// ---- named directions ---------------------------------------------------------------------------
+
+const MOST_STEPS = 3;
+
+/** One slider per direction, with what it is worth; the weak ones folded away. */
+function showDirections() {
+  const known = run.directions;
+  $("toward-card").hidden = !known.length;
+  const made = JSON.stringify(known);
+  if ($("toward").dataset.made === made) return;
+  $("toward").dataset.made = made;
+  toward = {};
+  $("toward").replaceChildren(...known.filter((/** @type {any} */ d) => !d.weak).map(directionLine));
+  const weak = known.filter((/** @type {any} */ d) => d.weak);
+  $("toward-weak").hidden = !weak.length;
+  $("toward-weak-lines").replaceChildren(...weak.map(directionLine));
+  button("toward-reset").disabled = true;
+}
+
+/** @param {number | null} v */
+const figure = (v) => v === null ? "–" : v.toFixed(2).replace("-", "−");
+
+/** @param {number} v */
+const signed = (v) => v > 0 ? `+${v}` : String(v).replace("-", "−");
+
+/** @param {{name: string, about: string, correlation: number | null, monotonicity: number | null}} direction */
+function directionLine({ name, about, correlation, monotonicity }) {
+  const line = document.createElement("div"), word = document.createElement("label");
+  line.className = "direction";
+  line.title = about;
+  const slider = Object.assign(document.createElement("input"), {
+    type: "range", min: String(-MOST_STEPS), max: String(MOST_STEPS), step: "0.1", value: "0", id: `toward-${name}`,
+  });
+  word.htmlFor = slider.id;
+  word.textContent = name;
+  const steps = Object.assign(document.createElement("output"), { value: "0" });
+  const worth = document.createElement("small");
+  worth.textContent = `${figure(correlation)} / ${figure(monotonicity)}`;
+  slider.setAttribute("aria-description", `${about}; ${figure(correlation)} on held-out sounds, ${figure(monotonicity)} after decoding`);
+  slider.addEventListener("input", () => { steps.value = signed(Number(slider.value)); });
+  slider.addEventListener("change", () => chooseDirection(name, Number(slider.value)));
+  line.append(word, slider, steps, worth);
+  return line;
+}
+
+/** @param {string} name @param {number} steps */
+function chooseDirection(name, steps) {
+  const { [name]: _, ...others } = toward;
+  toward = steps === 0 ? others : { ...others, [name]: steps };
+  morphed = null;
+  button("toward-reset").disabled = !Object.keys(toward).length;
+  say(`${name} ${signed(steps)}.`);
+  makeAgain();
+}
+
+function resetDirections() {
+  if (!Object.keys(toward).length) return say("No direction is set.");
+  toward = {};
+  morphed = null;
+  for (const line of $("toward-card").querySelectorAll(".direction")) {
+    const slider = line.querySelector("input"), steps = line.querySelector("output");
+    if (slider && steps) slider.value = steps.value = "0";
+  }
+  button("toward-reset").disabled = true;
+  say("All directions back to nothing.");
+  makeAgain();
+}
+
 /** @param {number} i */
 async function refetchModel(i) {
   const signal = startAsking();
   try {
-    if (!clips.original) clips.original = await soundClip(data.rows[i], "original", null, {}, signal);
-    clips.model = await soundClip(data.rows[i], "reconstruction", pitch, told, signal);
+    if (!clips.original) clips.original = await soundClip(data.rows[i], "original", null, {}, {}, signal);
+    clips.model = await soundClip(data.rows[i], "reconstruction", pitch, told, toward, signal);
     showClips();
     hear("model");
   } catch (error) {
@@ -521,11 +590,11 @@ async function playMorph() {
   if (ends.a < 0 || ends.b < 0 || ends.a === ends.b) return say("Set two different sounds, A and B, then play the morph.");
   const signal = startAsking();
   const steps = morphSteps(), kind = select("morph-kind").value;
-  const key = [ends.a, ends.b, steps, kind, pitch, JSON.stringify(told), data.version].join();
+  const key = [ends.a, ends.b, steps, kind, pitch, JSON.stringify(told), JSON.stringify(toward), data.version].join();
   try {
     if (morphed?.key !== key) {
       say(`Making a morph in ${steps} steps …`);
-      const answer = await ask("/api/morph", { a: data.rows[ends.a], b: data.rows[ends.b], steps, kind, pitch, labels: told }, signal);
+      const answer = await ask("/api/morph", { a: data.rows[ends.a], b: data.rows[ends.b], steps, kind, pitch, labels: told, toward }, signal);
       morphed = { key, steps: stepsOf(answer) };
     }
     const made = morphed.steps;
@@ -545,7 +614,7 @@ async function playGlide() {
   try {
     say(`Making one sound of ${seconds} seconds …`);
     const answer = await ask("/api/glide", {
-      a: data.rows[ends.a], b: data.rows[ends.b], seconds, kind: select("morph-kind").value, pitch, labels: told,
+      a: data.rows[ends.a], b: data.rows[ends.b], seconds, kind: select("morph-kind").value, pitch, labels: told, toward,
     }, signal);
     showStep({ at: 1, pitch, clip: inlineClip(answer.clip) });
     $("card-kind").textContent = "Glide: one sound from A to B";
@@ -569,7 +638,7 @@ async function morphAt(at) {
       const place = morphWaiting;
       morphWaiting = -1;
       const answer = await ask("/api/morph", {
-        a: data.rows[ends.a], b: data.rows[ends.b], at: place, kind: select("morph-kind").value, pitch, labels: told,
+        a: data.rows[ends.a], b: data.rows[ends.b], at: place, kind: select("morph-kind").value, pitch, labels: told, toward,
       });
       if (morphWaiting >= 0) continue;
       showStep(stepsOf(answer)[0]);
@@ -829,6 +898,7 @@ function showRun() {
   const bar = element("training-bar", HTMLProgressElement);
   bar.value = epoch !== null && epochs ? epoch / epochs : 0;
   showConditions();
+  showDirections();
   $("pitch-card").hidden = !run.pitched;
   if (run.pitched && run.pitches) piano.setRange(run.pitches);
 }
@@ -862,6 +932,7 @@ $("lost").addEventListener("toggle", showLost);
 for (const name of /** @type {(keyof typeof STAGES)[]} */ (Object.keys(STAGES))) {
   $(`lost-${name}`).querySelector("button")?.addEventListener("click", () => hearLost(name));
 }
+button("toward-reset").addEventListener("click", resetDirections);
 button("set-a").addEventListener("click", () => setEnd("a"));
 button("set-b").addEventListener("click", () => setEnd("b"));
 button("morph-play").addEventListener("click", playMorph);
@@ -916,6 +987,7 @@ const KEYS = {
   "[": () => choosePitch(Math.max(0, (pitch ?? currentOwnPitch() ?? 60) - 1)),
   "]": () => choosePitch(Math.min(127, (pitch ?? currentOwnPitch() ?? 60) + 1)),
   p: () => choosePitch(null),
+  z: resetDirections,
   "+": () => map.zoom(1.5),
   "=": () => map.zoom(1.5),
   "-": () => map.zoom(1 / 1.5),
