@@ -4,14 +4,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from test_evaluation import FEATURE, StandInRun, Tones
 from test_heard import Moved
 
 from timbrespace.audio.pitch import Pitch
 from timbrespace.errors import TimbrespaceError
-from timbrespace.evaluation import pitch
+from timbrespace.evaluation import pitch, swap
 from timbrespace.evaluation.evaluate import evaluate
-from timbrespace.evaluation.facts import Unanswerable
+from timbrespace.evaluation.facts import Facts, Unanswerable
 
 RNG = np.random.default_rng
 NONE = float("nan")
@@ -96,12 +97,14 @@ def asked(corpus, sounds):
     ]  # fmt: skip
     condition = SimpleNamespace(told=lambda half: ("pitch",))
     recipe = SimpleNamespace(model=SimpleNamespace(condition=condition))
-    return SimpleNamespace(
+    facts = SimpleNamespace(
         run=SimpleNamespace(feature=FEATURE, recipe=recipe), heard=heard,
         here=SimpleNamespace(rows=rows), groups=[f"instrument {i % 3}" for i in range(len(rows))],
         labels=lambda name: [corpus.rows[r].labels.get(name) for r in rows],
         floors=SimpleNamespace(mean=corpus.store.read(rows).mean(0)), rng=lambda name: RNG(0),
     )  # fmt: skip
+    facts.tracked = Facts.tracked.func(facts)  # type: ignore
+    return facts
 
 
 def test_a_model_that_plays_the_recording_is_in_tune_with_it_and_the_label():
@@ -144,3 +147,124 @@ def test_an_evaluation_asks_for_pitch_and_the_report_shows_it(tmp_path):
     page = (run.path / "evaluation" / "report.html").read_text(encoding="utf-8")
     assert "<h2>Pitch</h2>" in page and "12 of 12 recordings cannot be read" in page
     assert (run.path / "evaluation" / "figures" / "pitch.png").stat().st_size > 5_000
+
+
+# ------------------------------------------------------------------------------ the swap
+
+
+def test_a_perfect_swap_and_one_that_nobody_heard():
+    own, asked, family = np.full(4, 60.0), np.array([50.0, 55, 67, 72]), ["reed", "bell"] * 2
+    found = swap.evaluate(asked, asked, own, family, family, rng=RNG(0))
+    assert (found["asked_pitch"], found["family"], found["both"]) == (1.0, 1.0, 1.0)
+    assert found["own_pitch"] == found["octave_errors"] == 0.0
+    deaf = swap.evaluate(own, asked, own, family[::-1], family, rng=RNG(0))
+    assert (deaf["asked_pitch"], deaf["family"], deaf["own_pitch"]) == (0.0, 0.0, 1.0)
+    silent = swap.evaluate(np.full(4, NONE), asked, own, family, family, rng=RNG(0))
+    assert silent["asked_pitch"] == silent["own_pitch"] == silent["both"] == 0.0
+
+
+def test_shares_of_pairs_are_counted_each_by_itself():
+    asked, own = np.full(5, 60.0), np.full(5, 53.0)
+    found = np.array([60.3, 72.1, 53.0, 60.0, NONE])
+    named, family = ["a", "a", "b", None, "b"], ["a", "a", "a", "a", None]
+    shares = swap.evaluate(found, asked, own, named, family, list("xxyyz"), rng=RNG(0))
+    assert (shares["asked_pitch"], shares["octave_errors"], shares["own_pitch"]) == (0.4, 0.2, 0.2)
+    assert shares["family"] == pytest.approx(2 / 3) and shares["both"] == pytest.approx(1 / 3)
+    low, high = shares["asked_pitch_interval"]
+    assert 0.0 <= low < 0.4 < high <= 1.0
+    unknown = swap.evaluate(found, asked, own, [None] * 5, family, rng=RNG(0))
+    assert unknown["family"] is None and unknown["both"] is None
+    with pytest.raises(TimbrespaceError, match="give one of each for every pair"):
+        swap.evaluate(found, asked[:4], own, named, family, rng=RNG(0))
+
+
+def test_partners_have_another_pitch_and_family_within_the_register():
+    pitches = np.array([40.0, 50.0, 60.0, 60.0, NONE, 90.0])
+    families = ["a", "a", "b", "a", "b", "b"]
+    pairs = swap.paired_up(pitches, families, {"a": (35.0, 70.0), "b": (80.0, 95.0)}, RNG(0))
+    assert pairs == [(0, 2), (1, 2), (2, 5), (3, 0)] or pairs == [(0, 2), (1, 2), (2, 5), (3, 1)]
+    many = swap.paired_up(np.arange(60.0), ["a"] * 60, {"a": (0.0, 99.0)}, RNG(0))
+    assert len(many) == swap.PAIRS == len({a for a, _ in many}) and all(a != b for a, b in many)
+
+
+def test_nobody_is_named_after_itself():
+    points = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+    taught = swap.Taught(points, ["a", "b", "c"], np.array([4, 7, 9]))
+    assert taught.named(points[:1], np.array([5])) == ["a"]
+    assert taught.named(points[:1], np.array([4])) == ["b"]
+    assert taught.named(points[:1], np.array([4]), np.array([7])) == ["c"]
+    assert swap.Taught(points, ["a"] * 3, np.arange(3)).named(points[:1]) == [None]
+
+
+class Waves:
+    """A feature whose pictures are the samples."""
+
+    sample_rate, seconds = 8000, 0.375
+
+    def rms_db(self, made):
+        return torch.zeros(len(made))
+
+    def invert(self, made, level):
+        return made
+
+
+def swapping(corpus, obeys=True):
+    """Facts of a model whose z is the timbre, and which plays the pitch it is told, or its own."""
+    rows = corpus.split_rows("valid")
+    time = np.arange(3000) / 8000
+    kinds = np.array([corpus.made[row][2] for row in rows])
+    own = np.array([corpus.made[row][1] for row in rows])
+
+    def play(midi, kind):
+        hertz = 440 * 2 ** ((midi - 69) / 12)
+        wave = sum(np.sin(2 * np.pi * hertz * k * time) / k ** (1 + kind) for k in (1, 2, 3))
+        return (wave * np.exp(-6 * time) / 3).astype(np.float32)
+
+    def decode(z, labels):
+        told = labels["pitch"].tolist() if obeys else z[:, 1].tolist()
+        sounds = [play(p, k) for p, k in zip(told, z[:, 0].tolist(), strict=True)]
+        return torch.tensor(np.stack(sounds))[:, None]
+
+    facts = asked(corpus, lambda wave: wave.astype(np.float32))
+    facts.run.feature, facts.run.model = Waves(), SimpleNamespace(decode=decode)
+    for one in facts.heard:
+        one.loudness_db = 0.0
+    facts.here.z = np.stack([kinds, own], 1).astype(np.float32)
+    facts.here.pictures = SimpleNamespace(labels={"pitch": torch.tensor(own)})
+    facts.there, facts.corpus, facts.labels_there = facts.here, corpus, facts.labels
+    return facts
+
+
+def test_a_model_that_obeys_is_heard_at_the_pitch_of_b_with_the_family_of_a():
+    found = swap.measure(swapping(Tones(count=64)))
+    assert found["swapped"]["asked_pitch"] == 1.0 and found["swapped"]["own_pitch"] == 0.0
+    assert found["swapped"]["family"] > 0.7 > 0.5 > found["b"]["family"]  # chance is a third
+    assert found["a"]["own_pitch"] == found["b"]["asked_pitch"] == 1.0
+    assert found["unswapped"]["own_pitch"] == 1.0 and found["unswapped"]["asked_pitch"] == 0.0
+    page = swap.show(found)
+    assert "A&#x27;s latent at B&#x27;s pitch" in page.html and len(page.figures["swap"]) > 5_000
+
+
+def test_a_model_that_does_not_listen_is_found_out():
+    found = swap.measure(swapping(Tones(count=64), obeys=False))
+    assert found["swapped"]["asked_pitch"] == 0.0 and found["swapped"]["own_pitch"] == 1.0
+
+
+def test_one_family_leaves_the_pitch_to_be_asked_and_says_so():
+    corpus = Tones(count=48)
+    for row in corpus.rows:
+        row.labels["family"] = "reed"
+    found = swap.measure(swapping(corpus))
+    assert found["swapped"]["asked_pitch"] == 1.0 and found["swapped"]["family"] is None
+    assert "are of 1 families; two are needed" in found["notes"][0]
+    assert "not known" in swap.show(found).html
+
+
+def test_what_cannot_be_swapped_says_why():
+    facts = swapping(Tones())
+    facts.here.pictures.labels["pitch"][:] = 128
+    with pytest.raises(Unanswerable, match="0 of 12 sounds have a pitch"):
+        swap.measure(facts)
+    facts.run.recipe.model.condition.told = lambda half: ()
+    with pytest.raises(Unanswerable, match="not told the pitch, so that it cannot be asked"):
+        swap.measure(facts)

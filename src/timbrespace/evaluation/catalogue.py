@@ -17,6 +17,7 @@ QUESTIONS = {
     "heard": "heard",
     "waves": "waves",
     "pitch": "pitch",
+    "swap": "swap",
     "structure": "structure",
     "disentanglement": "disentanglement",
     "posterior": "posterior",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from timbrespace.audio.pitch import Pitch, track
 from timbrespace.errors import TimbrespaceError
 from timbrespace.evaluation import latent
 from timbrespace.evaluation.floors import Floors
@@ -183,6 +184,19 @@ class Facts:
         """At most 48 sounds, made audible: which ones follows from the split and the seed."""
         at = np.random.default_rng(self.seed).permutation(len(self.here.rows))[:HEARD]
         return list(self.rendered(np.sort(at)))
+
+    @cached_property
+    def tracked(self) -> dict[str, list[Pitch]]:
+        """The pitch of each sound of `heard`: of its "recording", "inversion" and "model", each as long as
+        the recording; what cannot be read has no frames."""
+        rate = self.run.feature.sample_rate
+        found: dict[str, list[Pitch]] = {"recording": [], "inversion": [], "model": []}
+        for one in self.heard:
+            length = len(one.recording) or len(one.inversion)
+            found["recording"].append(track(one.recording, rate))
+            found["inversion"].append(track(one.inversion[:length], rate))
+            found["model"].append(track(one.model[:length], rate))
+        return found
 
     def rendered(self, positions: np.ndarray) -> Iterator[Rendering]:
         """These rows of `here`, made audible one after another: many need no more memory than a few."""

@@ -317,7 +317,7 @@ def pitch_errors(wanted: np.ndarray, model: np.ndarray, ceiling: np.ndarray) -> 
             "markersize": 4.5,
             "alpha": 0.8,
         }
-        left.plot(wanted, errors, label=name, clip_on=False, **style)
+        left.plot(wanted, errors, label=name, **style)
         lost = asked & ~np.isfinite(errors)
         row = LOST_CENTS * (1.0 if errors is model else 0.62)
         left.plot(wanted[lost], np.full(lost.sum(), -row), **{**style, "marker": "x"})
@@ -372,8 +372,9 @@ def pitches_heard(own: np.ndarray, asked: np.ndarray, heard: np.ndarray) -> byte
         for some, colour, marker in ((hit, CEILING, "o"), (~hit & ~lost, MODEL, "s")):
             axes.plot(wanted[some], heard[some], color=colour, marker=marker, linestyle="",
                       markersize=5, alpha=0.8)  # fmt: skip
-        axes.plot(wanted[lost], np.full(lost.sum(), low), color=FLOOR, marker="x", linestyle="",
-                  clip_on=False)  # fmt: skip
+        axes.plot(
+            wanted[lost], np.full(lost.sum(), low + 1.0), color=FLOOR, marker="x", linestyle=""
+        )
         axes.set_xlim(low, high)
         axes.set_ylim(low, high)
         _note_names(axes)

@@ -109,10 +109,9 @@ def known(labels: Sequence[Any] | None, count: int) -> np.ndarray:
     return found
 
 
-def midi(found: pitch.Pitch | None) -> float:
-    """The MIDI number of a note that was tracked; NaN where it has no pitch, or there is no note."""
-    note = None if found is None else found.note
-    return float("nan") if note is None else float(pitch.to_midi(note))
+def midi(found: pitch.Pitch) -> float:
+    """The MIDI number of a note that was tracked; NaN where it has no pitch."""
+    return float("nan") if found.note is None else float(pitch.to_midi(found.note))
 
 
 def measure(facts: Facts) -> dict[str, Any]:
@@ -122,22 +121,12 @@ def measure(facts: Facts) -> dict[str, Any]:
 
     Of at most 48 sounds. Unanswerable where there is neither a label nor a recording with a pitch.
     """
-    feature, rng = facts.run.feature, facts.rng("pitch")
+    rng = facts.rng("pitch")
     at = [one.position for one in facts.heard]
     labels = facts.labels("pitch")
     label = known(None if labels is None else [labels[i] for i in at], len(at))
     groups = [facts.groups[i] for i in at]
-    tracked: dict[str, list[pitch.Pitch | None]] = {}
-    for one in facts.heard:
-        length = len(one.recording) or len(one.inversion)
-        sounds = {
-            "recording": one.recording, "inversion": one.inversion[:length],
-            "model": one.model[:length],
-        }  # fmt: skip
-        for name, sound in sounds.items():
-            there = pitch.track(sound, feature.sample_rate) if len(sound) else None
-            tracked.setdefault(name, []).append(there)
-    found = {name: np.array([midi(one) for one in each]) for name, each in tracked.items()}
+    found = {name: np.array([midi(one) for one in each]) for name, each in facts.tracked.items()}
     count, recording = len(at), found["recording"]
     found["mean_sound"] = np.full(count, midi(_mean_sound(facts)))
     found["another_sound"] = np.roll(recording, 1)
@@ -169,7 +158,7 @@ def measure(facts: Facts) -> dict[str, Any]:
             groups, rng, "the sounds have no labels of pitch",
         ),
         "voiced_recall": {
-            name: _recall(tracked[name], tracked["recording"], groups, rng)
+            name: _recall(facts.tracked[name], facts.tracked["recording"], groups, rng)
             for name in ("model", "inversion")
         },
         "drawn": {
@@ -202,14 +191,11 @@ def _part(
 
 
 def _recall(
-    found: Sequence[pitch.Pitch | None], wanted: Sequence[pitch.Pitch | None], groups: list[Any],
+    found: Sequence[pitch.Pitch], wanted: Sequence[pitch.Pitch], groups: list[Any],
     rng: np.random.Generator,
 ) -> dict[str, Any] | None:  # fmt: skip
     """Mean over the sounds whose recording is voiced somewhere, and its interval; None without any."""
-    each = [
-        None if one is None or other is None else voiced_recall(one, other)
-        for one, other in zip(found, wanted, strict=True)
-    ]
+    each = [voiced_recall(one, other) for one, other in zip(found, wanted, strict=True)]
     values = [v for v in each if v is not None]
     of = [g for g, v in zip(groups, each, strict=True) if v is not None]
     if not values:
