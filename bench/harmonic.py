@@ -2,47 +2,36 @@
 
     OMP_NUM_THREADS=1 python bench/harmonic.py RUN [--sounds 300] [--seed 0]
 
-Pitch: librosa's yin over 2048 samples, the median over the frames within 20 dB of the loudest, against
-the pitch that the decoder was told; the same of the originals, which says what the tracker can find. An
-octave error is a whole number of octaves off, within 50 cents. MR-STFT: losses.spectral at 256 to 2048
-samples. Speed: CPU seconds of one sound, latent to samples, median of 7. Writes bench/results/harmonic.md.
+Pitch: that of timbrespace.audio.pitch against the pitch that the decoder was told; the same of the
+originals, which says what the tracker can find. An octave error is a whole number of octaves off, within
+50 cents. MR-STFT: losses.spectral at 256 to 2048 samples. Speed: CPU seconds of one sound, latent to
+samples, median of 7. Writes bench/results/harmonic.md.
 """
 
 import time
 from pathlib import Path
 
-import librosa
 import numpy as np
 import torch
 from result import FOLDER, made_by, options, table, write
 
+from timbrespace.audio import pitch
 from timbrespace.batches import Pictures
+from timbrespace.evaluation.pitch import SHARES, cents, shares
 from timbrespace.evaluation.waves import floors
 from timbrespace.losses.spectral import multi_resolution_stft
 from timbrespace.runs import Run
 
 RESULT = FOLDER / "harmonic.md"
-LOWEST, HIGHEST = 24.0, 4500.0  # Hz that the tracker looks for
 HEADINGS = (
-    "sound", "within 10 cents", "within 50 cents", "octave errors", "others", "MR-STFT"
+    "sound", "within 10 cents", "within 50 cents", "octave errors", "others", "no pitch", "MR-STFT"
 )  # fmt: skip
 
 
-def cents(sound: np.ndarray, wanted: float, rate: int) -> float:
-    """How far the pitch of a sound (n,) lies above the wanted one in Hz; NaN for silence."""
-    if not sound.any():
-        return float("nan")
-    found = librosa.yin(sound, fmin=LOWEST, fmax=HIGHEST, sr=rate, frame_length=2048)
-    rms = librosa.feature.rms(y=sound, frame_length=2048, hop_length=512)[0][: len(found)]
-    return float(1200.0 * np.log2(np.median(found[: len(rms)][rms > 0.1 * rms.max()]) / wanted))
-
-
-def shares(errors: np.ndarray) -> list[float]:
-    """Of errors in cents: within 10, within 50, octaves off, all others."""
-    near, good = np.abs(errors) <= 10.0, np.abs(errors) <= 50.0
-    octave = np.round(errors / 1200.0)
-    octaves = ~good & (octave != 0) & (np.abs(errors - 1200.0 * octave) <= 50.0)
-    return [float(part.mean()) for part in (near, good, octaves, ~good & ~octaves)]
+def errors_of(sounds: torch.Tensor, wanted: np.ndarray, rate: int) -> np.ndarray:
+    """How far the pitches of sounds (N, n) lie above MIDI numbers (N,), in cents; NaN for none."""
+    found = [pitch.note(sound, rate) for sound in sounds.numpy()]
+    return cents(np.array([np.nan if f is None else pitch.to_midi(f) for f in found]), wanted)
 
 
 def seconds_each(decode, count: int = 7) -> float:
@@ -85,14 +74,13 @@ def main() -> None:
     ))  # fmt: skip
     one = sets["original"]
     sets |= {f"floor: {name}": made for name, made in floors(one, draw).items()}
-    pitch = pictures.labels["pitch"]
-    wanted = 440.0 * 2.0 ** ((pitch.double().numpy() - 69.0) / 12.0)
+    wanted = pictures.labels["pitch"].double().numpy()
     lines = []
     for name, sounds in sets.items():
-        cells = [""] * 4
+        cells = [""] * len(SHARES)
         if not name.startswith("floor"):
-            errors = [cents(s, w, rate) for s, w in zip(sounds.numpy(), wanted, strict=True)]
-            cells = [f"{share:.1%}" for share in shares(np.array(errors))]
+            found = shares(errors_of(sounds, wanted, rate)).mean(0)
+            cells = [f"{share:.1%}" for share in found]
         parts = zip(sounds.split(16), one.split(16), strict=True)
         distance = sum(float(multi_resolution_stft(a, b)) * len(a) for a, b in parts) / len(one)
         lines.append([name, *cells, f"{distance:.3f}"])
@@ -104,8 +92,8 @@ def main() -> None:
         made_by(f"python bench/harmonic.py RUN --sounds {len(rows)}")
         + f" Recipe `{run.name}`, {run.status()['epoch']} epochs in {minutes:.1f} min on "
         f"{run.provenance['threads']} thread(s). {len(rows)} validation sounds of "
-        f"{one.shape[1] / rate:.1f} s, whose instruments were not in training. Pitches by librosa's yin, "
-        "also of the originals: what it misses there it cannot find in copies."
+        f"{one.shape[1] / rate:.1f} s, whose instruments were not in training. Pitches by "
+        "timbrespace.audio.pitch, also of the originals: what it misses there it cannot find in copies."
     )
     below = f"{bits:.1f} bits per sound; decoding one sound on one thread takes 1/{speed:.0f} of its length."
     write(RESULT, "Harmonics and noise", about, table(HEADINGS, lines), below)
