@@ -23,6 +23,7 @@ from timbrespace.errors import RunError
 from timbrespace.explorer import server as server_module
 from timbrespace.explorer.server import bind, build_app, serve
 from timbrespace.explorer.session import Session
+from timbrespace.likeness import Likeness
 from timbrespace.mapping import Space
 from timbrespace.render.synth import Synth
 from timbrespace.runs import Run
@@ -297,6 +298,23 @@ def test_the_same_question_is_decoded_once(client, parts):
     first = point(client).content
     decoded = parts[2].decoded
     assert point(client).content == first and parts[2].decoded == decoded
+
+
+def test_the_sounds_most_like_one_are_named_nearest_first(client, parts, monkeypatch):
+    space = parts[1]
+    answer = client.get("/api/sounds/105/similar").json()
+    far = np.linalg.norm(space.mean - space.mean[5], axis=1)
+    assert answer == {"by": "latent", "near": (100 + np.argsort(far)[1:6]).tolist()}
+    refused = client.get("/api/sounds/105/similar?by=sound")
+    assert refused.status_code == 404 and "--embed" in refused.text
+    heard = np.ones((len(space.rows), 2))  # all sound alike but for two, of which one is 105
+    heard[[5, 80]] = [[1.0, 0.0], [1.0, 0.1]]
+    monkeypatch.setattr(
+        Likeness, "open", lambda *_: Likeness(space.mean, heard, {"latent": 1.0, "sound": 1.0})
+    )
+    fresh = TestClient(build_app(Session(*parts)), base_url="http://127.0.0.1:8765")
+    assert fresh.get("/api/sounds/105/similar?by=sound").json()["near"][0] == 180
+    assert fresh.get("/api/sounds/105/similar").json()["by"] == "both"
 
 
 def test_what_is_lost_where_is_heard_and_measured_once(client, parts):

@@ -159,6 +159,20 @@ def test_a_click_on_a_sound_plays_it_and_shows_both_pictures(page, place):
     expect(page.locator("#said")).to_contain_text("what the model keeps of " + name)
 
 
+def test_a_sound_names_those_most_like_it_and_one_of_them_is_chosen(page, place):
+    space, index = place.parts[1], alone(place)
+    page.mouse.click(*pixel(page, place, space.maps["umap"][index]))
+    alike = page.locator("#near-list button span")
+    expect(alike).to_have_count(5)
+    expect(page.locator("#near-title")).to_have_text("Most alike for the model")
+    far = np.linalg.norm(space.mean - space.mean[index], axis=1)
+    next_name = alike.first.inner_text()
+    alike.first.click()
+    expect(page.locator("#card-name")).to_have_text(next_name)
+    until(page, SOUNDS)
+    assert next_name == place.parts[0].corpus.rows.name(100 + int(far.argsort()[1]))
+
+
 def test_a_click_between_plays_what_the_model_makes_and_far_is_said(page, place):
     spot = np.array([5.0, 2.0])
     with page.expect_response("**/api/point") as answer:

@@ -123,10 +123,11 @@ def _kept(run: Run, space: Space) -> np.ndarray:
     points = np.full((len(space.rows), DIMENSIONS), np.nan, np.float32)
     try:
         with np.load(_path(run), allow_pickle=False) as arrays:
-            known, rows, digest = arrays["points"], arrays["rows"], str(arrays["digest"])
-    except (OSError, ValueError, KeyError, BadZipFile):
-        return points
-    if digest == run.corpus.digest and known.shape[1:] == (DIMENSIONS,):
+            known, rows = arrays["points"], arrays["rows"]
+            same = str(arrays["digest"]) == run.corpus.digest
+    except (OSError, ValueError, KeyError, BadZipFile, TimbrespaceError):
+        return points  # none yet, or no corpus that they could be of
+    if same and known.shape[1:] == (DIMENSIONS,):
         place = {int(row): i for i, row in enumerate(rows)}
         found = np.array([place.get(int(row), -1) for row in space.rows])
         points[found >= 0] = known[found[found >= 0]]

@@ -349,6 +349,11 @@ def build_app(session: Session) -> ASGIApp:
         clip = await turns.take(request, lambda: session.reconstruction(row, pitch, labels, toward))
         return _wav(clip) if request.url.path.endswith(".wav") else _picture(clip)
 
+    async def similar(request: Request) -> Response:
+        row, by = _row(request), request.query_params.get("by")
+        way, near = await turns.take(request, lambda: session.similar(row, by))
+        return JSONResponse({"by": way, "near": near})
+
     async def lost(request: Request) -> Response:
         row = _row(request)
         found = await turns.take(request, lambda: session.lost(row))
@@ -411,6 +416,7 @@ def build_app(session: Session) -> ASGIApp:
         Route("/api/sounds/{row}/reconstruction.wav", reconstruction),
         Route("/api/sounds/{row}/reconstruction.mel", reconstruction),
         Route("/api/sounds/{row}/lost", lost),
+        Route("/api/sounds/{row}/similar", similar),
         Route("/api/point", point, methods=["POST"]),
         Route("/api/morph", morph, methods=["POST"]),
         Route("/api/glide", glide, methods=["POST"]),

@@ -13,6 +13,7 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +29,7 @@ from timbrespace.models.vocabulary import NUMBERS
 
 if TYPE_CHECKING:
     from timbrespace.directions import Directions
+    from timbrespace.likeness import Likeness
     from timbrespace.mapping import Space
     from timbrespace.render.distance import Distance
     from timbrespace.render.synth import Inverter, Synth
@@ -106,6 +108,14 @@ class _View:
     spacings: dict[str, float]  # per map, the usual distance between neighbours
     directions: Directions | None
 
+    @cached_property
+    def likeness(self) -> Likeness:
+        """Of the space, which is there where any sound is."""
+        from timbrespace.likeness import Likeness
+
+        assert self.space is not None
+        return Likeness.open(self.run, self.space)
+
 
 class Session:
     """A run opened for exploring.
@@ -148,7 +158,7 @@ class Session:
             return run, space, Synth(model, run.feature, run.vocabulary, vocoder)
 
         def stamp() -> Hashable:
-            files = [path / "space" / name for name in ("space.json", "axes.json")]
+            files = [path / "space" / name for name in ("space.json", "axes.json", "embedding.npz")]
             found = [file.stat() for file in files if file.exists()]
             return tuple((one.st_mtime_ns, one.st_size) for one in found) or None
 
@@ -272,6 +282,24 @@ class Session:
             return Lost(found.sentence, stages)
 
         return self._cached((_version(view), "lost", row), make)
+
+    def similar(self, row: int, by: str | None = None) -> tuple[str, list[int]]:
+        """The sounds most like one, nearest first, and the way they are found (`likeness`): without
+        `by` the best that the space has. NotHere for a way that it has not."""
+        view = self._view
+        index = _index(view, row)
+        like, space = view.likeness, view.space
+        assert space is not None
+        point = None if like.points is None else like.points[index]
+        if by is None and point is not None and np.isnan(point[0]):
+            by = "latent"  # the recording could not be read
+        try:
+            way = like.way(by)
+            far = like.distances(way, space.mean[index], point)
+        except RunError as error:
+            raise NotHere(str(error)) from None
+        near = [i for i in np.argsort(far, kind="stable").tolist() if i != index][:LISTED]
+        return way, [int(space.rows[i]) for i in near if np.isfinite(far[i])]
 
     def point(
         self, map_name: str, x: float, y: float, pitch: float | None = None,

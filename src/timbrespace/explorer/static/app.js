@@ -9,7 +9,7 @@ import { drawPicture } from "./picture.js";
 import { joinWavs, Player } from "./sound.js";
 
 /** @typedef {import("./api.js").Clip} Clip */
-/** @typedef {{kind: "sound", index: number} | {kind: "spot", x: number, y: number, near: number[], pitch: number | null, labels?: Record<string, string | number | null>} | {kind: "morph", a: number, b: number, at: number, pitch: number | null}} Selected */
+/** @typedef {{kind: "sound", index: number, near?: number[], by?: string} | {kind: "spot", x: number, y: number, near: number[], pitch: number | null, labels?: Record<string, string | number | null>} | {kind: "morph", a: number, b: number, at: number, pitch: number | null}} Selected */
 
 /** @template {HTMLElement} T @param {string} id @param {new () => T} type @returns {T} */
 function element(id, type) {
@@ -164,8 +164,27 @@ async function chooseSound(i, play) {
     }
   };
   const first = play ?? "original";
+  showSimilar(i);
   await Promise.all([fetchOne(first), fetchOne(first === "model" ? "original" : "model")]);
   showLost();
+}
+
+/** @param {number[]} rows @returns {number[]} where they stand on the page */
+function placesOf(rows) {
+  const indexOf = new Map(data.rows.map((/** @type {number} */ row, /** @type {number} */ i) => [row, i]));
+  return rows.map((row) => indexOf.get(row)).filter((/** @type {any} */ i) => i !== undefined);
+}
+
+/** The sounds most like the selected one, named on its card. @param {number} i */
+async function showSimilar(i) {
+  try {
+    const { near, by } = await getJson(`/api/sounds/${data.rows[i]}/similar`);
+    if (selected?.kind !== "sound" || selected.index !== i) return;
+    selected = { ...selected, near: placesOf(near), by };
+    showNear();
+  } catch (error) {
+    sayError(error);
+  }
 }
 
 /** @param {number} x @param {number} y */
@@ -180,8 +199,7 @@ async function chooseSpot(x, y) {
   showCard();
   try {
     const answer = await ask("/api/point", { map: mapName, x, y, pitch, labels: told, toward }, signal);
-    const indexOf = new Map(data.rows.map((/** @type {number} */ row, /** @type {number} */ i) => [row, i]));
-    const near = answer.near.map((/** @type {number} */ row) => indexOf.get(row)).filter((/** @type {any} */ i) => i !== undefined);
+    const near = placesOf(answer.near);
     selected = { kind: "spot", x, y, near, pitch: answer.pitch, labels: answer.labels };
     clips.model = inlineClip(answer.clip);
     map.spot = { x, y, near, far: answer.far };
@@ -326,8 +344,17 @@ function showCard() {
     line.append(word, value);
     return line;
   }));
-  const near = selected.kind === "spot" ? selected.near : [];
+  showNear();
+  showPitch();
+  showClips();
+}
+
+/** What is like the selected sound, or lies near the spot. */
+function showNear() {
+  const near = selected && selected.kind !== "morph" ? selected.near ?? [] : [];
+  const words = { latent: "Most alike for the model", sound: "Most alike to the ear", both: "Most alike, to the model and the ear" };
   $("near").hidden = !near.length;
+  $("near-title").textContent = selected?.kind === "sound" && selected.by ? words[/** @type {keyof typeof words} */ (selected.by)] : "Nearest sounds";
   $("near-list").replaceChildren(...near.map((i) => {
     const line = document.createElement("li");
     const go = document.createElement("button");
@@ -341,8 +368,6 @@ function showCard() {
     line.append(go);
     return line;
   }));
-  showPitch();
-  showClips();
 }
 
 function showClips() {
