@@ -158,18 +158,18 @@ def show(found: dict[str, Any]) -> Shown:
     if "why_no_parts" in found:
         words.append(f"Where the rate goes is not said: {found['why_no_parts']}.")
     else:
-        left = found["mutual_information_left_out"]
         lines = [
             ("rate of these sounds, nats", _nats(found["nats_per_sound"]), "", "0"),
             ("of it: which sound it is (mutual information)", _nats(found["mutual_information"]),
              f"{found['cap']:.1f} (cap)", "0"),
-            ("the same, own posterior left out", "-" if left is None else _nats(left), "", "0"),
+            ("the same, own posterior left out", _nats(found["mutual_information_left_out"]), "", "0"),
             ("of it: numbers tell of each other (total correlation)",
              _nats(found["total_correlation"]), "0", ""),
             ("of it: each number's own spread (dimension-wise KL)",
              _nats(found["dimension_wise_kl"]), "0", ""),
             ("all posteriors together from the prior (marginal KL)", _nats(found["marginal_kl"]),
              "0", ""),
+            ("the same, own posterior left out", _nats(found["marginal_kl_left_out"]), "0", ""),
             *lines,
         ]  # fmt: skip
         if found["at_the_cap"]:
@@ -190,8 +190,8 @@ def _log_mean(values: np.ndarray, axis: int) -> np.ndarray:
     return np.log(total / values.shape[axis]) + top.squeeze(axis)
 
 
-def _nats(value: float) -> str:
-    return f"{value:.2f}"
+def _nats(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _figure(value: float | None) -> str:
