@@ -82,6 +82,9 @@ def test_the_discrepancy_of_a_shift_is_its_closed_form():
     truth = 2 * same * (1 - math.exp(-4 * 1.0 / 12))
     assert posterior.mmd(one + 1.0, other) == pytest.approx(truth, abs=0.01)
     assert posterior.mmd(one[:1], other) is None
+    # two points, by hand: exp(-2) within each pair, and half of 1 + exp(-2) between them
+    pair = np.array([[0.0], [2.0]])
+    assert posterior.mmd(pair, pair) == pytest.approx(2 * math.exp(-2) - (1 + math.exp(-2)))
 
 
 def test_figures_stand_between_floor_and_collapse_and_only_normal_posteriors_have_parts():
