@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import librosa
 import numpy as np
@@ -16,6 +17,8 @@ from typer.testing import CliRunner
 from timbrespace import verbs
 from timbrespace.cli import app
 from timbrespace.data import ratings
+from timbrespace.data.corpus import Corpus
+from timbrespace.data.dissimilarities import Dissimilarities
 from timbrespace.errors import CorpusError, TimbrespaceError
 from timbrespace.evaluation import perception, representations
 from timbrespace.evaluation.agreement import agreement, combined, cosine, euclidean, triplet
@@ -32,13 +35,13 @@ def benchmark(tmp_path_factory):
     root = tmp_path_factory.mktemp("ratings") / "checkout"
     inside = root / ratings.INSIDE
     lines, rng = [], np.random.default_rng(0)
-    for study in STUDIES:
+    for study, hertz in zip(STUDIES, (311.0, 262.0), strict=True):
         (inside / ratings.SOUNDS / study).mkdir(parents=True)
         (inside / ratings.RATINGS).mkdir(exist_ok=True)
         partials = rng.permutation(np.arange(1, 11))[:SOUNDS]
         for number, count in enumerate(partials):
             time = np.arange(RATE * (1 + number % 2) // 4) / RATE
-            tone = sum(np.sin(2 * np.pi * 311 * k * time) for k in range(1, count + 1)) / count
+            tone = sum(np.sin(2 * np.pi * hertz * k * time) for k in range(1, count + 1)) / count
             file = inside / ratings.SOUNDS / study / f"{number} of {count}.aiff"
             soundfile.write(file, 0.3 * tone, RATE)
         rated = 3.0 * np.abs(partials[:, None] - partials)
@@ -280,3 +283,39 @@ def test_latents_that_are_not_finite_are_a_sentence(tiny_run, listed, monkeypatc
 def test_without_ratings_the_question_is_not_asked(tiny_run):
     assert "perception" not in json.loads((tiny_run / "evaluation" / "metrics.json").read_text())
     assert "perception" in verbs.evaluate.__annotations__
+
+
+def test_a_study_that_judges_is_left_out_of_training_with_all_its_sounds(
+    listed, tiny_corpus, tiny_run, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "experiments"))
+    import listening
+
+    studies, base = ratings.read_studies(listed), Corpus.open(tiny_corpus)
+    assert ratings.related(studies) == [(0,), (1,)]
+    (tmp_path / "sounds.csv").write_text(listening.sounds(base, studies, (0,)))
+    corpus = verbs.prepare(tmp_path / "sounds.csv", tmp_path / "corpus", layout="table", workers=0)
+    family = np.array(corpus.labels("family"), str)
+    assert set(family[corpus.split_rows("test")]) >= {STUDIES[0]}
+    train = family[corpus.split_rows("train")]
+    assert STUDIES[0] not in train and (train == STUDIES[1]).sum() == SOUNDS
+    listening.ratings(corpus, studies[1:], tmp_path / "heard")
+    tables = Dissimilarities.read_all(tmp_path / "heard")
+    rows, values = tables[f"{STUDIES[1]}.csv"].of_training_sounds(corpus)
+    assert len(rows) == SOUNDS and values == pytest.approx(studies[1].ratings)
+    judged = listening.judge(Run.open(tiny_run), studies[:1])
+    assert len(judged[STUDIES[0]]["spearman"]) == SOUNDS
+
+
+def test_studies_of_one_publication_or_with_a_common_sound_are_held_out_together(tmp_path):
+    def study(name, *contents):
+        files = []
+        for number, content in enumerate(contents):
+            files.append(tmp_path / f"{name}-{number}")
+            files[-1].write_bytes(content)
+        return ratings.Study(name, tuple(files), np.zeros((len(files),) * 2))
+
+    found = ratings.related(
+        [study("A1_x", b"1"), study("B2", b"2", b"3"), study("A1_y", b"4"), study("C3", b"5", b"3")]
+    )
+    assert found == [(0, 2), (1, 3)]
