@@ -111,6 +111,11 @@ def test_other_sounds_do_not_compare(run):
     assert verbs.compare(["a", "b"])[1]["difference"]["figures"] == {}
 
 
+def test_sounds_of_other_instruments_are_no_pairs(run):
+    runs = [run("a", HARD, 60.0, instruments=20), run("b", 0.5 * HARD, 60.0, instruments=10)]
+    assert "not tested, since both need figures of the same sounds" in sentences(*runs)[1]
+
+
 def test_over_seeds_another_seed_must_tell_it_too(run):
     rng = np.random.default_rng(4)
 
@@ -186,3 +191,6 @@ def test_one_run_has_the_interval_that_its_evaluation_found(run):
     distortion = {"rmse_db": 6.0, "rmse_db_at_mean": 5.0, "rmse_db_interval": [5.0, 7.5]}
     (row,) = verbs.compare([run("a", HARD, 60.0, distortion=distortion)])
     assert row["rmse_db_interval"] == 1.25 and "6.00 ± 1.25" in comparison.text([row])
+    on_z = {"knn": 0.4, "linear": 0.5, "knn_interval": [0.0, 0.8], "linear_interval": [0.4, 0.7]}
+    (row,) = verbs.compare([run("b", HARD, 60.0, probes={"family": {"on_z": on_z}})])
+    assert row["family_on_z_interval"] == pytest.approx(0.15)  # of the better reader

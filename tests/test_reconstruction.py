@@ -119,6 +119,9 @@ def test_each_figure_stands_beside_its_floor_ceiling_and_interval(evaluated):
     low, high = metrics["heard"]["model_intervals"]["mr_stft"]
     assert low < metrics["heard"]["model"]["mr_stft"] < high
     assert distortion["groups"] == 3  # instruments, not sounds
+    family = metrics["probes"]["family"]["on_z"]
+    low, high = family["knn_interval"]
+    assert 0.0 <= low <= family["knn"] <= high <= 1.0 and low < high
 
 
 def test_the_error_by_band_and_by_time_is_that_of_the_whole(evaluated):

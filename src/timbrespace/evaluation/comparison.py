@@ -41,7 +41,8 @@ INTERVALS = {  # where metrics.json has the interval of a figure of one run
 }
 KEYS = (
     "run", "recipe", "feature", "seed", "group", "split", "sounds", "corpus_digest", *FIGURES,
-    *(f"{key}_interval" for key in INTERVALS), "in_use_kind", "verdict", "sentence",
+    *(f"{key}_interval" for key in INTERVALS), "family_on_z_interval", "pitch_on_z_interval",
+    "in_use_kind", "verdict", "sentence",
 )  # fmt: skip
 CONFIDENCE = 0.95
 
@@ -97,9 +98,13 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
             found = found.get(name) if isinstance(found, dict) else None
         return found
 
-    def reader(label: str) -> float | None:
-        shares = [at("probes", label, "on_z", name) for name in ("knn", "linear")]
-        return max((s for s in shares if s is not None), default=None)
+    def reader(label: str) -> tuple[float | None, Sequence[float] | None]:
+        shares = {name: at("probes", label, "on_z", name) for name in ("knn", "linear")}
+        known = [name for name, share in shares.items() if share is not None]
+        if not known:
+            return None, None
+        best = max(known, key=lambda name: shares[name])
+        return shares[best], at("probes", label, "on_z", f"{best}_interval")
 
     epochs = at("training", "epoch")
     seconds = [
@@ -107,6 +112,9 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
         if "seconds" in line and line["epoch"] <= (epochs or math.inf)
     ]  # fmt: skip
     codes = at("rate", "codes") is not None
+    family, pitch = reader("family"), reader("pitch")
+    ends = {key: at(*place) for key, place in INTERVALS.items()}
+    ends |= {"family_on_z": family[1], "pitch_on_z": pitch[1]}
     faults = at("faults") or []
     return {
         "run": path, "recipe": run.name, "feature": run.feature.words, "seed": run.recipe.seed,
@@ -119,8 +127,8 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
         "in_use": at("rate", "codes_used" if codes else "active_units"),
         "in_use_of": at("rate", "codes" if codes else "dimensions"),
         "in_use_kind": "codes" if codes else "units",
-        "family_on_z": reader("family"), "family_majority": at("probes", "family", "on_z", "majority"),
-        "pitch_on_z": reader("pitch"), "pitch_majority": at("probes", "pitch", "on_z", "majority"),
+        "family_on_z": family[0], "family_majority": at("probes", "family", "on_z", "majority"),
+        "pitch_on_z": pitch[0], "pitch_majority": at("probes", "pitch", "on_z", "majority"),
         "minutes": sum(seconds) / 60.0 if seconds else None,
         "seconds_per_epoch": statistics.median(seconds) if seconds else None,
         "epochs": epochs,
@@ -128,7 +136,7 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
         "mean_per_pitch_rmse_db": at("floors", "mean_per_pitch_rmse_db"),
         "linear_code_rmse_db": at("floors", "linear_code_rmse_db"),
         **{f"pca_{k}_rmse_db": at("floors", "pca_rmse_db", k) for k in PCA},
-        **{f"{key}_interval": _half(at(*place)) for key, place in INTERVALS.items()},
+        **{f"{key}_interval": _half(found) for key, found in ends.items()},
         "verdict": ", ".join(faults) or ("healthy" if at("healthy") else None),
         "sentence": None, "difference": None, "metrics": metrics,
     }  # fmt: skip

@@ -405,8 +405,9 @@ def _probe(facts: Facts, name: str) -> dict[str, Any] | None:
     truth, known = facts.labels(name), facts.labels_there(name)
     if truth is None or known is None:
         return None
-    on_z = rate.probe(facts.there.z, known, facts.here.z, truth)
-    on_mu = rate.probe(facts.there.mean, known, facts.here.mean, truth)
+    rng, groups = facts.rng(f"probe {name}"), facts.groups
+    on_z = rate.probe(facts.there.z, known, facts.here.z, truth, groups, rng=rng)
+    on_mu = rate.probe(facts.there.mean, known, facts.here.mean, truth, groups, rng=rng)
     return None if on_z is None else {"on_z": on_z, "on_mu": on_mu}
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from timbrespace.errors import TimbrespaceError
+from timbrespace.evaluation.statistics import interval
 
 ACTIVE_VARIANCE = 0.01  # Var(mu) over the sounds: Burda, Grosse & Salakhutdinov 2016, section 5.2
 ACTIVE_NATS = 0.05  # of a dimension's mean KL; independent of how mu is scaled
@@ -122,12 +123,16 @@ def probe(
     train_labels: Sequence[Any],
     test: np.ndarray,
     test_labels: Sequence[Any],
-) -> dict[str, float | int] | None:
+    groups: Sequence[Any] | None = None,
+    *,
+    rng: np.random.Generator | None = None,
+) -> dict[str, Any] | None:
     """What simple readers learn from train (N, Z) about labels, as accuracy on test (M, Z).
 
     knn: majority of the 5 nearest. linear: multinomial logistic regression. Both on numbers
     standardised with the training rows. majority: share of right answers of always naming the most
     frequent training label. Test labels never trained on count as wrong for all three. Perfect 1.
+    With `rng` also the intervals of both, by the groups (M,) of the sounds asked.
     None when no two labels are there to tell apart, or nothing to test on.
     """
     known = np.array([label is not None and label != "" for label in train_labels], bool)
@@ -147,10 +152,13 @@ def probe(
         # enough regularisation that it converges in few steps; 5 times less moves it by < 1 %
         "linear": LogisticRegression(C=0.3, max_iter=300, tol=1e-3),
     }
-    result: dict[str, float | int] = {
-        name: float((reader.fit(x, y).predict(asked_x) == truth).mean())
-        for name, reader in readers.items()
-    }
+    result: dict[str, Any] = {}
+    own = None if groups is None else [groups[i] for i in np.flatnonzero(asked).tolist()]
+    for name, reader in readers.items():
+        right = reader.fit(x, y).predict(asked_x) == truth
+        result[name] = float(right.mean())
+        if rng is not None:
+            result[f"{name}_interval"] = interval(right, own, rng=rng)
     names, counts = np.unique(y, return_counts=True)
     result["majority"] = float((truth == names[counts.argmax()]).mean())
     result["labels"], result["tested"] = len(names), len(truth)

@@ -375,7 +375,10 @@ def _probes(metrics: dict[str, Any]) -> str:
             continue
         for where, name in (("on_z", "z sampled"), ("on_mu", "mu")):
             p = found[where]
-            shares = (f"{p[reader]:.0%}" for reader in ("knn", "linear", "majority"))
+            shares = (
+                f"{p[reader]:.0%}{_points(p.get(f'{reader}_interval'))}"
+                for reader in ("knn", "linear", "majority")
+            )
             lines.append((label, name, *shares, p["labels"]))
     if not lines:
         return ""
@@ -390,6 +393,11 @@ def _probes(metrics: dict[str, Any]) -> str:
             words=2,
         )
     )
+
+
+def _points(interval: Sequence[float] | None) -> str:
+    """Half the width of an interval of shares, in points of 100."""
+    return "" if interval is None else plus_minus([100.0 * end for end in interval], 0)
 
 
 def _new_sounds(folder: Path) -> str:
