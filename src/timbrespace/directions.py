@@ -146,14 +146,11 @@ def find_directions(
     space/axes.json. What is known of recordings is kept beside it for the next time."""
     rng = np.random.default_rng(seed)
     split = np.array(space.split)
-    readable = _is_readable(run.corpus, space.rows)
+    sizes = sample_sizes(run.corpus, space.rows)
     there, here = (
         np.sort(rng.permutation(np.flatnonzero(which))[:most])
-        for which, most in zip(
-            (split == "train", split != "train"),
-            (THERE, HERE) if readable else WITHOUT, strict=True,
-        )
-    )  # fmt: skip
+        for which, most in zip((split == "train", split != "train"), sizes, strict=True)
+    )
     if len(there) < axes.LEAST:
         why = f"only {len(there)} training sounds are there, and {axes.LEAST} are needed"
         return _kept(
@@ -286,10 +283,9 @@ class _Sounds:
         parts = held[:first], held[first:]
         z = axes.rest(space.mean[there], parts[0], space.mean[here], parts[1])
         known = axes.rest(values[:first], parts[0], values[first:], parts[1])
-        low, high = _ends(known[0])
         instruments = space.labels.get("instrument")
         return cls(
-            there, here, z, (np.clip(known[0], low, high), np.clip(known[1], low, high)), parts,
+            there, here, z, (clipped(known[0], known[0]), clipped(known[1], known[0])), parts,
             [_word(v) for v in space.labels.get("family", [None] * len(space.rows))],
             None if instruments is None else [instruments[i] for i in there],
         )  # fmt: skip
@@ -472,13 +468,14 @@ def _families(space: Space, there: np.ndarray) -> list[str]:
     return [w for w in known if words.count(w) >= axes.LEAST] if len(known) > 1 else []
 
 
-def _is_readable(corpus: "Corpus", rows: np.ndarray) -> bool:
-    """Whether the first recording can be read."""
+def sample_sizes(corpus: "Corpus", rows: np.ndarray) -> tuple[int, int]:
+    """How many training sounds and held-out sounds to describe: fewer where the first recording cannot be
+    read, since pictures have to be made sound."""
     try:
         corpus.audio(int(rows[0]))
     except (TimbrespaceError, OSError):
-        return False
-    return True
+        return WITHOUT
+    return THERE, HERE
 
 
 def _pictures_as_sound(run: Run, corpus: "Corpus", rows: Sequence[int]) -> list[np.ndarray]:
@@ -489,15 +486,15 @@ def _pictures_as_sound(run: Run, corpus: "Corpus", rows: Sequence[int]) -> list[
     return list(run.feature.invert(values, level, recovery=Recovery(rounds=0)).numpy())
 
 
-def _ends(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The values (D,) below and above which lies a hundredth of each column's."""
+def clipped(table: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """A table (N, D) whose outliers count as the outer hundredths of each column of `there` (M, D)."""
     ends = [
         np.quantile(column[np.isfinite(column)], [RARE, 1.0 - RARE])
         if np.isfinite(column).any() else (0.0, 0.0)
-        for column in table.T
+        for column in there.T
     ]  # fmt: skip
     low, high = np.array(ends).T
-    return low, high
+    return np.clip(table, low, high)
 
 
 def _number(value: Any) -> float | None:

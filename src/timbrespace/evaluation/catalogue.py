@@ -22,6 +22,7 @@ QUESTIONS = {
     "disentanglement": "disentanglement",
     "posterior": "posterior",
     "continuity": "continuity",
+    "axes": "axes",
 }
 ON_REQUEST: dict[str, str] = {"distribution": "distribution", "perception": "perception"}
 

@@ -455,6 +455,32 @@ def against_floor(panels: dict[str, dict[str, tuple[float, float, float]]]) -> b
     return _png(figure)
 
 
+def moves(
+    table: np.ndarray, directions: Sequence[str], descriptors: Sequence[str], own: Sequence[int]
+) -> bytes:
+    """A heat map (directions, descriptors) of what one step moves, in standard deviations, NaN where
+    nothing is known; `own`, each direction's own column, is framed."""
+    from matplotlib.patches import Rectangle
+
+    rows, columns = table.shape
+    figure = _figure(1.9 + 0.62 * columns, 1.0 + 0.32 * rows)
+    axes = figure.subplots()
+    most = max(0.5, float(np.nanmax(np.abs(table)))) if np.isfinite(table).any() else 1.0
+    drawn = axes.imshow(table, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")
+    for (row, column), value in np.ndenumerate(table):
+        words = "–" if np.isnan(value) else f"{value:+.2f}".replace("-", "−")
+        colour = "white" if abs(np.nan_to_num(value)) > 0.6 * most else "#222222"
+        axes.text(column, row, words, ha="center", va="center", fontsize=7, color=colour)
+    for row, column in enumerate(own):
+        box = (column - 0.5, row - 0.5)
+        axes.add_patch(Rectangle(box, 1, 1, fill=False, edgecolor="#222222", linewidth=1.6))
+    axes.set_xticks(range(columns), [_label(d, 20) for d in descriptors], rotation=40, ha="right")
+    axes.set_yticks(range(rows), [_label(d, 20) for d in directions])
+    axes.tick_params(labelsize=8, length=0)
+    figure.colorbar(drawn, ax=axes, pad=0.02).set_label("standard deviations a step", fontsize=8)
+    return _png(figure)
+
+
 def map_by_name(xy: np.ndarray, names: Sequence[Any], measured: np.ndarray, title: str) -> bytes:
     """A map (N, 2) coloured by name; measured sounds large and dark, training sounds small.
 
