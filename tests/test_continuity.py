@@ -1,5 +1,6 @@
 """Ways between sounds: figures known by hand, and a space whose decoder is known."""
 
+import io
 import json
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from timbrespace.errors import TimbrespaceError
-from timbrespace.evaluation import continuity, trajectory
+from timbrespace.evaluation import continuity, figures, trajectory
 from timbrespace.evaluation.facts import Unanswerable
 from timbrespace.features.log_mel import LogMel
 
@@ -241,3 +242,18 @@ def test_what_has_no_answer_says_why(codes, rows, spread, sentence):
     )
     with pytest.raises(Unanswerable, match=sentence):
         continuity.measure(replace(whole, here=here, table=whole.table[:rows]))
+
+
+# --- pictures ---
+
+
+def test_strips_show_what_is_loud_where_it_is():
+    from matplotlib.image import imread
+
+    loud, silent = np.ones((3, 16, 8)), -np.ones((3, 16, 8))
+    png = figures.strips([("above", loud), ("below", silent)], ["1", "2", "3"], FEATURE)
+    seen = imread(io.BytesIO(png), format="png")[:, :, :3].mean(2)
+    height, width = seen.shape
+    above, below = seen[: int(0.55 * height)], seen[int(0.6 * height) :]
+    middle = slice(int(0.3 * width), int(0.8 * width))
+    assert np.median(above[:, middle]) > 0.8 and np.median(below[:, middle]) < 0.1

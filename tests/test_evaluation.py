@@ -586,7 +586,8 @@ def test_the_report_holds_everything_it_shows(evaluated):
     assert EVIL in words and "a <b>bold</b> recipe" in words  # escaped: read as text
     assert metrics["verdict"][1:] in words
     examples = sum(len(v) for v in metrics["examples"].values())
-    assert examples >= 7 and page.tags.count("audio") == 4 * examples
+    ways = len(metrics["continuity"]["examples"])
+    assert examples >= 7 and page.tags.count("audio") == 4 * examples + 2 * ways
     drawn = {p.stem for p in (run.path / "evaluation/figures").iterdir()}
     assert {"standing", "training", "bits", "map-pca-family", "map-pca-pitch"} < drawn
     assert {"silhouettes", "confusion-z", "confusion-pca-32"} < drawn

@@ -1,6 +1,9 @@
 """The verbs from Python and from the command line, on a small real run."""
 
+import base64
+import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +127,21 @@ def test_a_morph_by_the_sounds_between_keeps_the_ends(tiny_run, sounds, tmp_path
     ways = {p: verbs.morph(tiny_run, sounds[:2], tmp_path / p, steps=3, path=p) for p in KINDS}
     first, middle, last = ([w.files[i].read_bytes() for w in ways.values()] for i in range(3))
     assert len(set(first)) == len(set(last)) == 1 and len(set(middle)) == 3
+
+
+def test_the_report_shows_ways_and_lets_them_be_heard(tiny_run):
+    found = json.loads((tiny_run / "evaluation" / "metrics.json").read_text(encoding="utf-8"))
+    examples = found["continuity"]["examples"]
+    for name in (*(f"way-{n}" for n in range(1, len(examples) + 1)), "walks", "families"):
+        assert (tiny_run / "evaluation" / "figures" / f"{name}.png").stat().st_size > 10_000
+    page = (tiny_run / "evaluation" / "report.html").read_text(encoding="utf-8")
+    part = page.partition("Ways to be seen and heard")[2].partition("Along single dimensions")[0]
+    waves = re.findall(r"audio/wav;base64,([^']+)", part)
+    assert len(waves) == 2 * len(examples) > 0
+    for wave in waves:  # five places of a way, equally loud
+        samples, rate = soundfile.read(io.BytesIO(base64.b64decode(wave)))
+        places = 10 * np.log10(np.square(samples.reshape(5, -1)).mean(1))
+        assert places == pytest.approx(np.full(5, -23.0), abs=4.0)
 
 
 def test_generate_is_seeded_and_audible(tiny_run, tmp_path):

@@ -1,9 +1,10 @@
 """The questions that an evaluation asks: a name in metrics.json, and the module that answers.
 
-A module has `measure(facts) -> dict` and `show(found) -> Shown`, its part of the report.
+A module has `measure(facts) -> dict` and `show(found) -> Shown`, its part of the report; one whose
+pictures are more than its figures has `draw(facts, found) -> Shown`, which follows that part.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,9 @@ class Shown:
     figures: dict[str, bytes] = field(default_factory=dict)
 
 
+NOTHING: Mapping[str, Shown] = {}
+
+
 def ask(
     facts: "Facts", names: list[str], tell: Callable[[str], None] = lambda name: None
 ) -> dict[str, Any]:
@@ -52,8 +56,19 @@ def ask(
     return answers
 
 
-def show(metrics: dict[str, Any]) -> dict[str, Shown]:
-    """The report's part of each question that metrics.json has an answer to, in order."""
+def draw(facts: "Facts", answers: dict[str, Any]) -> dict[str, Shown]:
+    """What can be seen and heard of the answers, by name, where a question has such."""
+    drawn = {}
+    for name, found in answers.items():
+        module = _module(name)
+        if found and "why_not" not in found and hasattr(module, "draw"):
+            drawn[name] = module.draw(facts, found)
+    return drawn
+
+
+def show(metrics: dict[str, Any], drawn: Mapping[str, Shown] = NOTHING) -> dict[str, Shown]:
+    """The report's part of each question that metrics.json has an answer to, in order, and after each what
+    was `drawn` of it."""
     shown = {}
     for name in (*QUESTIONS, *ON_REQUEST):
         found = metrics.get(name)
@@ -64,6 +79,9 @@ def show(metrics: dict[str, Any]) -> dict[str, Shown]:
             shown[name] = Shown(f"<h2>{title}</h2><p>Not answered: {words}.</p>")
         else:
             shown[name] = _module(name).show(found)
+        if name in drawn:
+            part, more = shown[name], drawn[name]
+            shown[name] = Shown(part.html + more.html, part.figures | more.figures)
     return shown
 
 

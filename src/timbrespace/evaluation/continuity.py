@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from timbrespace.errors import TimbrespaceError
-from timbrespace.evaluation import clusters, statistics
+from timbrespace.evaluation import clusters, statistics, walks
 from timbrespace.evaluation.catalogue import Shown
 from timbrespace.evaluation.facts import Unanswerable
 from timbrespace.evaluation.trajectory import alike, figures, monotonicity, seen
@@ -46,6 +46,7 @@ SCALED = 256  # recordings that say how wide a descriptor spreads
 DECODED = (*KINDS, "shuffled")
 FADED = ("crossfade", "crossfade_decoded", "mix")
 MOVED = 0.25  # of its width among recordings: a centroid whose ends differ less has no direction
+EXAMPLES = 2  # ways that are drawn and heard
 HALF = STEPS // 2
 NONE = np.empty((0, 0))  # no picture to compare with
 SAME = (("pitch", "velocity"), ("pitch",), ())
@@ -173,6 +174,11 @@ def measure(facts: "Facts") -> dict[str, Any]:
         "tendency": _tendency(facts, rng),
         "examples": _examples(facts, kept),
     }  # fmt: skip
+
+
+def draw(facts: "Facts", found: dict[str, Any]) -> Shown:
+    """Ways on the map with their strips and sounds, walks along dimensions, ways between families."""
+    return walks.draw(facts, found["examples"])
 
 
 def _ways(
@@ -353,12 +359,12 @@ def _tendency(facts: "Facts", rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _examples(facts: "Facts", kept: list[Pair]) -> list[dict[str, Any]]:
-    """The first way of the first three pairs of instruments: what is drawn and heard."""
+    """The first way of each of the first pairs of instruments: what is drawn and heard."""
     first = {pair.number: pair for pair in reversed(kept)}
     rows = facts.here.rows
     return [
         {"rows": [int(rows[pair.a]), int(rows[pair.b])], "pitch": pair.pitch}
-        for _, pair in sorted(first.items())[:3]
+        for _, pair in sorted(first.items())[:EXAMPLES]
     ]
 
 

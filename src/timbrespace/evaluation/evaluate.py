@@ -60,12 +60,14 @@ class SpaceLike(Protocol):
 
 @dataclass(frozen=True)
 class Measured:
-    """What `measure` found: metrics.json, sounds.csv as text, the maps, the corpus measured."""
+    """What `measure` found: metrics.json, sounds.csv as text, the maps, the corpus measured, and what can
+    be seen and heard of the answers by name."""
 
     metrics: dict[str, Any]
     sounds: str
     maps: list[Map]
     corpus: "Corpus"
+    drawn: dict[str, catalogue.Shown]
 
 
 def evaluate(
@@ -97,7 +99,10 @@ def evaluate(
         write_text(folder / "metrics.json", text + "\n")
     except OSError as error:
         raise RunError(f"{folder} cannot be written: {error.strerror}") from None
-    report(run, found.metrics, corpus=found.corpus, maps=found.maps, progress=progress)
+    report(
+        run, found.metrics, corpus=found.corpus, maps=found.maps, drawn=found.drawn,
+        progress=progress,
+    )  # fmt: skip
     return found.metrics
 
 
@@ -183,6 +188,7 @@ def measure(
     answers = catalogue.ask(
         facts, questions, lambda name: tell(before + questions.index(name), steps)
     )
+    pictured = catalogue.draw(facts, answers)
     each = [answer.pop("each") for answer in answers.values() if answer and "each" in answer]
 
     unit = reconstruction.db_per_unit(floor_db)
@@ -268,6 +274,7 @@ def measure(
         _table(measured, rows, errors, nats, unit, near.each, facts.groups, each),
         _maps(measured, here, there if learnt is measured else None, space),
         measured,
+        pictured,
     )
 
 

@@ -28,6 +28,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MODEL, MEAN, FLOOR, CEILING = "#D55E00", "#E69F00", "#8C8C8C", "#009E73"
 NAMES_SHOWN = 20  # in a legend; the rest are "other"
 DIFFERENCE_DB = 20.0  # full colour of a difference map
+STRIP = 0.85  # inches of height of each row of pictures
 COLUMNS = 1200  # of a long sound's spectrogram
 LOST_CENTS = 5000.0  # where sounds without a pitch are drawn, beyond four octaves
 DPI = 110
@@ -524,6 +525,86 @@ def map_by_number(
         if bar.solids is not None:
             bar.solids.set_alpha(1.0)
     return _png(figure)
+
+
+def strips(
+    rows: Sequence[tuple[str, np.ndarray]], heads: Sequence[str], feature: Decibels,
+    differences: tuple[str, Sequence[np.ndarray]] | None = None,
+) -> bytes:  # fmt: skip
+    """Rows of pictures (n, rows, frames) in [-1, 1], each under its head; `differences`, a title and one
+    difference of pictures a row, stand on the right."""
+    from matplotlib.figure import Figure
+
+    height = 0.3 + STRIP * len(rows)
+    figure = Figure(figsize=(9.0, height), dpi=DPI)
+    _strips(figure, height, rows, heads, feature, differences)
+    return _png(figure)
+
+
+def way(
+    sounds: np.ndarray, ways: dict[str, np.ndarray], ends: tuple[str, str],
+    rows: Sequence[tuple[str, np.ndarray]], heads: Sequence[str], feature: Decibels,
+    differences: tuple[str, Sequence[np.ndarray]],
+) -> bytes:  # fmt: skip
+    """Ways (n, 2) by name over a map of sounds (N, 2) between two ends, and under it their `strips`."""
+    from matplotlib.figure import Figure
+
+    height = 3.9 + STRIP * len(rows)
+    figure = Figure(figsize=(9.0, height), dpi=DPI)
+    axes = figure.add_axes((0.01, 1.0 - 3.4 / height, 0.77, 3.1 / height))
+    axes.scatter(*sounds.T, s=4, color=FLOOR, alpha=0.25, linewidths=0, rasterized=True)
+    for (name, points), colour, marker in zip(ways.items(), COLOURS, MARKERS, strict=False):
+        axes.plot(
+            *points.T, color=colour, marker=marker, markersize=4, label=_label(name, 40)
+        )  # fmt: skip
+    for name, point, side in zip("AB", next(iter(ways.values()))[[0, -1]], (-12, 6), strict=True):
+        axes.annotate(
+            name, point, (side, -4), textcoords="offset points", fontsize=10, weight="bold"
+        )
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(f"A: {_label(ends[0], 50)}    B: {_label(ends[1], 50)}", fontsize=9)
+    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _strips(figure, 0.3 + STRIP * len(rows), rows, heads, feature, differences)
+    return _png(figure)
+
+
+def _strips(
+    figure: "Figure", height: float, rows: Sequence[tuple[str, np.ndarray]],
+    heads: Sequence[str], feature: Decibels, differences: tuple[str, Sequence[np.ndarray]] | None,
+) -> None:  # fmt: skip
+    """Strips on the lowest `height` inches of a figure, one image of all pictures, in places by hand: axes
+    for each, or the automatic layout, would take longer than everything else in the report."""
+    unit, (tall, wide) = feature.db_per_unit, rows[0][1].shape[1:]
+    apart = tall + max(2, tall // 16), wide + max(2, wide // 16)
+    low, full = 0.05 / figure.get_figheight(), (height - 0.3) / figure.get_figheight()
+    right = 0.93 if differences is None else 0.79
+    pictures = [np.clip(strip, -1.0, 1.0) * unit - unit for _, strip in rows]
+    panels = [(pictures, heads, "magma", feature.floor_db, 0.0, 0.16, right)]
+    if differences is not None:
+        title, changed = differences
+        maps = [unit * np.asarray(change)[None] for change in changed]
+        panels.append((maps, [title], "RdBu_r", -DIFFERENCE_DB, DIFFERENCE_DB, 0.86, 0.94))
+    for strip_rows, titles, colours, least, most, left, end in panels:
+        sheet = np.full((len(rows) * apart[0], len(titles) * apart[1]), np.nan)
+        for i, strip in enumerate(strip_rows):
+            for j, picture in enumerate(strip):
+                sheet[i * apart[0] :, j * apart[1] :][:tall, :wide] = picture[::-1]
+        axes = figure.add_axes((left, low, end - left, full))
+        shown = axes.imshow(
+            sheet, aspect="auto", cmap=colours, vmin=least, vmax=most, interpolation="nearest"
+        )
+        axes.set_xticks([(j + 0.5) * apart[1] for j in range(len(titles))], titles, fontsize=8)
+        names = [_label(name, 26) if left < 0.5 else "" for name, _ in rows]
+        axes.set_yticks([(i + 0.5) * apart[0] for i in range(len(rows))], names, fontsize=8)
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        bar = figure.colorbar(
+            shown, cax=figure.add_axes((end + 0.008, low + 0.15 * full, 0.009, 0.7 * full))
+        )
+        bar.ax.tick_params(labelsize=7)
+        bar.ax.set_title("dB", fontsize=7)
 
 
 def _map_axes(title: str, width: float) -> "tuple[Figure, Axes]":

@@ -8,7 +8,7 @@ with z sampled unless they say otherwise.
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,24 +63,26 @@ def report(
     *,
     corpus: "Corpus | None" = None,
     maps: Sequence[Map] = (),
+    drawn: Mapping[str, catalogue.Shown] = catalogue.NOTHING,
     progress: Progress = None,
 ) -> Path:
     """Write evaluation/report.html of `metrics` (see `evaluate`), with figures/ and audio/ beside.
 
-    Needs the corpus that was measured (`corpus`, or the run's own) for the examples.
+    `drawn` is what `catalogue.draw` made. Needs the corpus that was measured (`corpus`, or the run's own)
+    for the examples.
     """
     folder = run.path / "evaluation"
-    drawn = _figures(run, metrics, maps)
-    parts = catalogue.show(metrics)
-    drawn |= {name: png for part in parts.values() for name, png in part.figures.items()}
+    pngs = _figures(run, metrics, maps)
+    parts = catalogue.show(metrics, drawn)
+    pngs |= {name: png for part in parts.values() for name, png in part.figures.items()}
     examples = _examples(run, metrics, corpus or run.corpus, progress)
     for index, example in enumerate(examples):
-        drawn[f"example-{index}"] = figures.sounds(
+        pngs[f"example-{index}"] = figures.sounds(
             example.original, example.made, run.feature.yardstick
         )
-    page = _page(run, metrics, drawn, parts, examples)
+    page = _page(run, metrics, pngs, parts, examples)
     try:
-        _replace(folder / "figures", {f"{name}.png": png for name, png in drawn.items()})
+        _replace(folder / "figures", {f"{name}.png": png for name, png in pngs.items()})
         _replace(
             folder / "audio",
             {
