@@ -48,8 +48,8 @@ def test_sap_by_hand():
     # correlation of y with [1, 2, 4, 3] is 0.8
     near = np.stack([y, [1.0, 2.0, 4.0, 3.0]], 1), y
     assert d.sap(near, near, named=False) == pytest.approx(1 - 0.64)
-    still = np.full((4, 2), 7.0), y
-    assert d.sap(still, still, named=False) == 0.0
+    still = np.c_[np.full(7, 0.1), np.zeros(7)], np.arange(7.0) ** 2
+    assert d.sap(still, still, named=False) == pytest.approx(0.0, abs=1e-9)
     names = np.array([0, 0, 0, 1])
     x = np.stack([names, [0, 1, 1, 0]], 1).astype(float), names
     # thresholds: all right, beside 2 of 3 and 1 of 1 balanced to 5/6, of which guessing has 1/2

@@ -311,9 +311,7 @@ def _gap(scores: np.ndarray) -> float:
 def _squared_correlation(points: np.ndarray, values: np.ndarray) -> np.ndarray:
     x, y = points - points.mean(0), values - values.mean()
     scale = np.square(x).sum(0) * np.square(y).sum()
-    # rounding of a number that never moves is no variance
-    still = points.std(0) <= 1e-8 * np.maximum(np.abs(points).max(0), 1e-30)
-    return np.where(still | (scale <= 0), 0.0, np.square(x.T @ y) / np.where(scale > 0, scale, 1.0))
+    return np.square(x.T @ y) / np.where(scale > 0, scale, 1.0)
 
 
 def _concentration(importance: np.ndarray) -> np.ndarray:
