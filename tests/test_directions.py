@@ -27,7 +27,6 @@ class Glass:
         rng = np.random.default_rng(0)
         self.deaf, self.path, self.name = deaf, path, "glass"
         (path / "space").mkdir(parents=True)
-        self.provenance = {"corpus_digest": "same"}
         self.vocabulary = None
         self.z = rng.standard_normal((count, 3)).astype(np.float32) * [1.0, 1.0, 0.01]
         self.unreadable = False

@@ -235,7 +235,9 @@ class _Known:
 
     @classmethod
     def open(cls, run: Run, corpus: "Corpus") -> "_Known":
-        own = corpus.digest == run.provenance["corpus_digest"]
+        own = False
+        with suppress(RunError):  # the run's own may be gone
+            own = corpus is run.corpus
         path = run.path / "space" / DESCRIBED if own else None
         values: dict[int, np.ndarray] = {}
         key = f"{corpus.digest} {run.feature.fingerprint} {' '.join(DESCRIPTORS)}"
