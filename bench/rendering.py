@@ -5,7 +5,8 @@
 A chord of 440 Hz and a glide from 200 to 800 Hz go through each run. Real time: seconds of sound for a
 second of CPU, encoding and decoding apart, on the chord of --minutes. Memory: by how much the peak of the
 process grows from one minute to --minutes, beside the samples themselves. Window rate: the strongest of
-the first two lines of the output's envelope at the rate of the windows, below its mean. Writes
+the first two lines of the output's envelope at the rates at which windows begin and at which they end and
+the next one that shares nothing with them begins, below its mean. Writes
 bench/results/rendering.md.
 """
 
@@ -31,14 +32,20 @@ HEADINGS = (
 )  # fmt: skip
 
 
+PART = 1 << 18  # samples of a chord made at once
+
+
 def chord(hertz: np.ndarray, sample_rate: int) -> np.ndarray:
-    turns = np.cumsum(hertz) / sample_rate
-    parts = [0.2 / k * np.sin(2 * np.pi * k * turns) for k in (1, 2, 3, 4)]
-    return np.sum(parts, 0).astype(np.float32)
+    sound, turns = np.empty(len(hertz), np.float32), 0.0
+    for first in range(0, len(hertz), PART):  # the chord itself is not to be what takes memory
+        here = turns + np.cumsum(hertz[first : first + PART]) / sample_rate
+        parts = [0.2 / k * np.sin(2 * np.pi * k * here) for k in (1, 2, 3, 4)]
+        sound[first : first + PART], turns = np.sum(parts, 0), here[-1] % 1.0
+    return sound
 
 
 def window_rate_db(sound: np.ndarray, sample_rate: int, step: int) -> float:
-    """The envelope's strongest line at the rate of the windows and twice that."""
+    """The envelope's strongest line at the rate of windows that are `step` samples apart, and twice that."""
     block = 128
     curve = np.square(sound[: len(sound) // block * block].astype(np.float64))
     curve = np.sqrt(curve.reshape(-1, block).mean(1))[2 * sample_rate // block :]
@@ -62,7 +69,7 @@ def measure(path: Path, minutes: float) -> dict[str, float]:
     torch.set_num_threads(1)
     synth = synth_of(path)
     rate = synth.feature.sample_rate
-    sound = chord(np.full(round(60 * minutes * rate), 440.0), rate)
+    sound = chord(np.broadcast_to(440.0, round(60 * minutes * rate)), rate)
     pitch = 69 if synth.pitched else None
     begin = time.process_time()
     encoded = synth.encode(sound, pitch=pitch)
@@ -89,7 +96,8 @@ def row(path: Path, minutes: float) -> list[object]:
     left = []
     for hertz, pitch in ((np.full(20 * rate, 440.0), 69), (np.geomspace(200, 800, 20 * rate), 60)):
         made = synth.reconstruct(chord(hertz, rate), pitch=pitch if synth.pitched else None)
-        left.append(f"{window_rate_db(made, rate, feature.step):.0f}")
+        lines = (window_rate_db(made, rate, step) for step in (feature.step, feature.span))
+        left.append(" / ".join(f"{line:.0f}" for line in lines))
     width = f" of {feature.frames} frames" if isinstance(feature, Decibels) else ""
     return [
         path.name, f"{feature.kind}{width}", type(synth.model.decoder.net).__name__,

@@ -12,10 +12,11 @@ from timbrespace import verbs
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.features.log_mel import LogMel
 from timbrespace.features.waveform import Waveform
+from timbrespace.models import harmonic
 from timbrespace.models.harmonic import HarmonicDecoder
 from timbrespace.recipe import build, load, parse
 from timbrespace.render import notes
-from timbrespace.render.synth import Synth
+from timbrespace.render.synth import Encoded, Synth
 
 RATE, HOP, FRAMES = 16000, 256, 128
 SECONDS = FRAMES * HOP / RATE
@@ -49,7 +50,10 @@ def held_note(decays: bool = False) -> Synth:
         level = -10.0 * np.arange(FRAMES + 1) * HOP / RATE
     curve = torch.tensor(10.0 ** (level / 20.0), dtype=torch.float32)
     amplitudes = 0.1 * curve.expand(1, 30, -1) / torch.arange(1, 31)[:, None]
-    net.controls = lambda z, condition: (amplitudes, 0.001 * curve.expand(1, 8, -1))
+    net.controls = lambda z, condition: (
+        amplitudes.expand(len(z), -1, -1),
+        0.001 * curve.expand(len(z), 8, -1),
+    )
     return synth
 
 
@@ -159,3 +163,33 @@ def test_the_verb_plays_notes(tiny_run, tiny_notes, tmp_path, capsys, monkeypatc
     for asked in ({}, {"sound": sound, "velocity": 0}, {"sound": sound, "pitches": [60.5]}):
         with pytest.raises(TimbrespaceError):
             verbs.play(tiny_run, tmp_path, **asked)
+
+
+def test_a_long_sound_of_harmonics_is_made_once() -> None:
+    """Windows that all begin, hold and end make a sound that begins once and then holds: waves of windows
+    would beat, and half-overlapping ones rise and fall."""
+    synth = held_note()
+    apart = synth.feature.step
+    count, seconds = 1 + 6 * RATE // apart, 6.0
+    length = round(seconds * RATE)
+    level = np.full(count, -20.0, np.float32)
+    zeros = np.zeros((count, 4), np.float32)
+    made = synth.decode_windows(Encoded(zeros, zeros, level, 60.37, length, loudness_db=-20.0))
+    assert made.shape == (length,)
+    curve = envelope(made)
+    held = curve[40:232].reshape(-1, 4).mean(1)  # dB, every 64 ms
+    assert np.ptp(held) < 1.0 and curve[1] < held.min() - 6.0
+    assert strongest(made[RATE : 2 * RATE], RATE) == pytest.approx(
+        440.0 * 2.0 ** ((60.37 - 69) / 12), rel=1e-3
+    )
+
+
+def test_harmonics_in_blocks_are_those_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = held_note().model.decoder.net
+    assert isinstance(net, HarmonicDecoder)
+    draw = torch.Generator().manual_seed(0)
+    tone, noise = (torch.rand(1, rows, 301, generator=draw) / rows for rows in (30, 8))
+    told = torch.zeros(1, 4), torch.zeros(1, 8), torch.tensor([57.2])
+    whole = net.sound(tone, noise, *told)
+    monkeypatch.setattr(harmonic, "BLOCK", 77)
+    torch.testing.assert_close(net.sound(tone, noise, *told), whole, atol=1e-5, rtol=0)

@@ -34,7 +34,7 @@ class Whole:
     flaw: Any = 0.0
     decoder: Any = field(
         default_factory=lambda: SimpleNamespace(
-            conditions=SimpleNamespace(counts={}, continuous=frozenset())
+            conditions=SimpleNamespace(counts={}, continuous=frozenset()), net=None
         )
     )
 
@@ -80,7 +80,7 @@ def modulation_db(sound: np.ndarray, hertz: float) -> float:
     window = np.hanning(len(curve))
     lines = np.abs(np.fft.rfft(curve * window)) * 2 / window.sum() / mean
     at = np.fft.rfftfreq(len(curve), 128 / RATE)
-    near = [lines[np.abs(at - k * hertz) < 1.5 * at[1]].max() for k in (1, 2, 3)]
+    near = [lines[np.abs(at - k * hertz) < 1.5 * at[1]].max(initial=1e-9) for k in (1, 2, 3)]
     return 20 * np.log10(max(near))
 
 

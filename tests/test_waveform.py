@@ -61,9 +61,8 @@ def test_what_cannot_be_a_wave_is_refused() -> None:
 def test_windows_join_to_the_whole_sound() -> None:
     feature = Waveform(samples=1000)
     samples = tone(200.0, n=3777)
-    windows = samples.unfold(0, 1000, 500)
-    windows = torch.cat([windows, torch.nn.functional.pad(samples[3000:], (0, 223))[None]])
-    picture = feature.analyse(windows)
+    padded = torch.nn.functional.pad(samples, (0, 1000))
+    picture = feature.analyse(padded.unfold(0, 1000, feature.step))
     joined = feature.join([picture], length=3777)
     torch.testing.assert_close(joined, samples, atol=1e-5, rtol=0)
     joined = feature.join(feature.windows(samples), length=3777)
@@ -72,12 +71,12 @@ def test_windows_join_to_the_whole_sound() -> None:
 
 def test_windows_that_disagree_fade_at_even_power() -> None:
     feature = Waveform(samples=4000)
-    noise = torch.randn(12, 4000, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(160, 4000, generator=torch.Generator().manual_seed(0))
     picture = feature.analyse(noise)
     joined = feature.join([picture], length=20_000)
-    # in the middle of each fade, where a linear one is 3 dB down
-    middles = joined[2000:18_000].reshape(8, 2000)[:, 900:1100]
-    assert 10 * middles.square().mean().log10() == pytest.approx(0.0, abs=0.5)
+    # a plain mean of 32 windows that have nothing in common is 13 dB softer than they are
+    levels = 10 * joined[2000:18_000].reshape(16, 1000).square().mean(1).log10()
+    assert float(levels.abs().max()) < 0.5
 
 
 def test_error_in_decibels_hears_level_and_not_phase() -> None:

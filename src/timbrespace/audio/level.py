@@ -60,9 +60,9 @@ def to_rms(x: np.ndarray, db: float, sample_rate: int) -> np.ndarray:
 def jumps(x: np.ndarray, sample_rate: int) -> tuple[bool, bool]:
     """Whether x (n,) begins and ends in mid-air: at more than a quarter of what is near (5 ms)."""
     near = max(1, round(sample_rate * 0.005))
-    size = np.abs(x)
-    first, last = size[:near].max(initial=0.0), size[-near:].max(initial=0.0)
-    return bool(first > 0.0 and size[0] > 0.25 * first), bool(last > 0.0 and size[-1] > 0.25 * last)
+    head, tail = np.abs(x[:near]), np.abs(x[-near:])
+    first, last = head.max(initial=0.0), tail.max(initial=0.0)
+    return bool(first > 0.0 and head[0] > 0.25 * first), bool(last > 0.0 and tail[-1] > 0.25 * last)
 
 
 def fade_edges(

@@ -18,6 +18,7 @@ from torch import Tensor
 from timbrespace.audio import chunks
 from timbrespace.errors import AudioError, RecipeError
 from timbrespace.features.feature import SILENCE_DB, Feature, Picture
+from timbrespace.features.overlap import mixed
 from timbrespace.features.phase import Recovery, griffin_lim, heap_integration
 from timbrespace.features.sweep import phase_by_sweep
 
@@ -26,7 +27,6 @@ CHUNK = (
     64  # frames transformed at once: they stay in the cache (measured: whole batches take twice)
 )
 WINDOWS = 64  # of a longer sound analysed at once
-OVERLAPPING = 40  # windows, about, that see each moment of a longer sound; see `step`
 BLOCK = 2048  # frames made sound at once: 33 s at 16 kHz take 150 MB
 SHARED = 48  # frames that two blocks have in common
 EDGE = 8  # of them at either end that hear of what lies outside, and are not used
@@ -115,11 +115,11 @@ class Decibels(Feature):
 
     @property
     def step(self) -> int:
-        """Windows lie dense: what a model makes of each moment then hardly depends on where in a window
-        it stood, and no level rises and falls with the windows (docs/rendering.md has the figures). Odd,
-        so that the pattern that strided layers leave in a picture, 2, 4, 8 ... frames long, averages out.
+        """A window begins at every frame: what a model makes of each moment then does not depend on where
+        in a window it stood, and no level rises and falls with the windows (docs/rendering.md has the
+        figures).
         """
-        return (self.frames // OVERLAPPING | 1) * self.hop
+        return self.hop
 
     @property
     def db_per_unit(self) -> float:
@@ -349,44 +349,33 @@ class Decibels(Feature):
     ) -> Tensor:
         """One sound (length,) of its `windows`, which are inverted as one picture, so that no phase
         meets another; see `merge`."""
-        power = self._mixed(windows)
+        power = self._mixed(windows, length)
         loudest = power.max().clamp_min(1e-30)
-        return self._samples((power / loudest)[None], recovery, None, length)[0] * loudest.sqrt()
+        samples = self._samples(power.div_(loudest)[None], recovery, None, length)[0]
+        return samples.mul_(loudest.sqrt())
 
-    def merge(self, windows: Iterable[Picture]) -> Picture:
-        """One picture (height, T) of windows (W, height, frames), each `step` samples after the last.
+    def merge(self, windows: Iterable[Picture], length: int) -> Picture:
+        """One picture (height, T) of windows (W, height, frames), each `step` samples after the last, of
+        a sound of `length` samples.
 
         They fade into each other in power, which keeps the loudness where they disagree (in decibels
         it would dip), with weights that are 0 at a window's ends: what a model makes of its edges,
         such as an attack, is not heard but in the first and the last window.
         """
-        power = self._mixed(windows)
+        power = self._mixed(windows, length)
         loudest = 10.0 * power.max().clamp_min(1e-12).log10()
         db = 10.0 * power.clamp_min(1e-30).log10() - loudest
         return Picture(self.from_db(db), loudest)
 
-    def _mixed(self, windows: Iterable[Picture]) -> Tensor:
+    def _mixed(self, windows: Iterable[Picture], length: int) -> Tensor:
         """Powers (height, T) of windows that fade into each other."""
-        apart = self.step // self.hop
-        place = torch.arange(self.frames) + 0.5
-        fade = (torch.pi / self.frames * place).sin().square()
-        rest = self.frames - apart  # columns that the next window still adds to
-        ready: list[Tensor] = []
-        # the last line holds the sum of the weights
-        mixed = torch.zeros(self.height + 1, rest)
-        for some in windows:
-            count = len(some.values)
-            mixed = torch.nn.functional.pad(mixed, (0, count * apart))
-            level = torch.pow(10.0, some.level_db / 10.0)[:, None, None]
-            power = self._powers(some.values.float()).mul_(level * fade)
-            for number in range(count):
-                here = mixed[:, number * apart :][:, : self.frames]
-                here[:-1] += power[number]
-                here[-1] += fade
-            ready.append(mixed[:-1, : count * apart] / mixed[-1, : count * apart])
-            mixed = mixed[:, count * apart :]
-        ready.append(mixed[:-1] / mixed[-1])
-        return torch.cat(ready, 1)
+        powers = (
+            self._powers(some.values.float()).mul_(
+                torch.pow(10.0, some.level_db / 10.0)[:, None, None]
+            )
+            for some in windows
+        )
+        return mixed(powers, self.step // self.hop, 1 + length // self.hop)
 
 
 @lru_cache(maxsize=16)

@@ -18,6 +18,7 @@ from timbrespace.models.encoders import Conv2dEncoder
 from timbrespace.models.principal import PrincipalDecoder, PrincipalEncoder
 from timbrespace.models.vocabulary import MIDI
 
+BLOCK = 512  # frames made sound at once: what a long sound takes stays the same
 INHARMONICITY = 0.01  # the largest; a piano's lies between 0.0001 and 0.01 (Fletcher 1964)
 
 
@@ -49,9 +50,12 @@ def _audible(frequencies: Tensor, sample_rate: int) -> Tensor:
     return ((frequencies > 0.0) & (frequencies < sample_rate / 2.0)).float()
 
 
-def harmonics(amplitudes: Tensor, frequencies: Tensor, *, hop: int, sample_rate: int) -> Tensor:
+def harmonics(
+    amplitudes: Tensor, frequencies: Tensor, *, hop: int, sample_rate: int, first: int = 0
+) -> Tensor:
     """Sum (B, T * hop) of sines of constant frequencies (B, K) in Hz and amplitudes (B, K, T + 1),
-    which go in straight lines from one frame to the next, `hop` samples on.
+    which go in straight lines from one frame to the next, `hop` samples on; the sound goes on from its
+    frame `first`.
 
     In frame t, with the phase p = 2 pi f t hop / rate, sin(p + w n) = sin p cos w n + cos p sin w n:
     cosine and sine over n are the same in all frames, so the bank is a product of two matrices and
@@ -60,7 +64,7 @@ def harmonics(amplitudes: Tensor, frequencies: Tensor, *, hop: int, sample_rate:
     amplitudes = amplitudes * _audible(frequencies, sample_rate)[:, :, None]
     frames = amplitudes.shape[2] - 1
     turns = frequencies.double() / sample_rate  # per sample
-    starts = torch.arange(frames, device=turns.device) * float(hop)
+    starts = (first + torch.arange(frames, device=turns.device)) * float(hop)
     sine, cosine = _sine_cosine(turns[:, :, None] * starts)  # (B, K, T)
     here, change = amplitudes[:, :, :-1], amplitudes.diff(dim=2)
     sizes = torch.cat([here * sine, here * cosine, change * sine, change * cosine], 1)
@@ -110,15 +114,15 @@ def noise_bands(frames: int, hop: int, bands: int) -> Tensor:
     return torch.from_numpy(shaped).transpose(0, 1).contiguous()
 
 
-def filtered_noise(gains: Tensor, noise: Tensor) -> Tensor:
+def filtered_noise(gains: Tensor, noise: Tensor, first: int = 0) -> Tensor:
     """Noise (B, T * hop) of `noise_bands` (F, bands, hop), each part as loud as its gains
-    (B, bands, T + 1), in straight lines between frames; after F frames it begins anew."""
-    frames = gains.shape[2] - 1
-    noise = (
-        noise[torch.arange(frames, device=noise.device) % len(noise)]
-        if frames > len(noise)
-        else (noise[:frames])
-    )
+    (B, bands, T + 1), in straight lines between frames, from the sound's frame `first` on; after F
+    frames it begins anew."""
+    last = first + gains.shape[2] - 1
+    if last <= len(noise):
+        noise = noise[first:last]
+    else:
+        noise = noise[torch.arange(first, last, device=noise.device) % len(noise)]
     left, right = gains[:, :, :-1].permute(2, 0, 1), gains[:, :, 1:].permute(2, 0, 1)
     both = torch.bmm(torch.cat([left, right], 1), noise)  # (T, 2 B, hop)
     ramp = torch.arange(noise.shape[2], device=noise.device) / noise.shape[2]
@@ -213,10 +217,17 @@ class HarmonicDecoder(Curves):
         self, amplitudes: Tensor, gains: Tensor, z: Tensor, condition: Tensor, pitch: Tensor
     ) -> Tensor:
         """Samples (B, 1, 1, T * hop) of curves of any length, as `controls` gives them."""
+        parts = []
         with torch.autocast(z.device.type, enabled=False):  # a phase needs its digits
             frequencies = partials_of(hertz(pitch), self.partials, self.inharmonicity(z, condition))
-            tone = harmonics(amplitudes, frequencies, hop=self.hop, sample_rate=self.sample_rate)
-            return _full_scale(tone + filtered_noise(gains, self.noise))
+            for first in range(0, amplitudes.shape[2] - 1, BLOCK):
+                here = slice(first, first + BLOCK + 1)
+                tone = harmonics(
+                    amplitudes[:, :, here], frequencies, hop=self.hop,
+                    sample_rate=self.sample_rate, first=first,
+                )  # fmt: skip
+                parts.append(tone + filtered_noise(gains[:, :, here], self.noise, first))
+            return _full_scale(torch.cat(parts, 1))
 
     def glide(self, z: Tensor, condition: Tensor, pitch: Tensor) -> Tensor:
         """Samples (B, 1, 1, N) of pitches (B, N), one for each sample: the curves take as long as the

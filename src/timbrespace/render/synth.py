@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from timbrespace.audio import chunks
 from timbrespace.audio.level import fade_edges, jumps, limit
 from timbrespace.errors import RecipeError, RunError
 from timbrespace.features.decibels import Decibels
@@ -20,7 +21,7 @@ from timbrespace.features.phase import Recovery
 from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.models.harmonic import HarmonicDecoder
 from timbrespace.models.vocabulary import Vocabulary
-from timbrespace.render import notes, path
+from timbrespace.render import harmonic, notes, path
 
 WINDOWS = 64  # of a longer sound decoded at once
 FADE_IN, FADE_OUT = 2.0, 5.0  # ms
@@ -112,11 +113,19 @@ class Synth:
             loudest = max(self._one_by_one(sound), key=lambda window: float(window.level_db))
             if float(loudest.level_db) > -119.0:
                 pitch = self.guess_pitch(loudest.values, labels)
-        parts = []
+        # Arrays of their whole length at once: small ones that outlive the pictures between them
+        # would keep the memory of all pictures from being used again.
+        count, first = chunks.count(len(sound), self.feature.span, self.feature.step), 0
+        mean = logvar = rms_db = np.empty(0, np.float32)
         for some in self.feature.windows(sound):
-            loudness = self.feature.rms_db(some.values, some.level_db).numpy()
-            parts.append((*self._encode_windows(some.values, pitch, labels), loudness))
-        mean, logvar, rms_db = (np.concatenate(part) for part in zip(*parts, strict=True))
+            latents = self._encode_windows(some.values, pitch, labels)
+            if not first:
+                mean, logvar = (np.empty((count, part.shape[1]), part.dtype) for part in latents)
+                rms_db = np.empty(count, np.float32)
+            here = slice(first, first + len(some.values))
+            mean[here], logvar[here] = latents
+            rms_db[here] = self.feature.rms_db(some.values, some.level_db).numpy()
+            first = here.stop
         return Encoded(
             mean, logvar, rms_db, pitch, len(samples), dict(labels or {}),
             self.feature.loudness_db(sound), jumps(samples, self.feature.sample_rate),
@@ -206,16 +215,21 @@ class Synth:
     def decode_windows(self, encoded: Encoded) -> np.ndarray:
         """One sound (length,) of the windows of `encode`, as loud as it was.
 
-        What differs from window to window becomes one sound without seams: see `Feature.join`.
+        What differs from window to window becomes one sound without seams: see `Feature.join`, and
+        `render.harmonic` for decoders of harmonics.
         """
-        windows = self._pictures(encoded.mean, encoded.pitch, encoded.labels, encoded.rms_db)
-        sound = self.join(windows, encoded.pitch, encoded.length)
+        net = self.model.decoder.net
+        if isinstance(net, HarmonicDecoder) and len(encoded.mean) > 1:
+            sound = harmonic.joined(self, net, encoded)
+        else:
+            windows = self._pictures(encoded.mean, encoded.pitch, encoded.labels, encoded.rms_db)
+            sound = self.join(windows, encoded.pitch, encoded.length)
         return self._safe(sound, encoded.loudness_db, encoded.jumps)
 
     def join(self, windows: Iterable[Picture], pitch: float | None, length: int) -> Tensor:
         """One sound (length,) of pictures of its windows, some at a time, whoever made them."""
         if self.vocoder is not None and isinstance(self.feature, Decibels):
-            whole = self.feature.merge(windows)
+            whole = self.feature.merge(windows, length)
             return self._sound(whole.values[None], whole.level_db[None], pitch, length)[0]
         return self.feature.join(windows, length=length, recovery=self.recovery)
 
