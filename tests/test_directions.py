@@ -136,7 +136,8 @@ def test_what_was_described_once_is_kept_and_missing_recordings_are_said(tmp_pat
 
 def test_bad_spaces_say_why(tmp_path, wide):
     run = Glass(tmp_path / "a", family=False)
-    names = {one.name for one in find_directions(run, run.space).found}
+    made = find_directions(run, run.space)
+    names = {one.name for one in made.found} | set(made.missing)
     assert "bright" in names and "wood" not in names  # one family is no direction
     run = Glass(tmp_path / "b", count=6)
     made = find_directions(run, run.space)
