@@ -168,5 +168,6 @@ def combined(distances: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
     """The equal-weight mean of several ways to tell sounds apart, each given study by study; each is
     divided by its largest distance of the study first."""
     return [
-        distance.combined([normalised(one) for one in ways]) for ways in zip(*distances, strict=True)
+        distance.combined([normalised(one) for one in ways])
+        for ways in zip(*distances, strict=True)
     ]
