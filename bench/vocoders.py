@@ -86,8 +86,9 @@ def rows(sounds: Recordings, vocoders: list[Path], count: int, slow: int) -> lis
     for mels in (80, 128, 256):
         feature = LogMel(mels=mels)
         add(feature, {
-            f"multiplicative updates, pghi, {rounds} rounds": back(feature, Recovery(rounds=rounds))
-            for rounds in (0, 5, 12)
+            f"multiplicative updates, {method}, {rounds} rounds":
+            back(feature, Recovery(method, rounds))
+            for method in ("pghi", "sweep") for rounds in (0, 5, 12)
         })  # fmt: skip
     for file in vocoders:
         one, plain = Vocoder.open(file), Vocoder.open(file, rounds=0)

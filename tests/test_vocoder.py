@@ -273,3 +273,12 @@ def test_from_the_command_line(trained, tiny_corpus, tiny_run, tiny_notes, tmp_p
     usual, _ = soundfile.read(plain)
     assert made.shape == usual.shape and np.abs(made).max() > 0.01
     assert not np.allclose(made, usual, atol=1e-3)
+    exported = {}
+    for name, extra in (("vocoder", ["--vocoder", trained]), ("none", [])):
+        command = ["export", tiny_run, "--from", sound, "--keys", "C4", "--pitch", 60, *extra]
+        command += ["--to", "samples", "--out", tmp_path / name]
+        app([str(word) for word in command], standalone_mode=False)
+        file = next((tmp_path / name).glob("*.wav"))
+        exported[name] = soundfile.read(file)[0][:4000]
+    short = min(map(len, exported.values()))
+    assert not np.allclose(exported["vocoder"][:short], exported["none"][:short], atol=1e-3)

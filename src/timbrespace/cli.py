@@ -817,6 +817,7 @@ def play(
     label: LabelOption = None,
     format: Format = "wav16",
     rate: Rate = None,
+    vocoder: VocoderOption = None,
     as_json: Json = False,
 ) -> None:
     """Notes of one timbre: other pitches, harder, longer.
@@ -827,7 +828,7 @@ def play(
 
     made = verbs.play(
         run, out, pitches=pitch, sound=sound, row=row, near=near, velocity=velocity,
-        seconds=seconds, labels=_labels(label), format=format, sample_rate=rate,
+        seconds=seconds, labels=_labels(label), vocoder=vocoder, format=format, sample_rate=rate,
     )  # fmt: skip
     _written(made, as_json)
 
@@ -859,6 +860,7 @@ def export(
     label: LabelOption = None,
     as_json: Json = False,
 ) -> None:
+    vocoder: VocoderOption = None,
     """A point of the space as an instrument for samplers.
 
     Example: timbrespace export run --from a.wav --keys C2-C6 --out brass
@@ -876,7 +878,7 @@ def export(
         made = verbs.export(
             run, out, to=to, sound=sound, row=row, near=near, to_sound=to_sound, over=over,
             keys=keys, every=every, velocities=velocities, pitch=pitch, labels=_labels(label),
-            format=format, name=name, progress=bars,
+            vocoder=vocoder, format=format, name=name, progress=bars,
         )  # fmt: skip
     if as_json:
         _print_json(asdict(made))

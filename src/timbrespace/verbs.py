@@ -721,19 +721,20 @@ def generate(
 
 def _point(
     run: "Run", sound: StrPath | None, row: int | None, near: str | None, pitch: float | None,
-    told: Told,
+    told: Told, vocoder: StrPath | None,
 ) -> tuple["Synth", "Point"]:  # fmt: skip
-    """The run's model, and the point of a sound, of a row of the corpus, or of those with a label."""
+    """The run's model with its `vocoder`, and the point of a sound, of a row of the corpus, or of those
+    with a label."""
     from timbrespace.exporting import points
     from timbrespace.mapping import Space
 
     if (sound is not None) + (row is not None) + (near is not None) != 1:
         raise RunError("say one of: a sound, a row of the corpus, or near a label")
     if sound is not None:
-        synth = _synth(run)
+        synth = _synth(run, vocoder=vocoder)
         return synth, _heard(synth, run, sound, pitch, told)
     space = Space.open(run)
-    synth = _synth(run, space)
+    synth = _synth(run, space, vocoder=vocoder)
     if row is not None:
         point = points.of_row(space, row, synth.told)
     else:
@@ -750,8 +751,8 @@ def _heard(synth: "Synth", run: "Run", sound: StrPath, pitch: float | None, told
 def play(
     run: StrPath, out: StrPath, *, pitches: list[float] | None = None, sound: StrPath | None = None,
     row: int | None = None, near: str | None = None, velocity: int | None = None,
-    seconds: float | None = None, labels: Told | None = None, format: str = "wav16",
-    sample_rate: int | None = None,
+    seconds: float | None = None, labels: Told | None = None, vocoder: StrPath | None = None,
+    format: str = "wav16", sample_rate: int | None = None,
 ) -> Written:  # fmt: skip
     """Notes of one timbre: at any pitch that the run can be told, as hard and as long as asked for.
 
@@ -774,7 +775,7 @@ def play(
         raise RunError(
             f"{opened.path} is not told the pitch, so it cannot play another; export leaves that to a sampler"
         )
-    synth, point = _point(opened, sound, row, near, None, told)
+    synth, point = _point(opened, sound, row, near, None, told, vocoder)
     louder = 0.0 if velocity is None else velocity_db(velocity) - velocity_db(USUAL)
     written: list[Path] = []
     wanted = pitches or [60 if point.pitch is None else point.pitch]
@@ -795,8 +796,8 @@ def export(
     sound: StrPath | None = None, row: int | None = None, near: str | None = None,
     to_sound: StrPath | None = None, over: Literal["velocity", "key"] = "velocity",
     keys: str = "C2-C6", every: int | None = None, velocities: int | None = None,
-    pitch: float | None = None, labels: Told | None = None, format: str = "wav24",
-    name: str | None = None, progress: Progress | None = None,
+    pitch: float | None = None, labels: Told | None = None, vocoder: StrPath | None = None,
+    format: str = "wav24", name: str | None = None, progress: Progress | None = None,
 ) -> "Exported":  # fmt: skip
     """A point of the space as an instrument: an SFZ with its samples, or samples alone.
 
@@ -817,7 +818,7 @@ def export(
     opened = Run.open(run)
     root = pitch
     pitch, told = _told(opened, pitch, labels)
-    synth, point = _point(opened, sound, row, near, pitch, told)
+    synth, point = _point(opened, sound, row, near, pitch, told, vocoder)
     ends = [point] if to_sound is None else [point, _heard(synth, opened, to_sound, pitch, told)]
     low, high = keyboard.key_range(keys)
     if synth.pitched:

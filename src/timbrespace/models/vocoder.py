@@ -19,6 +19,7 @@ from timbrespace.features.log_mel import LogMel
 from timbrespace.features.mel import mel_filterbank
 from timbrespace.features.phase import Frames
 from timbrespace.features.sweep import advance_of, sweep
+from timbrespace.models.harmonic import hertz
 from timbrespace.models.vocabulary import MIDI
 
 PULLS = 4  # updates of the prior towards the picture's mels
@@ -116,8 +117,8 @@ class VocoderNet(nn.Module):
         """The harmonics of MIDI pitches (B,), fractions allowed, as peaks over bins (B, bins) of mean 0;
         nothing for pitches that are unknown (outside of 0 .. 127)."""
         known = (pitch >= 0.0) & (pitch < MIDI)
-        hertz = 440.0 * torch.exp2((pitch.clamp(0.0, MIDI) - 69.0) / 12.0)
-        step = (hertz * self.feature.n_fft / self.feature.sample_rate)[:, None]  # in bins
+        tone = hertz(pitch.clamp(0.0, MIDI - 1.0)).float()
+        step = (tone * self.feature.n_fft / self.feature.sample_rate)[:, None]  # in bins
         bins = torch.arange(self.filterbank.shape[1], device=pitch.device)
         off = bins - (bins / step).round().clamp_min(1.0) * step
         peaks = torch.exp(-0.5 * (off / WIDTH).square())
