@@ -72,15 +72,13 @@ def report(
     for the examples.
     """
     folder = run.path / "evaluation"
-    pngs = _figures(run, metrics, maps)
-    parts = catalogue.show(metrics, drawn)
-    pngs |= {name: png for part in parts.values() for name, png in part.figures.items()}
+    said, pngs = content(run, metrics, maps, drawn)
     examples = _examples(run, metrics, corpus or run.corpus, progress)
     for index, example in enumerate(examples):
         pngs[f"example-{index}"] = figures.sounds(
             example.original, example.made, run.feature.yardstick
         )
-    page = _page(run, metrics, pngs, parts, examples)
+    page = _page(run, metrics, said, pngs, examples)
     try:
         _replace(folder / "figures", {f"{name}.png": png for name, png in pngs.items()})
         _replace(
@@ -95,6 +93,20 @@ def report(
     except OSError as error:
         raise RunError(f"{folder} cannot be written: {error.strerror}") from None
     return folder / "report.html"
+
+
+def content(
+    run: "Run",
+    metrics: dict[str, Any],
+    maps: Sequence[Map] = (),
+    drawn: Mapping[str, catalogue.Shown] = catalogue.NOTHING,
+) -> tuple[list[str], dict[str, bytes]]:
+    """What the page says between its head and its sounds, as HTML with all pictures in it, and the
+    pictures by name. Needs neither corpus nor weights."""
+    pngs = _figures(run, metrics, maps)
+    parts = catalogue.show(metrics, drawn)
+    pngs |= {name: png for part in parts.values() for name, png in part.figures.items()}
+    return _body(run, metrics, pngs, parts), pngs
 
 
 def show_new_sounds(folder: Path) -> None:
@@ -126,7 +138,7 @@ def _replace(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def _figures(run: "Run", metrics: dict[str, Any], maps: Sequence[Map]) -> dict[str, bytes]:
-    drawn: dict[str, bytes] = {"standing": figures.standing(_standing(metrics))}
+    drawn: dict[str, bytes] = {"standing": figures.standing(standing(metrics))}
     lines = {
         "mean sound": metrics["floors"]["mean_sound_rmse_db"],
         "PCA-32": metrics["floors"]["pca_rmse_db"]["32"],
@@ -160,7 +172,7 @@ def _map_name(name: str) -> str:
     return {"pca": "PCA", "umap": "UMAP"}.get(name, name)
 
 
-def _standing(metrics: dict[str, Any]) -> list[tuple[str, float, str]]:
+def standing(metrics: dict[str, Any]) -> list[tuple[str, float, str]]:
     """The model's figures among its floors and ceiling, the worst first."""
     distortion, floors = metrics["distortion"], metrics["floors"]
     rate = f"{metrics['rate']['bits_per_sound']:.3g} bits"
@@ -249,29 +261,14 @@ figure { margin: 1rem 0 1.6rem; }
 """
 
 
-def _page(
+def _body(
     run: "Run",
     metrics: dict[str, Any],
     drawn: dict[str, bytes],
     parts: dict[str, catalogue.Shown],
-    examples: Sequence[Example],
-) -> str:
-    distortion, rate = metrics["distortion"], metrics["rate"]
-    status = metrics.get("training") or {}
-    feature = run.feature
-    kind = "note" if metrics.get("healthy") else "note look"
-    trained = ""
-    if status.get("epochs"):
-        trained = f", after epoch {status['epoch']:.0f} of {status['epochs']:.0f}"
-        trained += "" if status.get("finished") else " (training goes on)"
-    about = f"{run.recipe.about}. " if run.recipe.about else ""
+) -> list[str]:
+    rate = metrics["rate"]
     body = [
-        f"<h1>{escape(run.name)}: what this space knows</h1>",
-        f"<p class='quiet'>{escape(about)}{metrics['sounds']} sounds of the {escape(metrics['split'])} "
-        f"split{escape(trained)}; {escape(feature.words)} ({feature.seconds:.2f} s at "
-        f"{feature.sample_rate} Hz).</p>",
-        f"<p class='{kind}' role='note'>{escape(_sentence(metrics['verdict']))}</p>",
-        _key(metrics),
         "<h2>Distortion beside floors and ceiling</h2>",
         "<p>Root mean squared error of the log-mel picture. A floor is what costs no learning: "
         "one average sound, one average of each pitch, or linear algebra (PCA) with as many "
@@ -312,6 +309,34 @@ def _page(
     for name, one in (("families", "family"), ("registers", "register")):
         if metrics.get(name):
             body += [f"<h2>{name.capitalize()}</h2>", _parts(metrics[name], one)]
+    return body
+
+
+def _page(
+    run: "Run",
+    metrics: dict[str, Any],
+    said: Sequence[str],
+    drawn: dict[str, bytes],
+    examples: Sequence[Example],
+) -> str:
+    distortion, rate = metrics["distortion"], metrics["rate"]
+    status = metrics.get("training") or {}
+    feature = run.feature
+    kind = "note" if metrics.get("healthy") else "note look"
+    trained = ""
+    if status.get("epochs"):
+        trained = f", after epoch {status['epoch']:.0f} of {status['epochs']:.0f}"
+        trained += "" if status.get("finished") else " (training goes on)"
+    about = f"{run.recipe.about}. " if run.recipe.about else ""
+    body = [
+        f"<h1>{escape(run.name)}: what this space knows</h1>",
+        f"<p class='quiet'>{escape(about)}{metrics['sounds']} sounds of the {escape(metrics['split'])} "
+        f"split{escape(trained)}; {escape(feature.words)} ({feature.seconds:.2f} s at "
+        f"{feature.sample_rate} Hz).</p>",
+        f"<p class='{kind}' role='note'>{escape(_sentence(metrics['verdict']))}</p>",
+        _key(metrics),
+        *said,
+    ]
     headings = {
         "best": "The best sounds", "worst": "The worst sounds",
         "random": "Sounds drawn at random",
