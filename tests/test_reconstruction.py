@@ -13,6 +13,7 @@ from timbrespace.evaluation import reconstruction
 from timbrespace.evaluation.evaluate import evaluate
 from timbrespace.evaluation.reconstruction import Closeness, figures, registers
 from timbrespace.features.log_mel import LogMel
+from timbrespace.features.waveform import si_sdr_db
 
 COSINE, LSD, L1 = range(3)
 
@@ -170,3 +171,12 @@ def test_one_instrument_has_figures_without_intervals_and_the_report_says_why(tm
     assert metrics["distortion"]["rmse_db_interval"] is None
     page = (run.path / "evaluation/report.html").read_text(encoding="utf-8")
     assert "all sounds are of one instrument" in page and "alone no interval can be told" in page
+
+
+def test_si_sdr_equals_auralosss():
+    auraloss_time = pytest.importorskip("auraloss.time")
+    rng = np.random.default_rng(0)
+    original = torch.from_numpy(rng.standard_normal((1, 4000))).float()
+    made = 0.5 * original + 0.1 * torch.from_numpy(rng.standard_normal((1, 4000))).float()
+    truth = -float(auraloss_time.SISDRLoss(zero_mean=False)(made[None], original[None]))
+    assert float(si_sdr_db(original, made)) == pytest.approx(truth, abs=1e-3)
