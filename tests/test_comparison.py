@@ -12,6 +12,7 @@ import timbrespace
 from timbrespace import cli, verbs
 from timbrespace.errors import RunError
 from timbrespace.evaluation import comparison, figures
+from timbrespace.evaluation.figures import plane
 from timbrespace.recipe import load
 
 METRICS = {
@@ -165,9 +166,9 @@ def test_tables_and_the_plane_are_written_by_their_suffix(made, monkeypatch):
 
 def test_names_of_points_that_lie_together_do_not_cover_each_other(monkeypatch):
     kept = []
-    monkeypatch.setattr(figures, "_png", lambda figure: kept.append(figure) or b"")
+    monkeypatch.setattr(plane, "png", lambda figure: kept.append(figure) or b"")
     points = [(f"run-{i}", 50.0 + i / 10, 6.0) for i in range(4)]
-    figures.rate_distortion(points, {"PCA-8": 9.0}, errors=[(None, 0.5)] * 4)
+    plane.rate_distortion(points, {"PCA-8": 9.0}, errors=[(None, 0.5)] * 4)
     (axes,) = kept[0].axes
     kept[0].draw_without_rendering()
     boxes = [t.get_window_extent() for t in axes.texts if t.get_text().startswith("run-")]

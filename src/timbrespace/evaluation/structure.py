@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from timbrespace.evaluation import matrices, statistics
+from timbrespace.evaluation import statistics
 from timbrespace.evaluation.catalogue import Shown
 from timbrespace.evaluation.facts import Facts, Unanswerable
+from timbrespace.evaluation.figures import matrices
 from timbrespace.evaluation.nearness import (
     NEIGHBOURS,
     confusion,

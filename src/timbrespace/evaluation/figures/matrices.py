@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-As in `figures`: numbers in, the bytes of one PNG out. Every cell of a matrix carries its number, so that
+Every cell of a matrix carries its number, so that
 it is legible in grey and in print, too. Shares run from white (0) to dark blue (1).
 """
 
@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from timbrespace.evaluation.figures import COLOURS, FLOOR, MARKERS, _figure, _label, _png, _quiet
+from timbrespace.evaluation.figures.style import (
+    COLOURS,
+    FLOOR,
+    MARKERS,
+    png,
+    quiet,
+    sheet,
+    shorten,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +35,7 @@ def overlap(names: Sequence[str], table: Table, merges: Table, title: str) -> by
     from scipy.cluster.hierarchy import dendrogram
 
     side = _side(len(names))
-    figure = _figure(side + 2.9, side + 0.9)
+    figure = sheet(side + 2.9, side + 0.9)
     tree, cells = figure.subplots(1, 2, width_ratios=[2.0, side])
     drawn = dendrogram(np.array(merges, float), no_plot=True)
     order = [int(i) for i in drawn["leaves"]]
@@ -42,19 +50,19 @@ def overlap(names: Sequence[str], table: Table, merges: Table, title: str) -> by
     tree.spines[["top", "right", "left"]].set_visible(False)
     values = _array(table)[np.ix_(order, order)]
     _cells(cells, values, [names[i] for i in order], [names[i] for i in order])
-    cells.set_title(_label(title, 80), fontsize=10)
-    return _png(figure)
+    cells.set_title(shorten(title, 80), fontsize=10)
+    return png(figure)
 
 
 def confusion(rows: Sequence[str], columns: Sequence[str], table: Table, title: str) -> bytes:
     """Shares (R, C): of the sounds of each row how many are said to be of each column."""
-    figure = _figure(_side(len(columns)) + 1.6, _side(len(rows)) + 1.2)
+    figure = sheet(_side(len(columns)) + 1.6, _side(len(rows)) + 1.2)
     axes = figure.add_subplot()
     _cells(axes, _array(table), rows, columns)
     axes.set_ylabel("family", fontsize=9)
     axes.set_xlabel("said by the nearest sounds", fontsize=9)
-    axes.set_title(_label(title, 80), fontsize=10)
-    return _png(figure)
+    axes.set_title(shorten(title, 80), fontsize=10)
+    return png(figure)
 
 
 def by_family(
@@ -65,7 +73,7 @@ def by_family(
 ) -> bytes:
     """A figure of each family in panels (title, {view: (F,)}): a colour and a marker for each view, and
     that of the view called `floor` as a grey dash. A family without a figure has no mark."""
-    figure = _figure(1.4 + 3.2 * len(panels), 1.5 + 0.27 * len(names))
+    figure = sheet(1.4 + 3.2 * len(panels), 1.5 + 0.27 * len(names))
     drawn = figure.subplots(1, len(panels), sharey=True, sharex=True, squeeze=False)[0]
     place = np.arange(len(names))
     for axes, (title, views) in zip(drawn, panels, strict=True):
@@ -78,15 +86,15 @@ def by_family(
             }  # fmt: skip
             if name == floor:
                 style = {"color": FLOOR, "marker": "|", "markersize": 11, "markeredgewidth": 2}
-            axes.plot(values, place, linestyle="", label=_label(name, 40), **style)
-        axes.set_title(_label(title, 60), fontsize=9)
+            axes.plot(values, place, linestyle="", label=shorten(name, 40), **style)
+        axes.set_title(shorten(title, 60), fontsize=9)
         axes.set_xlabel(unit, fontsize=9)
-        _quiet(axes)
-    drawn[0].set_yticks(place, [_label(name, 24) for name in names])
+        quiet(axes)
+    drawn[0].set_yticks(place, [shorten(name, 24) for name in names])
     drawn[0].set_ylim(len(names) - 0.5, -0.5)
     lines, labels = drawn[0].get_legend_handles_labels()
     figure.legend(lines, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    return _png(figure)
+    return png(figure)
 
 
 def _cells(axes: "Axes", values: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:
@@ -94,10 +102,10 @@ def _cells(axes: "Axes", values: np.ndarray, rows: Sequence[str], columns: Seque
     axes.imshow(values, cmap="Blues", vmin=0.0, vmax=1.0, aspect="equal", interpolation="nearest")
     axes.set_facecolor("#DDDDDD")
     axes.set_xticks(
-        np.arange(len(columns)), [_label(n, 18) for n in columns], rotation=45, ha="right",
+        np.arange(len(columns)), [shorten(n, 18) for n in columns], rotation=45, ha="right",
         rotation_mode="anchor", fontsize=8,
     )  # fmt: skip
-    axes.set_yticks(np.arange(len(rows)), [_label(n, 18) for n in rows], fontsize=8)
+    axes.set_yticks(np.arange(len(rows)), [shorten(n, 18) for n in rows], fontsize=8)
     axes.tick_params(length=0)
     for side in axes.spines.values():
         side.set_visible(False)
@@ -117,3 +125,29 @@ def _side(count: int) -> float:
 
 def _array(table: Table) -> np.ndarray:
     return np.array([[np.nan if v is None else v for v in line] for line in table], float)
+
+
+def moves(
+    table: np.ndarray, directions: Sequence[str], descriptors: Sequence[str], own: Sequence[int]
+) -> bytes:
+    """A heat map (directions, descriptors) of what one step moves, in standard deviations, NaN where
+    nothing is known; `own`, each direction's own column, is framed."""
+    from matplotlib.patches import Rectangle
+
+    rows, columns = table.shape
+    figure = sheet(1.9 + 0.62 * columns, 1.0 + 0.32 * rows)
+    axes = figure.subplots()
+    most = max(0.5, float(np.nanmax(np.abs(table)))) if np.isfinite(table).any() else 1.0
+    drawn = axes.imshow(table, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")
+    for (row, column), value in np.ndenumerate(table):
+        words = "–" if np.isnan(value) else f"{value:+.2f}".replace("-", "−")
+        colour = "white" if abs(np.nan_to_num(value)) > 0.6 * most else "#222222"
+        axes.text(column, row, words, ha="center", va="center", fontsize=7, color=colour)
+    for row, column in enumerate(own):
+        box = (column - 0.5, row - 0.5)
+        axes.add_patch(Rectangle(box, 1, 1, fill=False, edgecolor="#222222", linewidth=1.6))
+    axes.set_xticks(range(columns), [shorten(d, 20) for d in descriptors], rotation=40, ha="right")
+    axes.set_yticks(range(rows), [shorten(d, 20) for d in directions])
+    axes.tick_params(labelsize=8, length=0)
+    figure.colorbar(drawn, ax=axes, pad=0.02).set_label("standard deviations a step", fontsize=8)
+    return png(figure)

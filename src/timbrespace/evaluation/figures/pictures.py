@@ -1,0 +1,139 @@
+"""Pictures of sounds: one beside its model, strips of many, spectrograms."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from timbrespace.evaluation.figures.style import DPI, png, sheet, shorten
+from timbrespace.features.decibels import Decibels
+from timbrespace.features.spectrogram import Spectrogram
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DIFFERENCE_DB = 20.0  # full colour of a difference map
+STRIP = 0.85  # inches of height of each row of pictures
+COLUMNS = 1200  # of a long sound's spectrogram
+
+
+def sounds(original: np.ndarray, made: np.ndarray, feature: Decibels) -> bytes:
+    """Original, model and model minus original of one sound; pictures (rows, frames) in [-1, 1]."""
+    unit = feature.db_per_unit
+    panels = [
+        ("original", (original - 1) * unit, "magma", feature.floor_db, 0.0),
+        ("model", (np.clip(made, -1, 1) - 1) * unit, "magma", feature.floor_db, 0.0),
+        (
+            "model - original",
+            (np.clip(made, -1, 1) - original) * unit, "RdBu_r", -DIFFERENCE_DB, DIFFERENCE_DB,
+        ),
+    ]  # fmt: skip
+    from matplotlib.figure import Figure
+
+    # places by hand: the automatic layout takes longer than everything else in the report
+    figure = Figure(figsize=(9.0, 2.3), dpi=DPI)
+    seconds = original.shape[1] * feature.hop / feature.sample_rate
+    top = feature.row_of(feature.sample_rate / 2.0)
+    hertz = [f for f in (250, 500, 1000, 2000, 4000, 8000, 16000) if feature.row_of(f) <= top]
+    bars = (None, 0.602, 0.932)
+    for left, bar, (title, values, colours, low, high) in zip(
+        (0.055, 0.335, 0.67), bars, panels, strict=True
+    ):
+        axes = figure.add_axes((left, 0.19, 0.255, 0.69))
+        image = axes.imshow(
+            values, origin="lower", aspect="auto", cmap=colours, vmin=low, vmax=high,
+            extent=(0.0, seconds, 0.0, top), interpolation="nearest",
+        )  # fmt: skip
+        axes.set_title(title, fontsize=9)
+        names = [f"{f // 1000}k" if f >= 1000 else str(f) for f in hertz]
+        axes.set_yticks([feature.row_of(f) for f in hertz], names if bar is None else [])
+        axes.tick_params(labelsize=7)
+        axes.set_xlabel("seconds", fontsize=8)
+        if bar is None:
+            axes.set_ylabel("Hz", fontsize=8)
+        else:
+            scale = figure.colorbar(image, cax=figure.add_axes((bar, 0.19, 0.01, 0.69)))
+            scale.ax.tick_params(labelsize=7)
+            scale.ax.set_title("dB", fontsize=8)
+    return png(figure)
+
+
+def spectrograms(sounds: dict[str, np.ndarray], sample_rate: int) -> bytes:
+    """Sounds (n,) of one rate side by side, each under its title, in dB below the loudest of the first."""
+    n_fft = 1024 if sample_rate <= 24000 else 2048
+    feature = Spectrogram(sample_rate, n_fft=n_fft, hop=n_fft // 4)
+    figure = sheet(2.9 * len(sounds) + 0.8, 3.4)
+    panels = figure.subplots(1, len(sounds), sharey=True, squeeze=False)[0]
+    loudest = None
+    for axes, (title, samples) in zip(panels, sounds.items(), strict=True):
+        seen = feature.analyse_all(torch.from_numpy(samples))
+        loudest = seen.level_db if loudest is None else loudest
+        db = (feature.to_db(seen.values) + seen.level_db - loudest).numpy()
+        together = -(-db.shape[1] // COLUMNS)  # frames that share a column: the loudest is seen
+        db = np.pad(db, ((0, 0), (0, -db.shape[1] % together)), constant_values=feature.floor_db)
+        axes.imshow(
+            db.reshape(len(db), -1, together).max(2), origin="lower", aspect="auto", cmap="magma",
+            vmin=feature.floor_db, vmax=0.0, interpolation="nearest",
+            extent=(0.0, len(samples) / sample_rate, 0.0, sample_rate / 2000.0),
+        )  # fmt: skip
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel("seconds", fontsize=8)
+        axes.tick_params(labelsize=7)
+    panels[0].set_ylabel("kHz", fontsize=8)
+    scale = figure.colorbar(panels[0].images[0], ax=panels, pad=0.01, fraction=0.02)
+    scale.ax.tick_params(labelsize=7)
+    scale.ax.set_title("dB", fontsize=8)
+    return png(figure)
+
+
+def strips(
+    rows: Sequence[tuple[str, np.ndarray]], heads: Sequence[str], feature: Decibels,
+    differences: tuple[str, Sequence[np.ndarray]] | None = None,
+) -> bytes:  # fmt: skip
+    """Rows of pictures (n, rows, frames) in [-1, 1], each under its head; `differences`, a title and one
+    difference of pictures a row, stand on the right."""
+    from matplotlib.figure import Figure
+
+    height = 0.3 + STRIP * len(rows)
+    figure = Figure(figsize=(9.0, height), dpi=DPI)
+    draw_strips(figure, height, rows, heads, feature, differences)
+    return png(figure)
+
+
+def draw_strips(
+    figure: "Figure", height: float, rows: Sequence[tuple[str, np.ndarray]],
+    heads: Sequence[str], feature: Decibels, differences: tuple[str, Sequence[np.ndarray]] | None,
+) -> None:  # fmt: skip
+    """Strips on the lowest `height` inches of a figure, one image of all pictures, in places by hand: axes
+    for each, or the automatic layout, would take longer than everything else in the report."""
+    unit, (tall, wide) = feature.db_per_unit, rows[0][1].shape[1:]
+    apart = tall + max(2, tall // 16), wide + max(2, wide // 16)
+    low, full = 0.05 / figure.get_figheight(), (height - 0.3) / figure.get_figheight()
+    right = 0.93 if differences is None else 0.79
+    pictures = [np.clip(strip, -1.0, 1.0) * unit - unit for _, strip in rows]
+    panels = [(pictures, heads, "magma", feature.floor_db, 0.0, 0.16, right)]
+    if differences is not None:
+        title, changed = differences
+        maps = [unit * np.asarray(change)[None] for change in changed]
+        panels.append((maps, [title], "RdBu_r", -DIFFERENCE_DB, DIFFERENCE_DB, 0.86, 0.94))
+    for strip_rows, titles, colours, least, most, left, end in panels:
+        sheet = np.full((len(rows) * apart[0], len(titles) * apart[1]), np.nan)
+        for i, strip in enumerate(strip_rows):
+            for j, picture in enumerate(strip):
+                sheet[i * apart[0] :, j * apart[1] :][:tall, :wide] = picture[::-1]
+        axes = figure.add_axes((left, low, end - left, full))
+        shown = axes.imshow(
+            sheet, aspect="auto", cmap=colours, vmin=least, vmax=most, interpolation="nearest"
+        )
+        axes.set_xticks([(j + 0.5) * apart[1] for j in range(len(titles))], titles, fontsize=8)
+        names = [shorten(name, 26) if left < 0.5 else "" for name, _ in rows]
+        axes.set_yticks([(i + 0.5) * apart[0] for i in range(len(rows))], names, fontsize=8)
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        bar = figure.colorbar(
+            shown, cax=figure.add_axes((end + 0.008, low + 0.15 * full, 0.009, 0.7 * full))
+        )
+        bar.ax.tick_params(labelsize=7)
+        bar.ax.set_title("dB", fontsize=7)
