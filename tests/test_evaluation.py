@@ -579,7 +579,7 @@ def test_the_report_holds_everything_it_shows(evaluated):
     text = (run.path / "evaluation/report.html").read_text()
     page = Page(text)
     assert len(text) < 20e6
-    assert page.sources and all(s.startswith("data:") for s in page.sources)
+    assert page.sources and all(s.startswith(("data:", "#")) for s in page.sources)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     assert "@import" not in text and not re.search(r"url\(", text)
     words = " ".join(page.words)
@@ -593,6 +593,9 @@ def test_the_report_holds_everything_it_shows(evaluated):
     assert {"silhouettes", "confusion-z", "confusion-pca-32"} < drawn
     assert "The space and its prior" in words and "Does a number stand for one thing?" in words
     assert len(list((run.path / "evaluation/audio").iterdir())) == 4 * examples
+    links = re.findall(r"href='#([^']+)'>([^<]+)<", text)
+    assert dict(links) == dict(re.findall(r"<h2 id='([^']+)'>(.*?)</h2>", text))
+    assert {"Listen", "Map"} < {words for _, words in links} and "<h2>" not in text
 
 
 def test_a_corpus_without_labels_is_measured_all_the_same(tmp_path):

@@ -232,7 +232,7 @@ def test_a_run_of_codes_is_measured_by_its_codes(whole):
     assert "mu" not in metrics["structure"]["neighbours"]["instrument"]  # it is z
     assert "codes" in metrics["posterior"]["why_no_parts"] and metrics["posterior"]["mmd"] is not None
     page = (whole.path / "evaluation" / "report.html").read_text()
-    assert "<h2>The codes</h2>" in page and "Bits of each dimension" not in page
+    assert ">The codes</h2>" in page and "Bits of each dimension" not in page
     made = verbs.generate(whole.path, whole.path / "new", n=1)
     assert made.files[0].stat().st_size > 1000
 

@@ -6,6 +6,7 @@ head forbids anything else. Every text that comes from a user's files goes throu
 
 import base64
 import html
+import re
 from collections.abc import Iterable, Sequence
 
 from timbrespace.audio.files import printable
@@ -30,6 +31,7 @@ th, td { padding: .25rem .8rem .25rem 0; text-align: left; border-bottom: 1px so
   vertical-align: top; }
 td { overflow-wrap: break-word; } td.n, th.n { text-align: right; overflow-wrap: normal;
   font-variant-numeric: tabular-nums; }
+nav ul { columns: 14rem; font-size: .9rem; padding-left: 1.2rem; margin: 1.4rem 0; }
 .scroll { overflow: auto; max-height: 28rem; }
 .key { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: .6rem;
   margin: 1rem 0; }
@@ -41,16 +43,29 @@ audio { width: 17rem; max-width: 100%; height: 2.2rem; display: block; }
 """
 
 
-def document(title: str, body: Iterable[str], style: str = "") -> str:
-    """The whole page of the parts of its body that are not empty, with a style of its own."""
+def document(title: str, body: Iterable[str], style: str = "", policy: str = POLICY) -> str:
+    """The whole page of the parts of its body that are not empty, with a style of its own; one whose
+    script is inside it has another policy."""
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{escape(title)}</title><style>{STYLE}{style}</style></head><body>\n"
         + "\n".join(part for part in body if part)
         + "\n</body></html>\n"
     )
+
+
+def contents(body: Iterable[str]) -> list[str]:
+    """The parts of a body behind a list of links to their h2 headings."""
+    links: list[str] = []
+
+    def place(heading: re.Match[str]) -> str:
+        links.append(f"<li><a href='#part-{len(links)}'>{heading[1]}</a></li>")
+        return f"<h2 id='part-{len(links) - 1}'>{heading[1]}</h2>"
+
+    placed = [re.sub(r"<h2>(.*?)</h2>", place, part) for part in body]
+    return [f"<nav aria-label='On this page'><ul>{''.join(links)}</ul></nav>", *placed]
 
 
 def escape(text: object) -> str:

@@ -20,7 +20,7 @@ from timbrespace.atomic import write_text
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.evaluation import catalogue, figures
 from timbrespace.evaluation.latent import ACTIVE_NATS, bits
-from timbrespace.page import cards, document, escape, image, player, plus_minus, table
+from timbrespace.page import cards, contents, document, escape, image, player, plus_minus, table
 from timbrespace.render.explain import phase_alone
 
 if TYPE_CHECKING:
@@ -280,6 +280,14 @@ def _body(
         "sampled. A mean error below 0: the model is too soft there.</p>",
         image(drawn["where"], "Curves of the error in dB by frequency band and by time"),
     ]
+    places = [name for name in drawn if name.startswith("map-")]
+    if places:
+        body += [
+            "<h2>Map</h2>",
+            f"<p>Large marks: the {metrics['sounds']} sounds measured here, of instruments "
+            f"{_disjoint(metrics)}. Small marks: other sounds of the corpus.</p>",
+            *(image(drawn[n], n.replace("-", " ")) for n in places),
+        ]
     if "training" in drawn:
         body += ["<h2>Training</h2>", image(drawn["training"], "Curves over the epochs")]
     if "bits" in drawn:
@@ -298,14 +306,6 @@ def _body(
         _probes(metrics),
         _new_sounds(run.path / "evaluation"),
     ]
-    places = [name for name in drawn if name.startswith("map-")]
-    if places:
-        body += [
-            "<h2>Map</h2>",
-            f"<p>Large marks: the {metrics['sounds']} sounds measured here, of instruments "
-            f"{_disjoint(metrics)}. Small marks: other sounds of the corpus.</p>",
-            *(image(drawn[n], n.replace("-", " ")) for n in places),
-        ]
     for name, one in (("families", "family"), ("registers", "register")):
         if metrics.get(name):
             body += [f"<h2>{name.capitalize()}</h2>", _parts(metrics[name], one)]
@@ -335,14 +335,14 @@ def _page(
         f"{feature.sample_rate} Hz).</p>",
         f"<p class='{kind}' role='note'>{escape(_sentence(metrics['verdict']))}</p>",
         _key(metrics),
-        *said,
     ]
     headings = {
         "best": "The best sounds", "worst": "The worst sounds",
         "random": "Sounds drawn at random",
     }  # fmt: skip
+    below = [*said]
     if examples:
-        body.append(
+        below.append(
             "<h2>Listen</h2><p>What is seen and heard of the model is decode(mu). The inversion "
             "is the original's own picture made sound again: what no model of this feature can "
             "exceed. Phase found for the true magnitudes is what no picture without phase can.</p>"
@@ -350,11 +350,11 @@ def _page(
     for group, heading in headings.items():
         chosen = [(i, x) for i, x in enumerate(examples) if x.group == group]
         if chosen:
-            body.append(f"<h2>{heading}</h2>")
-            body += [_example(x, drawn[f"example-{i}"]) for i, x in chosen]
-    body += ["<h2>All figures</h2>", _details(metrics)]
+            below.append(f"<h3>{heading}</h3>")
+            below += [_example(x, drawn[f"example-{i}"]) for i, x in chosen]
+    below += ["<h2>All figures</h2>", _details(metrics)]
     title = f"{run.name}: {distortion['rmse_db']:.1f} dB at {rate['bits_per_sound']:.3g} bits"
-    return document(title, body, STYLE)
+    return document(title, [*body, *contents(below)], STYLE)
 
 
 def _sentence(words: str) -> str:
