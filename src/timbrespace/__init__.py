@@ -13,8 +13,8 @@ except PackageNotFoundError:  # used from a source tree that is not installed
 
 VERBS = (
     "instruments", "prepare", "recipes", "estimate", "train", "space", "axes", "evaluate", "compare",
-    "reconstruct", "explain", "encode", "decode", "morph", "generate", "play", "export", "search",
-    "explore", "demo", "doctor", "vocoder_train", "vocoder_info", "vocoder_evaluate",
+    "paper", "reconstruct", "explain", "encode", "decode", "morph", "generate", "play", "export",
+    "search", "explore", "demo", "doctor", "vocoder_train", "vocoder_info", "vocoder_evaluate",
 )  # fmt: skip
 
 __all__ = ["VERBS", "__version__"]

@@ -638,6 +638,35 @@ def compare(
 
 
 @app.command()
+def paper(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders that were evaluated.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder of the paper.")],
+    against: Annotated[
+        Path | None,
+        typer.Option(help="The run that all others are held against; else the first."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """A paper that writes itself: methods, tables, figures, sounds, cards and references.
+
+    Writes paper.tex, methods.tex, tables (LaTeX and Markdown), figures, references.bib, listen.html and
+    card.md. No figure is typed: evaluate again, write again. Compile it with pdflatex, bibtex, and
+    pdflatex twice.
+
+    Example: timbrespace paper run --out paper
+    """
+    from timbrespace import verbs
+
+    made = verbs.paper(list(runs), out, against=against)
+    if as_json:
+        _print_json({"files": [str(path) for path in made.files], "missing": made.missing})
+        return
+    for sentence in made.missing:
+        typer.echo(f"{sentence}.")
+    typer.echo(f"{len(made.files)} files; compile {made.folder / 'paper.tex'}")
+
+
+@app.command()
 @makes_sound
 def reconstruct(
     run: RunPath,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from timbrespace.render.synth import Synth
     from timbrespace.runs import Run
     from timbrespace.vocoders.vocoder import Vocoder
+    from timbrespace.writeup.pack import Paper
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 Told = dict[str, Any]  # values of labels by name: words, or numbers for pitch and velocity
@@ -282,6 +283,15 @@ def compare(
     if plot is not None:
         write_bytes(plot, comparison.picture(rows))
     return rows
+
+
+def paper(runs: list[StrPath], out: StrPath, *, against: StrPath | None = None) -> "Paper":
+    """A paper of evaluated runs in the folder `out` (docs/paper.md): LaTeX with methods, tables, figures
+    and references, a page to listen, data and model cards; several runs also side by side, held
+    `against` one of them. All its figures are those of metrics.json; what was not measured it says."""
+    from timbrespace.writeup.pack import write
+
+    return write(runs, out, against=against)
 
 
 def _synth(
