@@ -1,5 +1,6 @@
 """Figures that mean what they say: distortion, rate, floors, verdict, and their report."""
 
+import base64
 import copy
 import html.parser
 import json
@@ -593,6 +594,8 @@ def test_the_report_holds_everything_it_shows(evaluated):
     assert {"silhouettes", "confusion-z", "confusion-pca-32"} < drawn
     assert "The space and its prior" in words and "Does a number stand for one thing?" in words
     assert len(list((run.path / "evaluation/audio").iterdir())) == 4 * examples
+    pictures = [p.read_bytes() for p in (run.path / "evaluation/figures").glob("*.png")]
+    assert all(base64.b64encode(png).decode() in text for png in pictures)
     links = re.findall(r"href='#([^']+)'>([^<]+)<", text)
     assert dict(links) == dict(re.findall(r"<h2 id='([^']+)'>(.*?)</h2>", text))
     assert {"Listen", "Map"} < {words for _, words in links} and "<h2>" not in text

@@ -30,7 +30,7 @@ from timbrespace.evaluation.statistics import interval
 from timbrespace.evaluation.views import NAMES, View
 from timbrespace.geometry import axes
 from timbrespace.mapping import Space
-from timbrespace.page import escape, table
+from timbrespace.page import escape, image, table
 
 FLOORS = ("pca_32", "shuffled_labels")
 
@@ -164,6 +164,7 @@ def show(found: dict[str, Any]) -> Shown:
         body += (
             "<p>What else moves: the change of each descriptor of the decoded sound with one step, in "
             "standard deviations of that descriptor over the corpus; its own is framed.</p>"
+            + image(drawn, "Squares: what each direction moves in each descriptor")
         )
     return Shown(body, {} if drawn is None else {"axes": drawn})
 
