@@ -55,7 +55,7 @@ $(BIN)/python:
 # torch first and pinned: resolved on its own, a plain "torch" would bring gigabytes for GPUs.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --requirement constraints.txt
-	$(INSTALL) --constraint constraints.txt --editable '.[maps]'
+	$(INSTALL) --constraint constraints.txt --editable '.[maps,pitch]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

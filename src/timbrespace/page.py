@@ -32,7 +32,7 @@ th, td { padding: .25rem .8rem .25rem 0; text-align: left; border-bottom: 1px so
 td { overflow-wrap: break-word; } td.n, th.n { text-align: right; overflow-wrap: normal;
   font-variant-numeric: tabular-nums; }
 nav ul { columns: 14rem; font-size: .9rem; padding-left: 1.2rem; margin: 1.4rem 0; }
-.scroll { overflow: auto; max-height: 28rem; }
+.scroll { overflow: auto; max-height: 44rem; }
 .key { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: .6rem;
   margin: 1rem 0; }
 .key div { border: 1px solid #ddd; border-radius: .4rem; padding: .5rem .8rem; }
