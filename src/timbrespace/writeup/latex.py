@@ -26,7 +26,9 @@ MINUS = re.compile(r"(?<![\w.\-])-(?=\d)")
 
 def escape(text: object) -> str:
     """Any text as LaTeX that prints it; a character that plain LaTeX has not as its number, [U+97F3]."""
-    return "".join(_letter(c) for c in unicodedata.normalize("NFC", str(text)))
+    composed = unicodedata.normalize("NFC", str(text))
+    apart = re.sub("-(?=-)", "-\0", composed)  # two in a row would become a dash
+    return "".join("{}" if c == "\0" else _letter(c) for c in apart)
 
 
 def cell(text: object) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
+from timbrespace.evaluation.report import STYLE
 from timbrespace.page import document, escape, image, player
 from timbrespace.writeup.evidence import Evidence
 
@@ -14,11 +15,6 @@ KINDS = {
     "inversion": "inversion: its own picture made sound", "model": "model",
 }  # fmt: skip
 GROUPS = {"random": "drawn at random", "best": "among the best", "worst": "among the worst"}
-STYLE = """
-figure { margin: 1rem 0 1.6rem; }
-.players { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; }
-.players label { font-size: .85rem; color: #333; display: block; }
-"""
 
 
 def page(evidence: Sequence[Evidence]) -> str:
