@@ -47,6 +47,7 @@ class Synth:
         self.vocabulary = Vocabulary.of({"family": FAMILIES, "pitch": (), "velocity": ()})
         self.said: dict[str, Any] = {}
         self.recovery = Recovery()
+        self.model = SimpleNamespace(decoder=SimpleNamespace(net=None))
         self.decoded = self.encoded = 0
         self.broken = False
 
@@ -74,6 +75,15 @@ class Synth:
             for z, note, level in zip(latents, notes, levels, strict=True)
         ]
         return np.stack(sounds) * (np.nan if self.broken else 1)
+
+    def play(
+        self, latent: np.ndarray, *, seconds: float | None = None, pitch: Any = None,
+        labels: Any = None, rms_db: float = -12.0,
+    ) -> np.ndarray:  # fmt: skip
+        self.decoded += 1
+        self.said = dict(labels or {})
+        sound = tone(pitch, latent[2], rms_db, self.feature)
+        return sound[: None if seconds is None else round(seconds * self.feature.sample_rate)]
 
     def decode_path(
         self, latents: np.ndarray, times: np.ndarray, *, seconds: float, pitch: Any = None,

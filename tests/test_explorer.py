@@ -5,8 +5,12 @@ import base64
 import io
 import json
 import os
+import re
 import socket
+import tempfile
 import threading
+import time
+import zipfile
 from collections.abc import Iterator
 from queue import Queue
 from urllib.parse import unquote
@@ -39,7 +43,9 @@ def parts():
 
 @pytest.fixture
 def client(parts) -> Iterator[TestClient]:
-    yield TestClient(build_app(Session(*parts)), base_url="http://127.0.0.1:8765")
+    session = Session(*parts)
+    yield TestClient(build_app(session), base_url="http://127.0.0.1:8765")
+    session.exports.close()
 
 
 def heard(wav: bytes) -> tuple[np.ndarray, int]:
@@ -688,3 +694,174 @@ def test_a_real_run_is_heard_as_it_was_trained(tiny_run):
     assert np.allclose(alone, there, atol=0.01)
     steps = client.post("/api/morph", json={"a": row, "b": int(space.rows[9]), "steps": 3}).json()
     assert all(np.isfinite(heard(wav_of(step))[0]).all() for step in steps["steps"])
+
+
+# ---- notes and exports --------------------------------------------------------------------------
+
+
+def cents(wav: bytes, pitch: int) -> float:
+    """How far a tone is from a pitch: the strongest peak, by a parabola through its bins."""
+    samples, rate = heard(wav)
+    spectrum = np.log(np.abs(np.fft.rfft(samples * np.hanning(len(samples)), 8 * len(samples))))
+    top = int(spectrum.argmax())
+    low, middle, high = spectrum[top - 1 : top + 2]
+    at = top + 0.5 * (low - high) / (low - 2 * middle + high)
+    found = at * rate / (8 * len(samples))
+    return float(1200 * np.log2(found / hertz(pitch)))
+
+
+PLACES = [
+    {"kind": "sound", "row": 105},
+    {"kind": "spot", "map": "pca", "x": 0.5, "y": 0.5},
+    {"kind": "morph", "a": 105, "b": 110, "at": 0.3, "path": "lerp"},
+]
+
+
+def play(client: TestClient, place=PLACES[0], **changes):
+    return client.post("/api/play", json={"place": place, "pitch": 60, **changes})
+
+
+def export(client: TestClient, place=PLACES[0], **changes) -> dict:
+    """The end of an export of a place."""
+    told = client.post("/api/export", json={"place": place, "keys": "C4-B4", **changes})
+    assert told.status_code == 200, told.text
+    return ended(client)
+
+
+def ended(client: TestClient) -> dict:
+    end = time.monotonic() + 10
+    while (told := client.get("/api/export").json())["state"] == "running":
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return told
+
+
+def unpacked(client: TestClient, told: dict) -> dict[str, bytes]:
+    answer = client.get(f"/api/export/{told['number']}.zip")
+    assert len(answer.content) == told["bytes"]
+    assert f'filename="{told["file"]}"' in answer.headers["content-disposition"]
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as pack:
+        return {name: pack.read(name) for name in pack.namelist()}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_place_is_played_at_the_key_as_hard_and_as_long_as_asked(client, parts, place):
+    for pitch in (48, 71):
+        assert abs(cents(play(client, place, pitch=pitch).content, pitch)) < 5
+    loud, soft = (heard(play(client, place, velocity=v).content)[0] for v in (100, 50))
+    assert 20 * np.log10(np.std(loud) / np.std(soft)) == pytest.approx(40 * np.log10(2), abs=0.1)
+    assert play(client, place, seconds=0.5).headers["x-seconds"] == "0.5000"
+    decoded = parts[2].decoded
+    play(client, place, velocity=50)
+    assert parts[2].decoded == decoded  # it was kept
+
+
+def test_a_note_takes_the_directions_and_labels_and_tells_how_hard_it_is_hit(tmp_path):
+    run, space, synth = with_directions(build(told=("family", "velocity")), tmp_path)
+    client = TestClient(build_app(Session(run, space, synth)), base_url="http://127.0.0.1:8765")
+    space.mean[:, 2] = -0.5
+    dull = play(client, velocity=90).content
+    assert synth.said == {"family": space.labels["family"][5], "velocity": 90}
+    bright = play(client, toward={"bright": 2}, labels={"family": "organ"}).content
+    assert overtone(bright, 60) / overtone(dull, 60) == pytest.approx(np.exp(1.0), rel=0.05)
+    assert synth.said["family"] == "organ"
+
+
+def test_a_model_that_is_not_told_the_pitch_says_so_and_leaves_the_keys_to_the_sampler():
+    parts = build(pitched=False)
+    session = Session(*parts)
+    client = TestClient(build_app(session), base_url="http://127.0.0.1:8765")
+    answer = play(client)
+    assert answer.status_code == 409 and "is not told the pitch" in answer.json()["error"]
+    files = unpacked(client, export(client))
+    own = parts[1].labels["pitch"][5]
+    (text,) = (data.decode() for name, data in files.items() if name.endswith(".sfz"))
+    assert re.findall(r"lokey=(\d+) hikey=(\d+) pitch_keycenter=(\d+)", text) == [
+        ("60", "71", str(own))
+    ]
+    session.exports.close()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_zip_holds_the_instrument_and_the_samples_it_names(client, place):
+    told = export(client, place)
+    assert told["state"] == "done" and told["file"].endswith("-sfz.zip")
+    files = unpacked(client, told)
+    (sfz,) = (name for name in files if name.endswith(".sfz"))
+    folder, text = sfz.rpartition("/")[0], files[sfz].decode()
+    regions = re.findall(r"sample=(\S+) lokey=(\d+) hikey=(\d+) pitch_keycenter=(\d+)", text)
+    assert [int(root) for *_, root in regions] == [60, 63, 66, 69]
+    assert (regions[0][1], regions[-1][2]) == ("60", "71")
+    assert {f"{folder}/{sample}" for sample, *_ in regions} == {
+        name for name in files if name.endswith(".wav")
+    }
+    for sample, *_, root in regions:
+        data = files[f"{folder}/{sample}"]
+        assert soundfile.info(io.BytesIO(data)).samplerate == 16000
+        assert soundfile.info(io.BytesIO(data)).subtype == "PCM_24"
+        assert abs(cents(data, int(root))) < 5
+
+
+def test_a_pack_of_samples_has_no_sfz_and_the_newest_export_replaces_the_last(client):
+    first = export(client, to="samples", keys="C4")
+    names = list(unpacked(client, first))
+    assert not [name for name in names if name.endswith(".sfz")]
+    assert [name for name in names if name.endswith("_C4_v100.wav")]
+    second = export(client, keys="C5")
+    assert second["number"] == first["number"] + 1
+    gone = client.get(f"/api/export/{first['number']}.zip")
+    assert gone.status_code == 404 and "not there any more" in gone.json()["error"]
+
+
+class Slow:
+    """A stand-in that waits before it decodes until it may go on."""
+
+    def __init__(self, synth) -> None:
+        self.synth, self.may, self.decode_now = synth, threading.Event(), synth.decode
+
+    def decode(self, *args, **settings):
+        assert self.may.wait(10)
+        return self.decode_now(*args, **settings)
+
+
+def test_one_export_at_a_time_and_a_stopped_one_leaves_nothing(
+    client, parts, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    slow = Slow(parts[2])
+    parts[2].decode = slow.decode
+    question = {"place": PLACES[0], "keys": "C4-B4"}
+    assert client.post("/api/export", json=question).json()["state"] == "running"
+    again = client.post("/api/export", json=question)
+    assert again.status_code == 409 and "made already" in again.json()["error"]
+    client.post("/api/export/stop", json={})
+    slow.may.set()
+    told = ended(client)
+    assert told["state"] == "stopped" and told["sentence"] == "Export stopped."
+    assert client.get(f"/api/export/{told['number']}.zip").status_code == 404
+    assert list(tmp_path.iterdir()) == []
+    assert export(client)["state"] == "done"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_exported_is_a_sentence(client, parts):
+    for keys, sentence in [("high", "keys should look like"), ("C6-C2", "from low to high")]:
+        answer = client.post("/api/export", json={"place": PLACES[0], "keys": keys})
+        assert answer.status_code == 409 and sentence in answer.json()["error"]
+    for place, status in [
+        ({"kind": "sound", "row": 7}, 404), ({"kind": "spot", "map": "no", "x": 0, "y": 0}, 404),
+        ({"kind": "file", "row": 7}, 422), ({"row": 105}, 422),
+    ]:  # fmt: skip
+        assert client.post("/api/export", json={"place": place}).status_code == status
+        assert play(client, place).status_code == status
+    assert (
+        play(client, pitch=128).status_code == 422 and play(client, velocity=0).status_code == 422
+    )
+
+    def full(*args, **settings):
+        raise OSError(28, "No space left on device", "/somewhere/private")
+
+    parts[2].decode = full
+    told = export(client)
+    assert told["state"] == "failed"
+    assert told["sentence"] == "The export could not be written: No space left on device."

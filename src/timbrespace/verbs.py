@@ -818,7 +818,7 @@ def export(
     velocity, else 1). A run that is not told the pitch gives one sample, at the key `pitch`.
     """
     from timbrespace.exporting import keyboard
-    from timbrespace.exporting.instrument import Instrument, file_name
+    from timbrespace.exporting.instrument import LAYERS, Instrument, file_name, spread
     from timbrespace.runs import Run
 
     if to not in ("sfz", "samples"):
@@ -831,23 +831,19 @@ def export(
     synth, point = _point(opened, sound, row, near, pitch, told, vocoder)
     ends = [point] if to_sound is None else [point, _heard(synth, opened, to_sound, pitch, told)]
     low, high = keyboard.key_range(keys)
-    if synth.pitched:
-        exact = opened.recipe.model.decoder.kind == "harmonic"
-        zones = keyboard.zones(low, high, every or (1 if exact else 3))
-    else:
-        root = point.pitch if root is None else root
-        if root is None:
-            raise RunError(
-                f"{opened.path} is not told the pitch, so the sampler transposes one sample; say with "
-                "--pitch at which key it sounds as it is"
-            )
-        zones = [keyboard.Zone(round(root), low, high)]
+    root = point.pitch if root is None else root
+    if root is None and not synth.pitched:
+        raise RunError(
+            f"{opened.path} is not told the pitch, so the sampler transposes one sample; say with "
+            "--pitch at which key it sounds as it is"
+        )
+    zones = spread(synth, low, high, root, every=every)
     if over == "key" and to_sound is not None and len(zones) < 2:
         raise RunError(
             "a sound turns into another over the keys where there are two samples or more"
         )
     changes = "velocity" in synth.told or (to_sound is not None and over == "velocity")
-    count = (3 if changes else 1) if velocities is None else velocities
+    count = (LAYERS if changes else 1) if velocities is None else velocities
     if to_sound is not None and over == "velocity" and count < 2:
         raise RunError("a sound turns into another over velocity with two layers or more")
     if count > 1 and not changes and to == "sfz":

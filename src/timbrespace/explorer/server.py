@@ -29,13 +29,14 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from timbrespace.errors import RunError, TimbrespaceError
-from timbrespace.explorer.session import Clip, NotHere, Session
+from timbrespace.explorer.session import Clip, Session
+from timbrespace.explorer.view import NotHere, Place
 
 if TYPE_CHECKING:
     from timbrespace.runs import Run
@@ -47,7 +48,6 @@ BODY_SECONDS = 10.0  # a body that drips is cut off
 HEAD_SECONDS = 20.0  # and so is a connection that never asks anything
 LABELS, TEXT = 16, 120  # labels that a question may name, and characters of each
 DIRECTIONS = 64  # that a question may name
-DIRECTIONS = 64  # that a question may name
 QUEUE = 32  # questions to the model that may wait; the next one is told to come back
 HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 ROW = re.compile(r"\d{1,9}")
@@ -57,6 +57,7 @@ FILES = {
     "app.js": "text/javascript; charset=utf-8",
     "api.js": "text/javascript; charset=utf-8",
     "colours.js": "text/javascript; charset=utf-8",
+    "instrument.js": "text/javascript; charset=utf-8",
     "list.js": "text/javascript; charset=utf-8",
     "map.js": "text/javascript; charset=utf-8",
     "piano.js": "text/javascript; charset=utf-8",
@@ -124,6 +125,31 @@ class GlideQuestion(_Question):
     pitch: float | None = Field(default=None, ge=0, le=127)
     labels: LabelTexts = Field(default={}, max_length=LABELS)
     toward: Toward = Field(default={}, max_length=DIRECTIONS)
+
+
+class PlayQuestion(_Question):
+    """One note of a place: its key, how hard, and how long; None: as long as its window."""
+
+    place: Place = Field(discriminator="kind")
+    pitch: int = Field(ge=0, le=127)
+    velocity: int = Field(default=100, ge=1, le=127)
+    seconds: float | None = Field(default=None, ge=0.1, le=30)
+    labels: LabelTexts = Field(default={}, max_length=LABELS)
+    toward: Toward = Field(default={}, max_length=DIRECTIONS)
+
+
+class ExportQuestion(_Question):
+    """A place as an instrument over a range of keys."""
+
+    place: Place = Field(discriminator="kind")
+    to: Literal["sfz", "samples"] = "sfz"
+    keys: str = Field(default="C2-C6", max_length=16)
+    labels: LabelTexts = Field(default={}, max_length=LABELS)
+    toward: Toward = Field(default={}, max_length=DIRECTIONS)
+
+
+class StopQuestion(_Question):
+    """Stop the export that is being made."""
 
 
 class _Refused(Exception):
@@ -405,6 +431,45 @@ def build_app(session: Session) -> ASGIApp:
         )  # fmt: skip
         return JSONResponse({"clip": _inline(clip)})
 
+    async def play(request: Request) -> Response:
+        asked = await _question(request, PlayQuestion)
+        clip = await turns.take(
+            request,
+            lambda: session.play(
+                asked.place, asked.pitch, velocity=asked.velocity, seconds=asked.seconds,
+                labels=asked.labels, toward=asked.toward,
+            ),
+        )  # fmt: skip
+        return _wav(clip)
+
+    async def export(request: Request) -> Response:
+        if request.method != "POST":
+            return JSONResponse(session.exports.progress.told())
+        asked = await _question(request, ExportQuestion)
+        await turns.take(
+            request,
+            lambda: session.export(
+                asked.place, to=asked.to, keys=asked.keys, labels=asked.labels, toward=asked.toward
+            ),
+        )
+        return JSONResponse(session.exports.progress.told())
+
+    async def stop_export(request: Request) -> Response:
+        await _question(request, StopQuestion)
+        session.exports.stop()
+        return JSONResponse(session.exports.progress.told())
+
+    async def exported(request: Request) -> Response:
+        found = session.exports.zip(request.path_params["number"])
+        if found is None:
+            raise _Refused(404, "This export is not there any more; make it again.")
+        progress, pieces = found
+        headers = {
+            "content-length": str(progress.bytes),
+            "content-disposition": f'attachment; filename="{progress.file}"',
+        }
+        return StreamingResponse(pieces, headers=headers, media_type="application/zip")
+
     routes = [
         Route("/", page),
         Route("/static/{name}", file),
@@ -420,6 +485,10 @@ def build_app(session: Session) -> ASGIApp:
         Route("/api/point", point, methods=["POST"]),
         Route("/api/morph", morph, methods=["POST"]),
         Route("/api/glide", glide, methods=["POST"]),
+        Route("/api/play", play, methods=["POST"]),
+        Route("/api/export", export, methods=["GET", "POST"]),
+        Route("/api/export/stop", stop_export, methods=["POST"]),
+        Route("/api/export/{number:int}.zip", exported),
     ]
     handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
         _Refused: _on_refused,
@@ -538,3 +607,4 @@ def serve(
     finally:
         ended.set()
         listener.close()
+        session.exports.close()

@@ -7,13 +7,10 @@ page knows are the corpus' row ids.
 
 from __future__ import annotations
 
-import json
-import math
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,32 +18,27 @@ import numpy as np
 
 from timbrespace.audio.files import to_wav_bytes
 from timbrespace.audio.level import fade_edges
-from timbrespace.data.lock import is_held
 from timbrespace.errors import RunError, TimbrespaceError
-from timbrespace.geometry.neighbours import FAR, far, nearest, pad_to_latent, spacing
-from timbrespace.geometry.paths import Kind, between
-from timbrespace.models.vocabulary import NUMBERS
+from timbrespace.explorer import standing
+from timbrespace.explorer.instrument import Exports, instrument, note
+from timbrespace.explorer.view import Labels, NotHere, OfSound, OnMap, Place, Toward, View, look
+from timbrespace.exporting.keyboard import USUAL
+from timbrespace.geometry.neighbours import FAR
+from timbrespace.geometry.paths import Kind
 
 if TYPE_CHECKING:
     from timbrespace.directions import Directions
-    from timbrespace.likeness import Likeness
+    from timbrespace.exporting.instrument import To
+    from timbrespace.exporting.points import Point
     from timbrespace.mapping import Space
     from timbrespace.render.distance import Distance
     from timbrespace.render.synth import Inverter, Synth
     from timbrespace.runs import Run
 
 PEAK = 10 ** (-1 / 20)  # -1 dBFS: headroom for the peaks between samples
-FARTHEST = 999.0  # what the page is told instead of more, or of infinity
-NEIGHBOURS = 12  # sounds that a spot on the map is made from
-LISTED = 5  # of them named on the page
-Labels = Mapping[str, Any]  # values of labels by name
-Toward = Mapping[str, float]  # steps along named directions
+LISTED = 5  # sounds that are named on the page as near or alike
 CACHED_CLIPS = 256  # about 100 kB each
 UNKNOWN_PITCH = 128  # the model's own word for it
-
-
-class NotHere(TimbrespaceError):
-    """A sound, map or file that the run does not have (any more)."""
 
 
 @dataclass(frozen=True)
@@ -96,27 +88,6 @@ class Lost:
 Made = TypeVar("Made", Clip, Lost)
 
 
-@dataclass(frozen=True)
-class _View:
-    """One consistent state of run, space and model; replaced as a whole when the space changes."""
-
-    run: Run
-    space: Space | None
-    synth: Synth | None
-    index_of: dict[int, int]
-    names: dict[int, str]
-    spacings: dict[str, float]  # per map, the usual distance between neighbours
-    directions: Directions | None
-
-    @cached_property
-    def likeness(self) -> Likeness:
-        """Of the space, which is there where any sound is."""
-        from timbrespace.likeness import Likeness
-
-        assert self.space is not None
-        return Likeness.open(self.run, self.space)
-
-
 class Session:
     """A run opened for exploring.
 
@@ -136,7 +107,8 @@ class Session:
     ) -> None:
         self._load, self._stamp = load, stamp
         self._seen = stamp() if stamp else None
-        self._view = _look(run, space, synth)
+        self._view = look(run, space, synth)
+        self.exports = Exports()
         self._clips: OrderedDict[Hashable, Clip | Lost] = OrderedDict()
         self._guard = threading.Lock()
 
@@ -173,7 +145,7 @@ class Session:
             if stamp is None or stamp == self._seen:
                 return
             try:
-                view = _look(*self._load())
+                view = look(*self._load())
             except (TimbrespaceError, OSError, ValueError):
                 return
             self._view, self._seen = view, stamp
@@ -190,10 +162,10 @@ class Session:
             "version": space.version if space else "",
             "sounds": len(space.rows) if space else 0,
             "maps": list(space.maps) if space else [],
-            "pitched": _pitched(view.synth),
-            "pitches": _pitch_range(space),
+            "pitched": view.pitched,
+            "pitches": view.pitch_range,
             "fractions": view.synth is not None and "pitch" in view.synth.continuous,
-            "conditions": _conditions(view.synth),
+            "conditions": view.conditions,
             "directions": _told_directions(view.directions),
             "sample_rate": feature.sample_rate,
             "seconds": round(float(feature.seconds), 3),
@@ -201,8 +173,8 @@ class Session:
             "frames": feature.yardstick.shape[1],
             "floor_db": feature.yardstick.floor_db,
             "latent": int(space.mean.shape[1]) if space else None,
-            "quality": _quality(run),
-            "training": _training(run),
+            "quality": standing.quality(run),
+            "training": standing.training(run),
         }
 
     def map_data(self) -> dict[str, Any]:
@@ -221,7 +193,7 @@ class Session:
         return {
             "version": space.version,
             "rows": rows,
-            "names": [_name(view, row) for row in rows],
+            "names": [view.name(row) for row in rows],
             "maps": maps,
             "columns": [column for column in columns if column],
         }
@@ -229,12 +201,12 @@ class Session:
     def original(self, row: int) -> Clip:
         """The recording itself, over the window that the model hears."""
         view = self._view
-        _index(view, row)
+        view.index(row)
 
         def make() -> Clip:
             return _analysed(view.run.feature, _recording(view.run, row))
 
-        return self._cached((_version(view), "original", row), make)
+        return self._cached((view.version, "original", row), make)
 
     def reconstruction(
         self, row: int, pitch: float | None = None, labels: Labels | None = None,
@@ -243,37 +215,26 @@ class Session:
         """What the model keeps of a sound, with its own pitch (MIDI number) and labels or others, so many
         steps along the named directions."""
         view = self._view
-        index = _index(view, row)
-        told, shift = _labels(view, labels, index), _shift(view, toward)
-        if not _pitched(view.synth):
-            pitch = None
-        elif pitch is None:
-            pitch = _pitch(view.space, index)
-
-        def make() -> Clip:
-            space = view.space
-            assert space is not None
-            latents, level = space.mean[index : index + 1] + shift, space.rms_db[[index]]
-            return _decode(view, latents, [pitch], [told], level)[0]
-
-        key = (_version(view), "reconstruction", row, pitch, _key(told), _key(toward or {}))
-        return self._cached(key, make)
+        chosen = view.point(OfSound(row=row), labels, toward)
+        pitch = _told_pitch(view, pitch, chosen)
+        key = ("reconstruction", row, pitch, _key(chosen.labels), _key(toward or {}))
+        return self._cached((view.version, *key), lambda: _decode(view, [chosen], [pitch])[0])
 
     def lost(self, row: int) -> Lost:
         """What of a recording is lost where, over the window that the model hears, with the sound's own
         pitch and labels."""
         view = self._view
-        index = _index(view, row)
+        index = view.index(row)
 
         def make() -> Lost:
             from timbrespace.render.explain import explain
 
             synth, feature = view.synth, view.run.feature
             assert synth is not None
-            pitch = _pitch(view.space, index)
-            pitch = UNKNOWN_PITCH if pitch is None and _pitched(synth) else pitch
+            pitch = view.pitch(index)
+            pitch = UNKNOWN_PITCH if pitch is None and view.pitched else pitch
             found = explain(
-                synth, _recording(view.run, row), pitch=pitch, labels=_labels(view, None, index)
+                synth, _recording(view.run, row), pitch=pitch, labels=view.labels(None, index)
             )
             stages = {
                 name: (stage.distance, _analysed(feature, stage.samples))
@@ -281,13 +242,13 @@ class Session:
             }
             return Lost(found.sentence, stages)
 
-        return self._cached((_version(view), "lost", row), make)
+        return self._cached((view.version, "lost", row), make)
 
     def similar(self, row: int, by: str | None = None) -> tuple[str, list[int]]:
         """The sounds most like one, nearest first, and the way they are found (`likeness`): without
         `by` the best that the space has. NotHere for a way that it has not."""
         view = self._view
-        index = _index(view, row)
+        index = view.index(row)
         like, space = view.likeness, view.space
         assert space is not None
         point = None if like.points is None else like.points[index]
@@ -311,31 +272,14 @@ class Session:
         when there is no such map.
         """
         view = self._view
-        space = view.space
-        if space is None or map_name not in space.maps:
-            raise NotHere(f"This run has no map called {map_name[:32]}.")
-        points = np.asarray(space.maps[map_name], np.float32)
-        query = np.array([[x, y]], np.float32)
-        k = min(NEIGHBOURS, len(points))
-        _, found = nearest(points, query, k)
-        near = [int(i) for i in np.asarray(found)[0]]
-        if not _pitched(view.synth):
-            pitch = None
-        elif pitch is None:
-            pitch = _pitch(space, near[0])
-        told, shift = _labels(view, labels, near[0]), _shift(view, toward)
-        ratio = min(float(far(points, query, scale=view.spacings[map_name])[0]), FARTHEST)
-
-        def make() -> Clip:
-            # the level goes through the same kernel as the latent, as one more column
-            known = np.column_stack([space.mean, space.rms_db]).astype(np.float32)
-            made = np.asarray(pad_to_latent(points, known, query, k=k))
-            return _decode(view, made[:, :-1] + shift, [pitch], [told], made[:, -1])[0]
-
-        key = (_version(view), "point", map_name, x, y, pitch, _key(told), _key(toward or {}))
-        clip = self._cached(key, make)
-        rows = [int(space.rows[i]) for i in near[:LISTED]]
-        return Spot(clip, ratio > FAR, ratio, pitch, rows, told)
+        chosen = view.point(OnMap(map=map_name, x=x, y=y), labels, toward)
+        around = view.around(map_name, x, y)
+        pitch = _told_pitch(view, pitch, chosen)
+        key = ("point", map_name, x, y, pitch, _key(chosen.labels), _key(toward or {}))
+        clip = self._cached((view.version, *key), lambda: _decode(view, [chosen], [pitch])[0])
+        assert view.space is not None
+        rows = [int(view.space.rows[i]) for i in around.near[:LISTED]]
+        return Spot(clip, around.ratio > FAR, around.ratio, pitch, rows, chosen.labels)
 
     def morph(
         self,
@@ -351,40 +295,21 @@ class Session:
         """Sounds on the way from a (0) to b (1). Without `pitch` it glides between their own; so do
         labels that are numbers, words are those of the nearer end."""
         view = self._view
-        first, last = _index(view, a), _index(view, b)
-        space, shift = view.space, _shift(view, toward)
-        assert space is not None
-        ends = [_pitch(space, first), _pitch(space, last)]
-        pitches: list[float | None] = []
-        for at in positions:
-            if not _pitched(view.synth):
-                pitches.append(None)
-            elif pitch is not None:
-                pitches.append(pitch)
-            elif ends[0] is None or ends[1] is None:
-                pitches.append(ends[round(at)])
-            else:
-                pitches.append(round(ends[0] + at * (ends[1] - ends[0])))
-        one, other = _labels(view, labels, first), _labels(view, labels, last)
-        told = [_between(one, other, at) for at in positions]
+        points = view.way(a, b, positions, kind, labels, toward)
+        pitches = [_told_pitch(view, pitch, chosen) for chosen in points]
         keys = [
-            (_version(view), "morph", a, b, kind, at, note, _key(said), _key(toward or {}))
-            for at, note, said in zip(positions, pitches, told, strict=True)
+            (view.version, "morph", a, b, kind, at, told, _key(chosen.labels), _key(toward or {}))
+            for at, told, chosen in zip(positions, pitches, points, strict=True)
         ]
         clips = [self._known(key) for key in keys]
         missing = [i for i, clip in enumerate(clips) if clip is None]
         if missing:
-            places = np.array([positions[i] for i in missing])
-            latents = between(space.mean[first], space.mean[last], places, kind, space.mean)
-            latents = latents + shift
-            levels = (1 - places) * space.rms_db[first] + places * space.rms_db[last]
-            notes, said = [pitches[i] for i in missing], [told[i] for i in missing]
-            made = _decode(view, latents, notes, said, levels)
+            made = _decode(view, [points[i] for i in missing], [pitches[i] for i in missing])
             for i, clip in zip(missing, made, strict=True):
                 clips[i] = self._keep(keys[i], clip)
         return [
-            Step(at, note, clip)
-            for at, note, clip in zip(positions, pitches, clips, strict=True)
+            Step(at, told, clip)
+            for at, told, clip in zip(positions, pitches, clips, strict=True)
             if clip is not None
         ]
 
@@ -395,29 +320,54 @@ class Session:
         """One sound that goes from a to b while it sounds. Without `pitch` it glides between their own;
         labels that are not named are those of a."""
         view = self._view
-        first, last = _index(view, a), _index(view, b)
-        space, told, shift = view.space, _labels(view, labels, first), _shift(view, toward)
+        first, last = view.index(a), view.index(b)
+        space, told, shift = view.space, view.labels(labels, first), view.shift(toward)
         assert space is not None
-        ends = [_pitch(space, first), _pitch(space, last)] if pitch is None else [pitch]
-        notes = [float(p) for p in ends if p is not None and _pitched(view.synth)]
+        ends = [view.pitch(first), view.pitch(last)] if pitch is None else [pitch]
+        notes = [float(p) for p in ends if p is not None and view.pitched]
 
         def make() -> Clip:
-            import torch
-
             from timbrespace.render.path import glide
 
             assert view.synth is not None
-            feature, levels = view.run.feature, space.rms_db
+            levels = space.rms_db
             samples = glide(
                 view.synth, space.mean[first] + shift, space.mean[last] + shift, seconds, kind=kind,
                 sounds=space.mean, labels=told,
                 pitch=(notes[0], notes[-1]) if notes else None, rms_db=(levels[first], levels[last]),
             )  # fmt: skip
-            seen = feature.yardstick.analyse_all(torch.from_numpy(samples)).values.numpy()
-            return _clip(samples, seen, feature.sample_rate)
+            return _seen(view.run.feature, samples)
 
-        key = (_version(view), "glide", a, b, seconds, kind, *notes, _key(told), _key(toward or {}))
+        key = (view.version, "glide", a, b, seconds, kind, *notes, _key(told), _key(toward or {}))
         return self._cached(key, make)
+
+    def play(
+        self, place: Place, pitch: int, *, velocity: int = USUAL, seconds: float | None = None,
+        labels: Labels | None = None, toward: Toward | None = None,
+    ) -> Clip:  # fmt: skip
+        """One note of a place, as `timbrespace.play` makes it: see explorer.instrument.note."""
+        view = self._view
+        chosen = view.point(place, labels, toward)
+
+        def make() -> Clip:
+            assert view.synth is not None
+            samples = note(view.synth, chosen, pitch, velocity, seconds)
+            return _seen(view.run.feature, samples)
+
+        told = (_key(chosen.labels), _key(toward or {}))
+        return self._cached((view.version, "note", place, pitch, velocity, seconds, *told), make)
+
+    def export(
+        self, place: Place, *, to: To = "sfz", keys: str = "C2-C6", labels: Labels | None = None,
+        toward: Toward | None = None,
+    ) -> int:  # fmt: skip
+        """Begin to make an instrument of a place, over the keys; the number of the export, which
+        `exports` tells about. RunError while another is being made."""
+        view = self._view
+        chosen = view.point(place, labels, toward)
+        assert view.synth is not None
+        made = instrument(view.synth, chosen, keys, view.run.name)
+        return self.exports.begin(made, view.synth, to)
 
     def _cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
         return self._known(key) or self._keep(key, make())
@@ -436,27 +386,6 @@ class Session:
         return clip
 
 
-def _look(run: Run, space: Space | None, synth: Synth | None) -> _View:
-    index_of = {int(row): i for i, row in enumerate(space.rows)} if space else {}
-    try:
-        rows = run.corpus.rows
-        names = {row: rows.name(row) for row in range(len(rows))}
-    except (TimbrespaceError, OSError):
-        names = {}  # the corpus moved away: the map and the model still work without it
-    spacings = {name: spacing(points) for name, points in space.maps.items()} if space else {}
-    return _View(run, space, synth, index_of, names, spacings, _directions(run, space))
-
-
-def _directions(run: Run, space: Space | None) -> Directions | None:
-    """The space's named directions, where it has any."""
-    from timbrespace.directions import Directions
-
-    try:
-        return Directions.open(run, space.version) if space else None
-    except RunError:
-        return None
-
-
 def _told_directions(directions: Directions | None) -> list[dict[str, Any]]:
     """What the page says of each direction."""
     return [
@@ -468,87 +397,8 @@ def _told_directions(directions: Directions | None) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _shift(view: _View, toward: Toward | None) -> np.ndarray | float:
-    """What steps along named directions add to a latent; NotHere where there are none of that name."""
-    if not toward:
-        return 0.0
-    if view.directions is None:
-        raise NotHere("This space has no named directions.")
-    try:
-        return view.directions.shift(toward)
-    except RunError as error:
-        raise NotHere(str(error)) from None
-
-
-def _version(view: _View) -> str:
-    return view.space.version if view.space else ""
-
-
-def _index(view: _View, row: int) -> int:
-    if row not in view.index_of:
-        raise NotHere(f"This run has no sound {row}.")
-    return view.index_of[row]
-
-
-def _name(view: _View, row: int) -> str:
-    return view.names.get(row, f"sound {row}")
-
-
-def _pitched(synth: Synth | None) -> bool:
-    if synth is None:
-        return False
-    return synth.pitched
-
-
-def _conditions(synth: Synth | None) -> list[dict[str, Any]]:
-    """What the decoder is told beside the pitch: each label's words, or that it is a MIDI number."""
-    if synth is None:
-        return []
-    return [
-        {"name": name, "number": name in NUMBERS, "words": synth.vocabulary.words.get(name, ())}
-        for name in synth.told
-        if name != "pitch"
-    ]
-
-
-def _labels(view: _View, asked: Labels | None, index: int) -> dict[str, Any]:
-    """What the decoder is to be told beside the pitch: as asked, an empty text for "unknown", and
-    what is not asked as the sound at `index` has it. NotHere for a label that it does not hear."""
-    names = [condition["name"] for condition in _conditions(view.synth)]
-    for name in asked or {}:
-        if name not in names:
-            raise NotHere(f"This model is not told {name[:32]}.")
-    known = view.space.labels if view.space else {}
-    own = {name: known[name][index] if name in known else None for name in names}
-    return own | dict(asked or {})
-
-
-def _between(one: Labels, other: Labels, at: float) -> dict[str, Any]:
-    """Labels on the way from one (0) to the other (1)."""
-
-    def of(name: str) -> Any:
-        low, high = one[name], other[name]
-        if isinstance(low, int | float) and isinstance(high, int | float):
-            return low + at * (high - low)
-        return high if round(at) else low
-
-    return {name: of(name) for name in one}
-
-
 def _key(labels: Labels) -> Hashable:
     return tuple(sorted((name, str(value)) for name, value in labels.items()))
-
-
-def _pitch(space: Space | None, index: int) -> int | None:
-    values = space.labels.get("pitch") if space else None
-    value = values[index] if values is not None else None
-    return int(value) if isinstance(value, (int, float, np.number)) and 0 <= value <= 127 else None
-
-
-def _pitch_range(space: Space | None) -> list[int] | None:
-    known = [_pitch(space, i) for i in range(len(space.rows))] if space else []
-    known = [pitch for pitch in known if pitch is not None]
-    return [min(known), max(known)] if known else None
 
 
 def _column(name: str, values: list[Any]) -> dict[str, Any] | None:
@@ -584,17 +434,24 @@ def _column(name: str, values: list[Any]) -> dict[str, Any] | None:
     }
 
 
-def _decode(
-    view: _View, latents: np.ndarray, pitches: list[float | None], labels: list[dict[str, Any]],
-    levels: np.ndarray,
-) -> list[Clip]:  # fmt: skip
+def _told_pitch(view: View, asked: float | None, chosen: Point) -> float | None:
+    """The pitch that the model is told: as asked, or that of the point; None for one that is told none."""
+    if not view.pitched:
+        return None
+    return chosen.pitch if asked is None else asked
+
+
+def _decode(view: View, points: list[Point], pitches: list[float | None]) -> list[Clip]:
     assert view.synth is not None
     synth, feature = view.synth, view.run.feature
     known = [UNKNOWN_PITCH if p is None else p for p in pitches]
-    pitch = np.array(known) if _pitched(synth) else None
-    latents = np.asarray(latents, np.float32)
-    told = {name: np.array([said[name] for said in labels], object) for name in labels[0]}
-    levels = np.asarray(levels, np.float32)
+    pitch = np.array(known) if view.pitched else None
+    latents = np.stack([point.latent for point in points]).astype(np.float32)
+    told = {
+        name: np.array([point.labels[name] for point in points], object)
+        for name in points[0].labels
+    }
+    levels = np.array([point.rms_db for point in points], np.float32)
     sounds = synth.decode(latents, pitch=pitch, labels=told, rms_db=levels)
     pictures = synth.picture(latents, pitch, told)
     seen = _view(feature, np.asarray(pictures))
@@ -627,6 +484,14 @@ def _view(feature: Any, values: np.ndarray) -> np.ndarray:
     return feature.view(torch.from_numpy(values)).values.numpy()
 
 
+def _seen(feature: Any, samples: np.ndarray) -> Clip:
+    """Samples (n,) of any length and their whole picture."""
+    import torch
+
+    values = feature.yardstick.analyse_all(torch.from_numpy(samples)).values.numpy()
+    return _clip(samples, values, feature.sample_rate)
+
+
 def _clip(samples: np.ndarray, values: np.ndarray, sample_rate: int) -> Clip:
     """Samples (n,) and picture values (mels, frames) in -1..1, made safe for ears and browsers."""
     samples = np.asarray(samples, np.float64).reshape(-1)
@@ -645,84 +510,3 @@ def _clip(samples: np.ndarray, values: np.ndarray, sample_rate: int) -> Clip:
     wav = to_wav_bytes((samples * lowered).astype(np.float32), sample_rate)
     picture = np.rint((np.clip(values, -1, 1) + 1) * 127.5).astype(np.uint8)
     return Clip(wav, picture, len(samples) / sample_rate, round(-20 * float(np.log10(lowered)), 2))
-
-
-def _training(run: Run) -> dict[str, Any]:
-    try:
-        status = run.status()
-    except (TimbrespaceError, OSError, ValueError):
-        status = {}
-    epoch, epochs = status.get("epoch"), status.get("epochs")
-    return {
-        "epoch": int(epoch) if isinstance(epoch, int) else None,
-        "epochs": int(epochs) if isinstance(epochs, int) else None,
-        "finished": bool(status.get("finished", True)),
-        "running": is_held(run.lock_path),
-    }
-
-
-def _quality(run: Run) -> dict[str, Any]:
-    """Verdict in words, distortion in dB, rate in bits: of the evaluation or the last epoch."""
-    from timbrespace.evaluation.verdict import verdict
-
-    metrics = _metrics(run)
-    try:
-        words = str(metrics.get("verdict") or verdict(metrics))
-    except (KeyError, TypeError, ValueError):
-        words = ""
-    nats = _number(_part(metrics, "rate").get("nats_per_sound"))
-    return {
-        "verdict": words,
-        "distortion_db": _number(_part(metrics, "distortion").get("rmse_db")),
-        "bits_per_sound": None if nats is None else nats / math.log(2),
-        "active_units": _number(_part(metrics, "rate").get("active_units")),
-    }
-
-
-def _metrics(run: Run) -> dict[str, Any]:
-    """evaluation/metrics.json where it is of the last epoch, else that epoch's figures."""
-    try:
-        status = run.status()
-    except (TimbrespaceError, OSError, ValueError):
-        status = {}
-    try:
-        text = (run.path / "evaluation" / "metrics.json").read_text(encoding="utf-8")
-        metrics = json.loads(text)
-        if isinstance(metrics, dict) and _part(metrics, "training").get("epoch") == status.get(
-            "epoch"
-        ):
-            return metrics
-    except (OSError, ValueError):
-        pass
-    figures = _part(status, "figures")
-    if not figures:
-        return {}
-    bottleneck = run.recipe.model.bottleneck
-    use: dict[str, Any] = {"active_units": int(_number(figures.get("valid_active_units")) or 0)}
-    if bottleneck.codebooks is not None:
-        used = [_number(v) or 0.0 for k, v in figures.items() if k.startswith("valid_codes_used_")]
-        use = {"codes": bottleneck.codebooks.count, "codes_used": int(sum(used))}
-    return {
-        "distortion": {
-            "rmse_db": figures.get("valid_rmse_db"),
-            "rmse_db_at_mean": figures.get("valid_rmse_db_at_mean"),
-        },
-        "rate": {
-            "nats_per_sound": figures.get("valid_nats"),
-            "dimensions": bottleneck.size,
-            **use,
-        },
-    }
-
-
-def _part(table: Any, name: str) -> dict[str, Any]:
-    part = table.get(name) if isinstance(table, dict) else None
-    return part if isinstance(part, dict) else {}
-
-
-def _number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None

@@ -13,11 +13,12 @@ from timbrespace.audio.files import suffix_of, to_bytes, write_sound
 from timbrespace.audio.level import FLOOR_DB, fade_edges, peak_db, remove_dc
 from timbrespace.audio.smpl import with_loop
 from timbrespace.errors import RunError
-from timbrespace.exporting.keyboard import Layer, Zone, note_name
+from timbrespace.exporting.keyboard import Layer, Zone, note_name, zones
 from timbrespace.exporting.loops import Held, held
 from timbrespace.exporting.points import Point
 from timbrespace.exporting.sfz import FOLDER, Sample, text_of, velocity_db
 from timbrespace.geometry.paths import slerp
+from timbrespace.models.harmonic import HarmonicDecoder
 from timbrespace.render.synth import Synth
 
 To = Literal["sfz", "samples"]
@@ -32,6 +33,8 @@ LENIENCE = 3.0  # towards the few sounds that do not hold where most do
 BATCH = 16  # sounds decoded at once
 SOFT = -40.0  # dBFS at which they are decoded, so that no peak is limited
 EDGE = 2.0  # milliseconds of the fades at the ends of a sample
+EVERY = 3  # semitones between samples, where the model's pitch is not exact
+LAYERS = 3  # of an instrument that changes with the velocity
 MOST_VALUES = 2**28  # samples of sound that are held in memory: 1 GiB
 
 
@@ -179,6 +182,18 @@ class Instrument:
             "A key that is let go dies away as the sound did where it says so, else in 0.3 s."
         )
         return "\n".join(lines) + "\n"
+
+
+def spread(
+    synth: Synth, low: int, high: int, root: float | None, *, every: int | None = None
+) -> list[Zone]:
+    """The keys low..high: a sample for every so many semitones (3; 1 for a decoder of harmonics) at its
+    own pitch, or all on one sample, of the key `root`, where the model is not told the pitch."""
+    if not synth.pitched:
+        assert root is not None, "without a pitch a sample has no key"
+        return [Zone(round(root), low, high)]
+    exact = isinstance(synth.model.decoder.net, HarmonicDecoder)
+    return zones(low, high, every or (1 if exact else EVERY))
 
 
 def loudest_db(samples: np.ndarray, rate: int) -> float:

@@ -38,13 +38,18 @@ export async function getJson(path) {
 
 /** @param {string} path @param {object} question @param {AbortSignal} [signal] */
 export async function ask(path, question, signal) {
-  const answer = await fetched(path, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(question),
-    signal,
-  });
-  return answer.json();
+  return (await asked(path, question, signal)).json();
+}
+
+/** @param {string} path @param {object} question @param {AbortSignal} [signal] */
+function asked(path, question, signal) {
+  const headers = { "content-type": "application/json" };
+  return fetched(path, { method: "POST", headers, body: JSON.stringify(question), signal });
+}
+
+/** The bytes that answer a question. @param {string} path @param {object} question */
+export async function getBytes(path, question) {
+  return (await asked(path, question)).arrayBuffer();
 }
 
 /**

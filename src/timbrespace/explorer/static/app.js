@@ -2,6 +2,7 @@
 // The page: which sound, spot or morph is selected, what is heard of it, and what the keys do.
 import { ask, getJson, inlineClip, Refusal, soundClip } from "./api.js";
 import { mark, numberColour, wordStyle } from "./colours.js";
+import { Instrument } from "./instrument.js";
 import { SoundList } from "./list.js";
 import { SoundMap } from "./map.js";
 import { noteName, Piano } from "./piano.js";
@@ -39,7 +40,7 @@ let mapName = "";
 /** @type {Record<string, string>} */ let told = {}; // labels chosen; those that are not here: as the sound
 /** @type {Record<string, number>} */ let toward = {}; // steps along named directions; those that are not here: none
 /** @type {{original: Clip | null, model: Clip | null}} */ let clips = { original: null, model: null };
-/** @type {{clip: Clip, name: string} | null} */ let heard = null;
+/** @type {{wav: ArrayBuffer, name: string} | null} */ let heard = null;
 /** @type {{a: number, b: number}} */ const ends = { a: -1, b: -1 };
 /** @type {{key: string, steps: {at: number, pitch: number | null, clip: Clip}[]} | null} */ let morphed = null;
 /** @type {{index: number, answer: Promise<any>} | null} */ let lost = null; // what is lost where of a sound
@@ -60,6 +61,13 @@ const list = new SoundList($("list"), $("list-space"), {
   onMove: (i) => { map.hover = i; map.reveal(i); map.overlay(); say(describe(i)); },
 });
 const piano = new Piano(canvas("piano"), (p) => choosePitch(p));
+const instrument = new Instrument({
+  place: chosenPlace, told: () => ({ labels: told, toward }), title, player, say, sayError,
+  heard: (wav, name) => {
+    heard = { wav, name: `${run.name}_${name}` };
+    button("download").disabled = false;
+  },
+});
 
 /** Tell everybody, and who listens instead of looks. @param {string} text @param {boolean} [bad] */
 function say(text, bad = false) {
@@ -222,7 +230,7 @@ function hear(which) {
   if (!clip || !selected) return;
   const name = which === "original" ? "original" : selected.kind === "sound" ? "reconstruction" : selected.kind;
   const what = title();
-  heard = { clip, name: [run.name, what, name, pitch !== null && which === "model" ? noteName(pitch) : ""].filter(Boolean).join("_") };
+  heard = { wav: clip.wav, name: [run.name, what, name, pitch !== null && which === "model" ? noteName(pitch) : ""].filter(Boolean).join("_") };
   button("download").disabled = false;
   $("figure-original").classList.toggle("sounding", which === "original");
   $("figure-model").classList.toggle("sounding", which === "model");
@@ -298,7 +306,7 @@ async function hearLost(name) {
     const answer = await lostOf(selected.index);
     if (!answer) return;
     const clip = inlineClip(answer.stages[name].clip);
-    heard = { clip, name: [run.name, title(), name].join("_") };
+    heard = { wav: clip.wav, name: [run.name, title(), name].join("_") };
     button("download").disabled = false;
     say(`Playing ${title()} ${STAGES[name]}.`);
     $(`lost-${name}`).classList.add("sounding");
@@ -315,6 +323,14 @@ function title() {
   if (selected.kind === "sound") return data.names[selected.index];
   if (selected.kind === "spot") return "Between the sounds";
   return `${data.names[selected.a]} → ${data.names[selected.b]}`;
+}
+
+/** What is selected, as the server is told; null when nothing is. */
+function chosenPlace() {
+  if (!selected) return null;
+  if (selected.kind === "sound") return { kind: "sound", row: data.rows[selected.index] };
+  if (selected.kind === "spot") return { kind: "spot", map: mapName, x: selected.x, y: selected.y };
+  return { kind: "morph", a: data.rows[selected.a], b: data.rows[selected.b], at: selected.at, path: select("morph-kind").value };
 }
 
 function showCard() {
@@ -603,7 +619,7 @@ function showStep(step) {
   map.morph = { ...ends, steps: morphSteps(), at: step.at };
   map.overlay();
   input("morph-at").value = String(Math.round(step.at * 100));
-  heard = { clip: step.clip, name: `${run.name}_${title()}_${Math.round(step.at * 100)}` };
+  heard = { wav: step.clip.wav, name: `${run.name}_${title()}_${Math.round(step.at * 100)}` };
   button("download").disabled = false;
   showCard();
 }
@@ -687,7 +703,7 @@ function download(wav, name) {
 }
 
 function downloadHeard() {
-  if (heard) download(heard.clip.wav, heard.name);
+  if (heard) download(heard.wav, heard.name);
 }
 
 // ---- colours, legend, list ----------------------------------------------------------------------
@@ -926,6 +942,7 @@ function showRun() {
   showDirections();
   $("pitch-card").hidden = !run.pitched;
   if (run.pitched && run.pitches) piano.setRange(run.pitches);
+  instrument.show(run);
 }
 
 let unreachable = false;
@@ -998,8 +1015,9 @@ button("zoom-out").addEventListener("click", () => map.zoom(1 / 1.5));
 button("zoom-reset").addEventListener("click", () => map.reset());
 button("help-open").addEventListener("click", () => element("help", HTMLDialogElement).showModal());
 
-/** @type {Record<string, () => void>} */
+/** @type {Record<string, (event: KeyboardEvent) => void>} */
 const KEYS = {
+  ...instrument.keys(),
   o: () => hear("original"),
   r: () => hear("model"),
   1: () => { hearLost("phase"); },
@@ -1032,8 +1050,9 @@ document.addEventListener("keydown", (event) => {
   const action = KEYS[event.key.toLowerCase()];
   if (!action) return;
   event.preventDefault();
-  action();
+  action(event);
 });
 
 showClips();
 poll();
+instrument.again();

@@ -19,6 +19,7 @@ export class Piano {
     /** @type {[number, number]} */ this.known = [36, 96];
     this.pitch = 60;
     this.own = true;
+    /** @type {Map<number, string>} */ this.letters = new Map(); // what is written on keys
     new ResizeObserver(() => this.draw()).observe(canvas);
     canvas.addEventListener("pointerdown", (event) => {
       const box = canvas.getBoundingClientRect();
@@ -38,6 +39,12 @@ export class Piano {
     this.known = known;
     this.low = Math.max(0, Math.floor((known[0] - 2) / 12) * 12);
     this.high = Math.min(127, Math.ceil((known[1] + 3) / 12) * 12 - 1);
+    this.draw();
+  }
+
+  /** @param {number} low @param {number} high @param {[number, number]} known @param {Map<number, string>} letters */
+  setKeys(low, high, known, letters) {
+    Object.assign(this, { low, high, known, letters });
     this.draw();
   }
 
@@ -81,9 +88,17 @@ export class Piano {
     const key = width / whites.length;
     const known = (/** @type {number} */ p) => p >= this.known[0] && p <= this.known[1];
     const lit = this.own ? "#4d7f9c" : "#6cc5f0";
+    const letter = (/** @type {number} */ p, /** @type {number} */ x, /** @type {number} */ y, /** @type {string} */ colour) => {
+      to.fillStyle = colour;
+      to.font = "600 10px system-ui, sans-serif";
+      to.textAlign = "center";
+      to.fillText(this.letters.get(p) ?? "", x, y);
+      to.textAlign = "start";
+    };
     whites.forEach((p, i) => {
       to.fillStyle = p === Math.round(this.pitch) ? lit : known(p) ? "#d9e0e9" : "#77849a";
       to.fillRect(i * key + 0.5, 0, key - 1, height - 12);
+      letter(p, (i + 0.5) * key, height - 16, "#0b0f15");
       if (p % 12 === 0) {
         to.fillStyle = "#93a2b7";
         to.font = "10px system-ui, sans-serif";
@@ -94,6 +109,7 @@ export class Piano {
       if (!BLACK.has((p + 1) % 12) || p + 1 > this.high) return;
       to.fillStyle = p + 1 === Math.round(this.pitch) ? lit : known(p + 1) ? "#1a2230" : "#3a465a";
       to.fillRect((i + 1) * key - key * 0.31, 0, key * 0.62, (height - 12) * 0.6);
+      letter(p + 1, (i + 1) * key, (height - 12) * 0.6 - 4, "#e9eef5");
     });
   }
 }

@@ -84,6 +84,24 @@ export class Player {
     await this.watch(ticket, starts, when, onStep);
   }
 
+  /** Play a clip beside what sounds already; resolves when it has ended. @param {ArrayBuffer} wav */
+  async note(wav) {
+    const context = this.wake();
+    const { ticket } = this;
+    await context.resume();
+    const buffer = await context.decodeAudioData(wav.slice(0));
+    if (ticket !== this.ticket) return;
+    const source = context.createBufferSource();
+    const gain = context.createGain();
+    source.buffer = buffer;
+    source.connect(gain).connect(/** @type {GainNode} */ (this.gain));
+    const voice = { source, gain };
+    source.onended = () => { this.sounding = this.sounding.filter((other) => other !== voice); };
+    source.start();
+    this.sounding.push(voice);
+    await this.watch(ticket, [], context.currentTime + buffer.duration);
+  }
+
   /** @param {number} ticket @param {number[]} starts @param {number} end @param {((i: number) => void) | undefined} onStep */
   watch(ticket, starts, end, onStep) {
     const context = /** @type {AudioContext} */ (this.context);
