@@ -7,6 +7,7 @@ import re
 import shutil
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from queue import Queue
 from typing import Any
@@ -479,6 +480,89 @@ def test_sliders_move_what_is_played_along_named_directions(browser, tmp_path):
     assert json.loads(answer.value.request.post_data)["toward"] == {}
     expect(slider).to_have_value("0")
     expect(tab.locator("#toward-reset")).to_be_disabled()
+    tab.close()
+    place.close()
+
+
+def test_what_is_chosen_is_played_from_keys_and_exported(page, place):
+    page.fill("#search", "organ_005")
+    page.press("#search", "Enter")
+    expect(page.locator("#said")).to_contain_text("Playing the original")
+    row = {"kind": "sound", "row": 105}
+
+    def played(do) -> tuple[dict[str, Any], float]:
+        with page.expect_response("**/api/play") as answer:
+            do()
+        assert answer.value.ok
+        asked = json.loads(answer.value.request.post_data)
+        return asked, float(answer.value.headers["x-seconds"])
+
+    asked, seconds = played(lambda: page.keyboard.press("6"))
+    assert (asked["place"], asked["pitch"], asked["velocity"]) == (row, 54, 100)
+    assert seconds == pytest.approx(64 * 256 / 16000)
+    expect(page.locator("#said")).to_contain_text("Playing F♯3 of organ_005")
+    page.keyboard.press("Escape")
+    until(page, "document.getElementById('level').value < 0.005")
+    page.keyboard.press(".")
+    expect(page.locator("#octaves")).to_have_text("C4 – B5")
+    page.locator("#play-velocity").press("ArrowLeft")
+    page.fill("#play-seconds", "0.5")
+    keys = page.locator("#keyboard")
+    box = keys.bounding_box()
+    assert box is not None
+    asked, seconds = played(
+        lambda: keys.click(position={"x": box["width"] - 4, "y": box["height"] / 2 + 10})
+    )
+    assert (asked["pitch"], asked["velocity"], seconds) == (83, 99, 0.5)
+    until(page, SOUNDS)
+    asked, _ = played(lambda: keys.press("ArrowRight"))
+    assert asked["pitch"] == 84
+    expect(page.locator("#octaves")).to_have_text("C6 – B7")
+    page.keyboard.down("Alt")
+    with page.expect_response("**/api/point"):
+        page.mouse.click(*pixel(page, place, np.array([5.0, 2.0])))
+    page.keyboard.up("Alt")
+    assert played(lambda: page.keyboard.press("q"))[0]["place"]["kind"] == "spot"
+    page.fill("#export-keys", "C4-B4")
+    with page.expect_download() as got:
+        page.click("#export")
+    assert got.value.suggested_filename == "spot-sfz.zip"
+    with zipfile.ZipFile(got.value.path()) as pack:
+        assert {"spot/spot.sfz", "spot/samples/spot_C4_v100.wav"} <= set(pack.namelist())
+    expect(page.locator("#said")).to_contain_text("Saved spot-sfz.zip")
+    expect(page.locator("#export-progress")).to_be_hidden()
+
+
+def test_an_export_can_be_stopped_and_what_cannot_be_done_is_a_sentence(browser):
+    place = Place(build(pitched=False))
+    synth, may = place.parts[2], threading.Event()
+    decode = synth.decode
+    tab = browser.new_page()
+    tab.goto(place.url)
+    said = tab.locator("#said")
+    expect(said).to_contain_text("90 sounds on the map")
+    expect(tab.locator("#play-why")).to_contain_text("not told the pitch")
+    expect(tab.locator("#keyboard")).to_be_hidden()
+    tab.click("#export")
+    expect(said).to_contain_text("Select a sound or a spot first")
+    tab.fill("#search", "organ_005")
+    tab.press("#search", "Enter")
+    expect(said).to_contain_text("Playing the original")
+    tab.keyboard.press("q")
+    expect(said).to_contain_text("cannot play another; an export leaves that to a sampler")
+    tab.fill("#export-keys", "high")
+    tab.click("#export")
+    expect(said).to_contain_text("keys should look like C2-C6")
+    expect(said).to_have_class("said bad")
+    synth.decode = lambda *a, **k: may.wait(10) and decode(*a, **k)
+    tab.fill("#export-keys", "C2-C6")
+    tab.click("#export")
+    expect(tab.locator("#export")).to_be_disabled()
+    with tab.expect_response("**/api/export/stop"):
+        tab.click("#export-stop")
+    may.set()
+    expect(said).to_have_text("Export stopped.")
+    expect(tab.locator("#export")).to_be_enabled()
     tab.close()
     place.close()
 

@@ -48,6 +48,7 @@ export class Player {
       source.stop(now + FADE);
     }
     this.sounding = [];
+    this.onLevel(0);
   }
 
   /**
