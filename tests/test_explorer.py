@@ -27,7 +27,7 @@ from timbrespace.errors import RunError
 from timbrespace.explorer import server as server_module
 from timbrespace.explorer.server import bind, build_app, serve
 from timbrespace.explorer.session import Session
-from timbrespace.likeness import Likeness
+from timbrespace.likeness import Heard, Likeness
 from timbrespace.mapping import Space
 from timbrespace.render.synth import Synth
 from timbrespace.runs import Run
@@ -313,11 +313,10 @@ def test_the_sounds_most_like_one_are_named_nearest_first(client, parts, monkeyp
     assert answer == {"by": "latent", "near": (100 + np.argsort(far)[1:6]).tolist()}
     refused = client.get("/api/sounds/105/similar?by=sound")
     assert refused.status_code == 404 and "--embed" in refused.text
-    heard = np.ones((len(space.rows), 2))  # all sound alike but for two, of which one is 105
-    heard[[5, 80]] = [[1.0, 0.0], [1.0, 0.1]]
-    monkeypatch.setattr(
-        Likeness, "open", lambda *_: Likeness(space.mean, heard, {"latent": 1.0, "sound": 1.0})
-    )
+    heard = Heard.nothing(len(space.rows))
+    heard.points[:] = 1.0  # all sound alike but for two, of which one is 105
+    heard.points[[5, 80]] = np.eye(len(heard.points[0]))[0], np.eye(len(heard.points[0]))[0] + 1e-3
+    monkeypatch.setattr(Likeness, "open", lambda *_: Likeness.of(space.mean, heard))
     fresh = TestClient(build_app(Session(*parts)), base_url="http://127.0.0.1:8765")
     assert fresh.get("/api/sounds/105/similar?by=sound").json()["near"][0] == 180
     assert fresh.get("/api/sounds/105/similar").json()["by"] == "both"

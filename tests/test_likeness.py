@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from timbrespace import cli, likeness, verbs
+from timbrespace.audio.files import Audio
+from timbrespace.embedding import DIMENSIONS, cepstrum
 from timbrespace.errors import AudioError, RunError, TimbrespaceError
 from timbrespace.geometry import distance
-from timbrespace.likeness import Likeness
+from timbrespace.likeness import Heard, Likeness
 
 
 def test_directions_that_agree_are_at_0_and_opposite_ones_at_2():
@@ -43,16 +45,25 @@ def test_both_ways_find_what_neither_finds_alone():
     """Sound 0 is near by latent, sound 1 by ear, sound 2 is second in both."""
     mean = np.array([[0.1], [3.0], [0.3], [4.0]])
     points = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 0.2], [-1.0, 0.0]])
-    like = Likeness(mean, points, {"latent": 2.0, "sound": 1.0})
-    asked = np.zeros(1), np.array([1.0, 0.0])
+    heard = Heard(points, np.zeros((4, cepstrum.BYTES), np.int8))
+    scales = {"latent": 2.0, "point": 1.0, "course": 1.0}
+    like = Likeness(mean, heard, scales)
+    asked = np.zeros(1), Heard(np.array([[1.0, 0.0]]), heard.courses[:1])
     order = {by: np.argsort(like.distances(by, *asked)).tolist() for by in likeness.WAYS}
     assert order["latent"][0] == 0 and order["sound"][0] == 1 and order["both"][0] == 2
     assert like.way(None) == "both" and Likeness(mean, None, {"latent": 2.0}).way(None) == "latent"
     np.testing.assert_allclose(like.distances("latent", *asked), mean[:, 0])
+    np.testing.assert_allclose(like.distances("sound", *asked)[[1, 3]], [0.0, (2.0 + 0.0) / 2])
+    np.testing.assert_allclose(like.distances("both", *asked)[1], (3.0 / 2.0 + 0.0 + 0.0) / 3)
+    heard.courses[:, 0] = 1  # one block sounds, the fourth sound like silence the other way round
+    heard.courses[:, 2] = [1, 1, 1, -1]
+    np.testing.assert_allclose(like.distances("sound", *asked)[[1, 3]], [0.0, (2.0 + 2.0) / 2])
+    assert like.around(1) == ("both", pytest.approx(like.distances("both", mean[1], heard[np.array([1])])))
     points[2] = np.nan  # its recording is gone
     assert (
         np.isposinf(like.distances("both", *asked)[2]) and like.distances("latent", *asked)[2] < 1
     )
+    assert like.around(2)[0] == "latent"  # of itself nothing else is known
 
 
 class Corpus:
@@ -63,14 +74,14 @@ class Corpus:
     def __init__(self):
         self.read: list[int] = []
 
-    def audio(self, row: int, sample_rate: int):
+    def audio(self, row: int):
         self.read.append(row)
         if row == self.stop:
             raise KeyboardInterrupt
         if row == 2:
             raise AudioError("two.wav is gone")
         sound = np.random.default_rng(row).standard_normal(2000).astype(np.float32)
-        return SimpleNamespace(mono=lambda: sound)
+        return Audio(sound[None], 16000)
 
 
 def test_an_embedding_that_is_broken_off_goes_on_and_survives_a_new_space(tmp_path):
@@ -85,11 +96,28 @@ def test_an_embedding_that_is_broken_off_goes_on_and_survives_a_new_space(tmp_pa
     assert likeness.embed_space(run, space) == 2 and corpus.read == [2, 4, 5]  # type: ignore[arg-type]
     drawn_anew = SimpleNamespace(rows=np.array([5, 2, 0]), mean=np.zeros((3, 1)))
     like = Likeness.open(run, drawn_anew)  # type: ignore[arg-type]
-    assert like.points is not None and np.isnan(like.points[1]).all()
-    expected = likeness.heard(run, corpus.audio(5, 16000).mono())  # type: ignore[arg-type]
-    assert distance.cosine(like.points[:1], expected[None])[0, 0] < 1e-4
+    assert like.heard is not None and like.heard.known.tolist() == [True, False, True]
+    expected = Heard.of([corpus.audio(5)], 0.1)
+    assert distance.cosine(like.heard.points[:1], expected.points)[0, 0] < 1e-4
+    assert np.array_equal(like.heard.courses[:1], expected.courses)
     corpus.digest = "other"  # the corpus was made anew: rows may be other sounds
-    assert Likeness.open(run, drawn_anew).points is None  # type: ignore[arg-type]
+    assert Likeness.open(run, drawn_anew).heard is None  # type: ignore[arg-type]
+
+
+def test_an_embedding_of_an_earlier_version_asks_to_be_made_again(tmp_path):
+    (tmp_path / "space").mkdir()
+    run = SimpleNamespace(
+        path=tmp_path, corpus=Corpus(), feature=SimpleNamespace(sample_rate=16000, seconds=0.1)
+    )
+    space = SimpleNamespace(rows=np.arange(2), mean=np.arange(2.0)[:, None])
+    points = np.ones((2, DIMENSIONS), np.float16)
+    np.savez(tmp_path / "space" / likeness.FILE, points=points, rows=space.rows, digest="one")
+    like = Likeness.open(run, space)  # type: ignore[arg-type]
+    assert like.way(None) == "latent"
+    with pytest.raises(RunError, match="older one without MFCCs; .* timbrespace space RUN --embed"):
+        like.way("sound")
+    assert likeness.embed_space(run, space) == 2  # type: ignore[arg-type]
+    assert Likeness.open(run, space).way("sound") == "sound"  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_asked_is_said(tmp_path):

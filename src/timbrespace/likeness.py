@@ -1,13 +1,14 @@
 """Which sounds of a run's space are like a given one: by its latents, by how they sound, or by both.
 
-The latent knows what the model was made to keep; the embedding (`timbrespace.embedding`) hears the
-recording and knows no model. Listeners agree with both together more than with either (docs/metrics.md,
-"perception"). Points of the embedding lie in space/embedding.npz, by row and with the corpus's digest:
-they do not depend on the model, so that a space drawn anew keeps them, and a broken-off embedding goes on.
+The latent knows what the model was made to keep. How a recording sounds knows no model and has two parts:
+the point of a fixed embedding (`timbrespace.embedding`) and the course of its MFCCs (`embedding.cepstrum`).
+Listeners agree with the three together more than with each (docs/metrics.md, "perception"). What is heard
+lies in space/embedding.npz, by row and with the corpus's digest: it does not depend on the model, so that a
+space drawn anew keeps it, and a broken-off embedding goes on.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -16,7 +17,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from timbrespace.atomic import write_bytes
-from timbrespace.embedding import DIMENSIONS, embed
+from timbrespace.audio.files import Audio
+from timbrespace.embedding import DIMENSIONS, cepstrum, embed
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.geometry.distance import combined, cosine, euclidean, typical
 from timbrespace.mapping import Space
@@ -26,90 +28,138 @@ Progress = Callable[[str, int, int, dict[str, float]], None]
 By = Literal["latent", "sound", "both"]
 WAYS: tuple[str, ...] = get_args(By)
 FILE = "embedding.npz"  # in the run's space/
-KEPT = 2_000  # sounds between two writings: a minute or so
+KEPT = 2_000  # sounds between two writings: a few minutes
+
+
+@dataclass(frozen=True)
+class Heard:
+    """How N sounds sound: points (N, D) of the embedding, NaN where a recording could not be read, and
+    courses (N, B) of bytes. A part of them is had by `heard[places]`, places (n,)."""
+
+    points: np.ndarray
+    courses: np.ndarray
+
+    @classmethod
+    def of(cls, sounds: Sequence[Audio], seconds: float) -> "Heard":
+        """Of recordings, over the first `seconds`: the window that the model hears."""
+        heard = cls.nothing(len(sounds))
+        for place, sound in enumerate(sounds):
+            rate = sound.sample_rate
+            samples = sound.mono()[: round(seconds * rate)]
+            heard.points[place] = embed([samples], rate)[0]
+            heard.courses[place] = cepstrum.courses([samples], rate)[0]
+        return heard
+
+    @classmethod
+    def nothing(cls, count: int) -> "Heard":
+        """Of sounds that nobody has listened to."""
+        return cls(
+            np.full((count, DIMENSIONS), np.nan, np.float32),
+            np.zeros((count, cepstrum.BYTES), np.int8),
+        )
+
+    def __getitem__(self, places: np.ndarray) -> "Heard":
+        return Heard(self.points[places], self.courses[places])
+
+    @property
+    def known(self) -> np.ndarray:
+        """Which of the recordings could be read, (N,)."""
+        return np.isfinite(self.points[:, 0])
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """Distances to the N sounds of a space: mean (N, Z), and points (N, D) of the embedding, NaN where a
-    recording could not be read; None where the space has none. typical: mean distance of two of them."""
+    """Distances to the N sounds of a space: mean (N, Z), and how they sound; None where nobody listened.
+    typical: of each part the mean distance of two of them."""
 
     mean: np.ndarray
-    points: np.ndarray | None
+    heard: Heard | None
     typical: dict[str, float]
 
     @classmethod
     def open(cls, run: Run, space: Space) -> "Likeness":
-        """Of a space, with its embedding where `embed_space` made it for the corpus as it is."""
-        points = _kept(run, space)
-        if np.isnan(points).all():
-            return cls(space.mean, None, {"latent": typical(euclidean, space.mean)})
-        heard = points[~np.isnan(points[:, 0])]
-        scales = {"latent": typical(euclidean, space.mean), "sound": typical(cosine, heard)}
-        return cls(space.mean, points, scales)
+        """Of a space, with what `embed_space` heard of the corpus as it is."""
+        return cls.of(space.mean, _kept(run, space))
+
+    @classmethod
+    def of(cls, mean: np.ndarray, heard: Heard) -> "Likeness":
+        """Of latents (N, Z) and how their recordings sound."""
+        scales = {"latent": typical(euclidean, mean)}
+        if not heard.known.any():
+            return cls(mean, None, scales)
+        known = heard[heard.known]
+        scales["point"] = typical(cosine, known.points)
+        scales["course"] = typical(cepstrum.distances, known.courses)
+        return cls(mean, heard, scales)
 
     def way(self, by: str | None) -> str:
-        """The way that is meant: without a wish both where there is an embedding. RunError where there
-        is no such way, or no embedding for it."""
+        """The way that is meant: without a wish both where the sounds were heard. RunError where there
+        is no such way, or nothing was heard for it."""
         if by is None:
-            return "latent" if self.points is None else "both"
+            return "latent" if self.heard is None else "both"
         if by not in WAYS:
             raise RunError(f"sounds are alike by {', '.join(WAYS)}, not by {by!r}")
-        if by != "latent" and self.points is None:
+        if by != "latent" and self.heard is None:
             raise RunError(
-                f"the space has no embedding to search by {by}; make it with: timbrespace space RUN --embed"
+                f"the space has no embedding to search by {by}, or an older one without MFCCs; make it "
+                "with: timbrespace space RUN --embed"
             )
         return by
 
-    def distances(
-        self, by: str | None, mean: np.ndarray, point: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Distances (N,) to a sound of latent `mean` (Z,) and embedding `point` (D,).
+    def distances(self, by: str | None, mean: np.ndarray, sound: Heard | None = None) -> np.ndarray:
+        """Distances (N,) to a sound of latent `mean` (Z,) that sounds as `sound` (of one) says.
 
-        By latent Euclidean, by sound 1 - cosine; by both the mean of the two, each over its typical distance:
-        1 is as far as any two sounds. Infinite where a recording could not be read.
+        By latent Euclidean; by sound the mean of both parts' 1 - cosine; by both the mean of the three.
+        In a mean each part is over its typical distance, so that 1 is as far as any two sounds. Infinite
+        where a recording could not be read.
         """
         way = self.way(by)
         latent = euclidean(mean[None], self.mean)[0]
-        if way == "latent" or self.points is None:
+        if way == "latent" or self.heard is None:
             return latent
-        assert point is not None
-        heard = np.isfinite(self.points[:, 0])
-        sound = np.full(len(latent), np.inf)
-        sound[heard] = cosine(point[None], self.points[heard])[0]
-        if way == "sound":
-            return sound
-        return combined([latent, sound], [self.typical["latent"], self.typical["sound"]])
+        assert sound is not None
+        known = self.heard.known
+        parts = {"latent": latent} if way == "both" else {}
+        for part, found in {
+            "point": cosine(sound.points, self.heard.points[known])[0],
+            "course": cepstrum.distances(sound.courses, self.heard.courses[known])[0],
+        }.items():
+            parts[part] = np.full(len(latent), np.inf)
+            parts[part][known] = found
+        return combined(list(parts.values()), [self.typical[part] for part in parts])
 
-
-def heard(run: Run, samples: np.ndarray) -> np.ndarray:
-    """The point (D,) of a sound (n,) at the feature's rate, over the window that the model hears."""
-    rate = run.feature.sample_rate
-    return embed([samples[: round(run.feature.seconds * rate)]], rate)[0]
+    def around(self, place: int, by: str | None = None) -> tuple[str, np.ndarray]:
+        """The way that is meant, and distances (N,) to a sound of the space; by its latent without a
+        wish where its own recording could not be read."""
+        own = None if self.heard is None else self.heard[np.array([place])]
+        if by is None and own is not None and not own.known[0]:
+            by = "latent"
+        way = self.way(by)
+        return way, self.distances(way, self.mean[place], own)
 
 
 def embed_space(run: Run, space: Space, *, progress: Progress | None = None) -> int:
-    """Embed every sound of the space that has no point yet; how many were read. Broken off, it keeps what
-    it has. RunError when no recording can be read."""
-    points = _kept(run, space)
-    missing = np.flatnonzero(np.isnan(points[:, 0]))
+    """Listen to every sound of the space that nobody has heard yet; how many were read. Broken off, it
+    keeps what it has. RunError when no recording can be read."""
+    found = _kept(run, space)
+    missing = np.flatnonzero(~found.known)
     done, why = 0, ""
     try:
         for count, place in enumerate(missing.tolist(), start=1):
             try:
-                row = int(space.rows[place])
-                sound = run.corpus.audio(row, sample_rate=run.feature.sample_rate)
-                points[place] = heard(run, sound.mono())
+                sound = run.corpus.audio(int(space.rows[place]))
+                one = Heard.of([sound], run.feature.seconds)
+                found.points[place], found.courses[place] = one.points[0], one.courses[0]
                 done += 1
             except (TimbrespaceError, OSError) as error:
                 why = str(error)
             if progress:
                 progress("embed", count, len(missing), {})
             if count % KEPT == 0:
-                _keep(run, space, points)
+                _keep(run, space, found)
     finally:
-        _keep(run, space, points)
-    if np.isnan(points).all():
+        _keep(run, space, found)
+    if not found.known.any():
         raise RunError(f"no recording of the corpus can be read to be embedded ({why})")
     return done
 
@@ -118,25 +168,29 @@ def _path(run: Run) -> Path:
     return run.path / "space" / FILE
 
 
-def _kept(run: Run, space: Space) -> np.ndarray:
-    """The points (N, D) of the space's rows, NaN where there is none."""
-    points = np.full((len(space.rows), DIMENSIONS), np.nan, np.float32)
+def _kept(run: Run, space: Space) -> Heard:
+    """How the space's rows sound, as far as it is kept."""
+    heard = Heard.nothing(len(space.rows))
     try:
         with np.load(_path(run), allow_pickle=False) as arrays:
-            known, rows = arrays["points"], arrays["rows"]
+            known, rows = Heard(arrays["points"], arrays["courses"]), arrays["rows"]
             same = str(arrays["digest"]) == run.corpus.digest
     except (OSError, ValueError, KeyError, BadZipFile, TimbrespaceError):
-        return points  # none yet, or no corpus that they could be of
-    if same and known.shape[1:] == (DIMENSIONS,):
+        return heard  # none yet, one without courses, or no corpus that they could be of
+    shapes = known.points.shape[1:], known.courses.shape[1:]
+    if same and shapes == ((DIMENSIONS,), (cepstrum.BYTES,)):
         place = {int(row): i for i, row in enumerate(rows)}
         found = np.array([place.get(int(row), -1) for row in space.rows])
-        points[found >= 0] = known[found[found >= 0]]
-    return points
+        heard.points[found >= 0] = known.points[found[found >= 0]]
+        heard.courses[found >= 0] = known.courses[found[found >= 0]]
+    return heard
 
 
-def _keep(run: Run, space: Space, points: np.ndarray) -> None:
+def _keep(run: Run, space: Space, heard: Heard) -> None:
     packed = io.BytesIO()
-    # float16 moves cosines by less than 0.0001
-    small = points.astype(np.float16)
-    np.savez(packed, points=small, rows=space.rows, digest=np.array(run.corpus.digest))
+    np.savez(
+        packed,
+        points=heard.points.astype(np.float16),  # moves cosines by less than 0.0001
+        courses=heard.courses, rows=space.rows, digest=np.array(run.corpus.digest),
+    )  # fmt: skip
     write_bytes(_path(run), packed.getvalue())

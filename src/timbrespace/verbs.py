@@ -185,8 +185,8 @@ def space(
 ) -> "Space":  # fmt: skip
     """Encode the run's whole corpus, draw its maps, and find its named directions (`axes`).
 
-    `embed`: also how each recording sounds, for `search`; ten milliseconds or so for each second of sound
-    that was not embedded before.
+    `embed`: also how each recording sounds, for `search`; some fifteen milliseconds for each second of
+    sound that was not embedded before.
     """
     from timbrespace.directions import find_directions
     from timbrespace.mapping import build_space
@@ -880,10 +880,11 @@ def search(
 ) -> list[Match]:  # fmt: skip
     """The sounds of the corpus that are most like `query`, nearest first.
 
-    `by` "latent", "sound" (a fixed embedding of the recordings, which `space` makes on demand) or "both";
-    without it both where the space has the embedding. Distances: see `likeness.Likeness.distances`.
+    `by` "latent", "sound" (a fixed embedding of the recordings and their MFCCs, which `space` makes on
+    demand) or "both"; without it both where the space has them. Distances: see `likeness.Likeness.distances`.
     """
-    from timbrespace.likeness import Likeness, heard
+    from timbrespace.audio.files import read
+    from timbrespace.likeness import Heard, Likeness
     from timbrespace.mapping import Space
     from timbrespace.runs import Run
 
@@ -893,10 +894,11 @@ def search(
         raise RunError(f"search wants k of at least 1, got {k}")
     pitch, told = _told(opened, pitch, labels)
     like = Likeness.open(opened, known)
-    way, samples = like.way(by), _read(opened, query)
+    way, sound, feature = like.way(by), read(query), opened.feature
+    samples = sound.at(feature.sample_rate).mono()
     encoded = _synth(opened, known).encode(samples, pitch=pitch, labels=told)
-    point = None if way == "latent" else heard(opened, samples)
-    distances = like.distances(way, encoded.mean[0], point)
+    heard = None if way == "latent" else Heard.of([sound], feature.seconds)
+    distances = like.distances(way, encoded.mean[0], heard)
     rows = opened.corpus.rows
     return [
         Match(

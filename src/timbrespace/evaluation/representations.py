@@ -5,19 +5,20 @@ Conventions
 Each function takes sounds or pictures study by study and gives for each study points (n, D), or
 distances (n, n) where those are no points; `agreement` says what they are worth. A model sees a sound as
 it saw those of its training: the first window, level and loudest cell as the feature has them. No label is
-told, since pitches are not known of all; told as it is tracked, the pitch moves a score by less than 0.005, but
-of a harmonic model by 0.014 (bench/results/perception.md).
+told, since pitches are not known of all; told as it is tracked, the pitch moves triplets by less than 0.005 and
+Spearman by up to 0.009, of a harmonic model by 0.014 and 0.027 (bench/results/perception.md).
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from timbrespace.data.ratings import Study
+from timbrespace.embedding import cepstrum
 from timbrespace.evaluation.agreement import cosine, euclidean
 from timbrespace.geometry.project import Pca
+from timbrespace.likeness import Heard, Likeness
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from timbrespace.models.vocabulary import Vocabulary
     from timbrespace.recipe import Recipe
 
-MFCC_RATE, MFCC_MELS, MFCC_COUNT, MFCC_FFT, MFCC_HOP = 44_100, 128, 40, 2048, 512
-MFCC_DB = 80.0  # below the loudest cell of a sound
 SAME = (
     1e-6  # of the largest variance: components with less carry rounding, which whitening would show
 )
@@ -124,48 +123,40 @@ def chance(studies: Sequence[Study], rng: np.random.Generator) -> list[np.ndarra
     return [rng.standard_normal((len(study), 32)) for study in studies]
 
 
+def searched(
+    means: Sequence[np.ndarray],
+    studies: Sequence[Study],
+    seconds: float,
+    typical: dict[str, float] | None = None,
+) -> dict[str, list[np.ndarray]]:
+    """Distances (n, n) by which a search orders sounds (`likeness`), by sound and by both: latents (n, Z),
+    and recordings over the first `seconds`. Each study is a space of its own, or has the scales
+    `typical` of another."""
+    found: dict[str, list[np.ndarray]] = {"sound": [], "both": []}
+    for mean, study in zip(means, studies, strict=True):
+        like = Likeness.of(mean, Heard.of(study.sounds, seconds))
+        like = Likeness(mean, like.heard, typical or like.typical)
+        for by, tables in found.items():
+            tables.append(np.stack([like.around(k, by)[1] for k in range(len(study))]))
+    return found
+
+
 def mfcc_distances(studies: Sequence[Study], *, angle: bool = True) -> list[np.ndarray]:
     """Distances (n, n) of the published row of MFCCs: all frames, of two sounds the shorter filled up
     with silence; the cosine's (`angle`), or Euclidean."""
     between = cosine if angle else euclidean
     found = []
     for study in studies:
-        sounds = study.samples(MFCC_RATE)
+        sounds = study.samples(cepstrum.SAMPLE_RATE)
         lengths = np.array([len(sound) for sound in sounds])
         distances = np.zeros((len(sounds),) * 2)
         for length in np.unique(lengths):
             # the pairs whose longer sound is so long
             longer = np.maximum(lengths[:, None], lengths) == length
             used = np.flatnonzero(longer.any(1))
-            points = [mfcc(np.pad(sounds[i], (0, length - len(sounds[i])))).ravel() for i in used]
+            points = [
+                cepstrum.mfcc(np.pad(sounds[i], (0, length - len(sounds[i])))).ravel() for i in used
+            ]
             distances[np.ix_(used, used)] += between(np.stack(points)) * longer[np.ix_(used, used)]
         found.append(distances)
     return found
-
-
-def mfcc(samples: np.ndarray) -> np.ndarray:
-    """MFCCs (40, frames) of samples (n,) at 44.1 kHz, as the benchmark's authors compute them: 128 mels
-    of O'Shaughnessy's formula, triangles of height 1, decibels of power down to -80 re the loudest
-    cell, orthonormal DCT-II."""
-    import torch
-    from scipy.fft import dct
-
-    window = torch.hann_window(MFCC_FFT)
-    sound = torch.from_numpy(np.asarray(samples, np.float32))
-    transform = torch.stft(sound, MFCC_FFT, MFCC_HOP, window=window, return_complex=True)
-    power = torch.view_as_real(transform).square().sum(-1)
-    db = 10.0 * (_triangles() @ power).clamp_min(1e-10).log10().numpy()
-    return np.asarray(dct(np.maximum(db, db.max() - MFCC_DB), axis=0, norm="ortho"))[:MFCC_COUNT]
-
-
-@lru_cache(maxsize=1)
-def _triangles() -> "Tensor":
-    """Weights (mels, bins) of filters whose corners are equally far apart in 2595 log10(1 + f / 700)."""
-    top = 2595.0 * np.log10(1.0 + MFCC_RATE / 2.0 / 700.0)
-    corners = 700.0 * (10.0 ** (np.linspace(0.0, top, MFCC_MELS + 2) / 2595.0) - 1.0)
-    hertz = np.linspace(0.0, MFCC_RATE / 2.0, MFCC_FFT // 2 + 1)
-    rising = (hertz - corners[:-2, None]) / np.diff(corners)[:-1, None]
-    falling = (corners[2:, None] - hertz) / np.diff(corners)[1:, None]
-    import torch
-
-    return torch.from_numpy(np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32))

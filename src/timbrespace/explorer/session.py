@@ -251,12 +251,8 @@ class Session:
         index = view.index(row)
         like, space = view.likeness, view.space
         assert space is not None
-        point = None if like.points is None else like.points[index]
-        if by is None and point is not None and np.isnan(point[0]):
-            by = "latent"  # the recording could not be read
         try:
-            way = like.way(by)
-            far = like.distances(way, space.mean[index], point)
+            way, far = like.around(index, by)
         except RunError as error:
             raise NotHere(str(error)) from None
         near = [i for i in np.argsort(far, kind="stable").tolist() if i != index][:LISTED]
