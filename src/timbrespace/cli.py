@@ -608,7 +608,11 @@ def compare(
         Path | None, typer.Option("--out", help="Also a table in FILE.csv (every key) or FILE.md.")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Also the rate-distortion plane, in FILE.png.")
+        Path | None, typer.Option(help="Also the rate-distortion plane, in FILE.png or FILE.svg.")
+    ] = None,
+    map: Annotated[
+        Path | None,
+        typer.Option(help="Also the spaces' maps, in FILE.html (to hear), FILE.png or FILE.svg."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -621,12 +625,14 @@ def compare(
     Example: timbrespace compare run-a run-b --sort rmse_db --out table.md --plot plane.png
 
     Several seeds: timbrespace compare runs/* --seeds --against runs/baseline-1
+
+    Spaces side by side: timbrespace compare baseline conditioned --map maps.html
     """
     from timbrespace import verbs
     from timbrespace.evaluation import comparison
 
     rows = verbs.compare(
-        list(runs), sort=sort, seeds=seeds, against=against, out=out, plot=plot
+        list(runs), sort=sort, seeds=seeds, against=against, out=out, plot=plot, map=map
     )
     if as_json:
         _print_json({"runs": rows})

@@ -255,6 +255,7 @@ def generation(run: StrPath, *, split: str = "valid", seed: int = 0) -> dict[str
 def compare(
     runs: list[StrPath], *, sort: str | None = None, seeds: bool = False,
     against: StrPath | None = None, out: StrPath | None = None, plot: StrPath | None = None,
+    map: StrPath | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Evaluated runs side by side: one flat dict each (docs/metrics.md, "compare"), and the whole of
     metrics.json as "metrics".
@@ -262,7 +263,8 @@ def compare(
     `sort` by one of its keys; `seeds`: runs that differ only in their seed become one, means beside
     95 % intervals. Each says how it differs from `against`, one of the runs, or from the first, with a
     paired test: "difference", and "sentence" in words. `out` is a table, FILE.csv or FILE.md; `plot`
-    FILE.png, the rate-distortion plane of the runs that compare.
+    FILE.png or FILE.svg, the rate-distortion plane of the runs that compare; `map` their spaces' maps
+    side by side, FILE.html to point at and to hear, or FILE.png or FILE.svg.
     """
     from timbrespace.atomic import write_bytes, write_text
     from timbrespace.evaluation import comparison
@@ -270,8 +272,11 @@ def compare(
     writers = {".csv": comparison.comma_separated, ".md": comparison.markdown}
     if out is not None and Path(out).suffix.lower() not in writers:
         raise RunError(f"a comparison is written as FILE.csv or FILE.md, not as {out}")
-    if plot is not None and Path(plot).suffix.lower() != ".png":
-        raise RunError(f"the plane is drawn as FILE.png, not as {plot}")
+    pictures = (".png", ".svg")
+    if plot is not None and Path(plot).suffix.lower() not in pictures:
+        raise RunError(f"the plane is drawn as FILE.png or FILE.svg, not as {plot}")
+    if map is not None and Path(map).suffix.lower() not in (".html", *pictures):
+        raise RunError(f"maps are drawn as FILE.html, FILE.png or FILE.svg, not as {map}")
     rows = comparison.rows(runs, seeds=seeds, against=against)
     if sort is not None:
         rows = comparison.ordered(rows, sort)
@@ -281,8 +286,29 @@ def compare(
     if out is not None:
         write_text(out, writers[Path(out).suffix.lower()](rows))
     if plot is not None:
-        write_bytes(plot, comparison.picture(rows))
+        drawn = comparison.picture(rows)
+        write_bytes(plot, drawn.svg() if Path(plot).suffix.lower() == ".svg" else drawn)
+    if map is not None:
+        _write_maps(runs, Path(map))
     return rows
+
+
+def _write_maps(runs: list[StrPath], out: Path) -> None:
+    """The maps of several runs, as the file's name asks."""
+    from timbrespace.atomic import write_bytes, write_text
+    from timbrespace.evaluation import interactive
+    from timbrespace.runs import Run
+
+    opened = [Run.open(run) for run in runs]
+    spaces = [
+        interactive.Atlas.open(run, str(name)) for run, name in zip(opened, runs, strict=True)
+    ]
+    if out.suffix.lower() == ".html":
+        heard = interactive.recordings(spaces[0], opened[0].corpus)
+        write_text(out, interactive.page(spaces, heard, "Maps side by side"))
+        return
+    drawn = interactive.picture(spaces)
+    write_bytes(out, drawn.svg() if out.suffix.lower() == ".svg" else drawn)
 
 
 def paper(runs: list[StrPath], out: StrPath, *, against: StrPath | None = None) -> "Paper":
@@ -1052,7 +1078,8 @@ def doctor() -> dict[str, Any]:
     from timbrespace.machine import use_bfloat16
 
     extras = {
-        "umap-learn": "maps", "swift-f0": "pitch", "tensorboard": "tensorboard", "wandb": "wandb",
+        "umap-learn": "maps", "plotly": "maps", "swift-f0": "pitch", "tensorboard": "tensorboard",
+        "wandb": "wandb",
     }  # fmt: skip
     required = ["numpy", "scipy", "soundfile", "soxr", "torch", "starlette", "uvicorn"]
 

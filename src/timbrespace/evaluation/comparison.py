@@ -18,11 +18,14 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from timbrespace.errors import RunError
 from timbrespace.evaluation.differences import Trained, difference
 from timbrespace.runs import Run
+
+if TYPE_CHECKING:
+    from timbrespace.evaluation.figures.style import Drawing
 
 Row = dict[str, Any]
 
@@ -268,8 +271,8 @@ def comma_separated(table: Sequence[Row]) -> str:
     return made.getvalue()
 
 
-def picture(table: Sequence[Row]) -> bytes:
-    """The rate-distortion plane of the largest group as PNG: its rows, and its floors as lines."""
+def picture(table: Sequence[Row]) -> "Drawing":
+    """The rate-distortion plane of the largest group: its rows, and its floors as lines."""
     from timbrespace.evaluation import figures
 
     drawn = [x for x in table if x["bits_per_sound"] is not None and x["rmse_db"] is not None]

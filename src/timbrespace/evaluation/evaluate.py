@@ -21,8 +21,8 @@ import numpy as np
 
 from timbrespace.atomic import write_text
 from timbrespace.data.ratings import read_studies
-from timbrespace.errors import RunError
-from timbrespace.evaluation import catalogue, reconstruction
+from timbrespace.errors import MissingExtra, RunError
+from timbrespace.evaluation import catalogue, interactive, reconstruction
 from timbrespace.evaluation import codes as code
 from timbrespace.evaluation import floors as floor
 from timbrespace.evaluation import latent as rate
@@ -33,6 +33,7 @@ from timbrespace.evaluation.report import Map, report
 from timbrespace.evaluation.statistics import interval
 from timbrespace.evaluation.verdict import judge
 from timbrespace.geometry.project import Pca
+from timbrespace.page import escape
 
 if TYPE_CHECKING:
     from timbrespace.data.corpus import Corpus
@@ -101,9 +102,31 @@ def evaluate(
         raise RunError(f"{folder} cannot be written: {error.strerror}") from None
     report(
         run, found.metrics, corpus=found.corpus, maps=found.maps, drawn=found.drawn,
-        progress=progress,
+        interactive=_interactive(run, found, own=corpus is None), progress=progress,
     )  # fmt: skip
     return found.metrics
+
+
+def _interactive(run: "Run", found: Measured, *, own: bool) -> str:
+    """Write map.html of the run's own corpus or another; what the report says of it, as HTML."""
+    place = run.path / "evaluation" / "map.html"
+    parts = run.split() if own else {}
+    maps = {one.name: one.xy for one in found.maps}
+    atlas = interactive.Atlas.of(
+        run.name, found.corpus, found.maps[0].rows, maps, found.sounds, parts
+    )
+    try:
+        heard = interactive.recordings(atlas, found.corpus)
+        write_text(place, interactive.page([atlas], heard, f"{run.name}: its maps"))
+    except MissingExtra as error:
+        place.unlink(missing_ok=True)
+        return f"<p class='quiet'>{escape(error)}.</p>"
+    except OSError as error:
+        raise RunError(f"{place} cannot be written: {error.strerror}") from None
+    return (
+        "<p><a href='map.html'>Its maps, to point at and to hear</a>: every sound with its labels and "
+        "its error, coloured by any of them.</p>"
+    )
 
 
 def measure(
@@ -499,7 +522,7 @@ def _maps(
         drawn = {"pca": _flat(pca.transform(np.r_[here.mean, there.mean[extra]]))}
     measured = np.isin(shown, here.rows)
     families, pitches = labels_of(corpus, "family", shown), labels_of(corpus, "pitch", shown)
-    return [Map(n, np.asarray(xy), measured, families, pitches) for n, xy in drawn.items()]
+    return [Map(n, shown, np.asarray(xy), measured, families, pitches) for n, xy in drawn.items()]
 
 
 def _flat(points: np.ndarray) -> np.ndarray:

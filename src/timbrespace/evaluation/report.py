@@ -19,6 +19,7 @@ import numpy as np
 from timbrespace.atomic import write_text
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.evaluation import catalogue, figures
+from timbrespace.evaluation.figures.style import Drawing
 from timbrespace.evaluation.latent import ACTIVE_NATS, bits
 from timbrespace.page import cards, contents, document, escape, image, player, plus_minus, table
 from timbrespace.render.explain import phase_alone
@@ -34,9 +35,10 @@ Progress = Any  # Callable[[str, int, int, dict[str, float]], None] | None
 
 @dataclass(frozen=True)
 class Map:
-    """One map of the report: xy (N, 2) of sounds whose labels are given in the same order."""
+    """One map of the report: xy (N, 2) of rows (N,) of a corpus, whose labels are in the same order."""
 
     name: str
+    rows: np.ndarray
     xy: np.ndarray
     measured: np.ndarray  # (N,) bool: evaluated here; the rest are other sounds of the corpus
     families: list[Any] | None
@@ -64,12 +66,13 @@ def report(
     corpus: "Corpus | None" = None,
     maps: Sequence[Map] = (),
     drawn: Mapping[str, catalogue.Shown] = catalogue.NOTHING,
+    interactive: str = "",
     progress: Progress = None,
 ) -> Path:
     """Write evaluation/report.html of `metrics` (see `evaluate`), with figures/ and audio/ beside.
 
-    `drawn` is what `catalogue.draw` made. Needs the corpus that was measured (`corpus`, or the run's own)
-    for the examples.
+    `drawn` is what `catalogue.draw` made, `interactive` a paragraph on the page of maps, as HTML. Needs
+    the corpus that was measured (`corpus`, or the run's own) for the examples.
     """
     folder = run.path / "evaluation"
     said, pngs = content(run, metrics, maps, drawn)
@@ -78,9 +81,9 @@ def report(
         pngs[f"example-{index}"] = figures.sounds(
             example.original, example.made, run.feature.yardstick
         )
-    page = _page(run, metrics, said, pngs, examples)
+    page = _page(run, metrics, [interactive, *said], pngs, examples)
     try:
-        _replace(folder / "figures", {f"{name}.png": png for name, png in pngs.items()})
+        _replace(folder / "figures", _files(pngs))
         _replace(
             folder / "audio",
             {
@@ -122,6 +125,15 @@ def show_new_sounds(folder: Path) -> None:
         write_text(page, before + _new_sounds(folder) + after)
 
 
+def _files(pngs: dict[str, bytes]) -> dict[str, bytes]:
+    """Figures by file name, as PNG and as SVG; the examples are pictures, and stay so."""
+    files = {f"{name}.png": png for name, png in pngs.items()}
+    for name, png in pngs.items():
+        if isinstance(png, Drawing) and not name.startswith("example-"):
+            files[f"{name}.svg"] = png.svg()
+    return files
+
+
 def _replace(folder: Path, files: dict[str, bytes]) -> None:
     # renamed but not synced, fifty small files take seconds to sync: the page holds them all anyway
     folder.mkdir(parents=True, exist_ok=True)
@@ -133,7 +145,7 @@ def _replace(folder: Path, files: dict[str, bytes]) -> None:
         finally:
             fresh.unlink(missing_ok=True)
     for old in folder.iterdir():  # of an earlier report
-        if old.is_file() and old.suffix in (".png", ".wav") and old.name not in files:
+        if old.is_file() and old.suffix in (".png", ".svg", ".wav") and old.name not in files:
             old.unlink(missing_ok=True)
 
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from timbrespace.evaluation.figures.pictures import STRIP, draw_strips
-from timbrespace.evaluation.figures.style import COLOURS, DPI, FLOOR, MARKERS, png, sheet, shorten
+from timbrespace.evaluation.figures.style import (
+    COLOURS,
+    DPI,
+    FLOOR,
+    MARKERS,
+    Drawing,
+    png,
+    sheet,
+    shorten,
+)
 from timbrespace.features.decibels import Decibels
 
 if TYPE_CHECKING:
@@ -15,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAMES_SHOWN = 20  # in a legend; the rest are "other"
+PANEL, ACROSS = 3.35, 4  # inches (85 mm) of a map among several, and how many stand in a row
 
 
 def map_by_name(xy: np.ndarray, names: Sequence[Any], measured: np.ndarray, title: str) -> bytes:
@@ -62,6 +72,42 @@ def map_by_number(
     return png(figure)
 
 
+def maps_by_name(panels: Sequence[tuple[str, np.ndarray, Sequence[Any], np.ndarray]]) -> Drawing:
+    """Maps side by side, each a title, points (N, 2), names (N) and which were measured (N,): a name
+    looks the same in all, and stands in the legend once. Colours as in `map_by_name`."""
+    from matplotlib.lines import Line2D
+
+    said = [["unknown" if n in (None, "") else str(n) for n in names] for _, _, names, _ in panels]
+    counted = Counter(name for names in said for name in names)
+    common = sorted(name for name, _ in counted.most_common(NAMES_SHOWN))
+    looks = [(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i in range(len(common))]
+    across = min(len(panels), ACROSS)
+    down = -(-len(panels) // across)
+    figure = sheet(PANEL * across, PANEL * down + 0.5)
+    places = figure.subplots(down, across, squeeze=False).ravel()
+    for axes in places[len(panels) :]:
+        axes.set_visible(False)
+    for axes, (title, xy, _, measured), names in zip(places, panels, said, strict=False):
+        texts = np.array(names)
+        for name, (colour, marker) in zip(common, looks, strict=True):
+            _scatter(axes, xy, texts == name, measured, marker, color=colour, scale=0.5)
+        _scatter(axes, xy, ~np.isin(texts, common), measured, ".", color=FLOOR, scale=0.5)
+        _empty(axes, shorten(title, 44))
+    handles = [
+        Line2D([], [], color=colour, marker=marker, linestyle="", markersize=5)
+        for colour, marker in looks
+    ]
+    labels = [shorten(name, 20) for name in common]
+    if len(counted) > len(common):
+        handles.append(Line2D([], [], color=FLOOR, marker=".", linestyle=""))
+        labels.append(f"{len(counted) - len(common)} others")
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=3 * across, fontsize=8, frameon=False,
+        columnspacing=1.0, handletextpad=0.2,
+    )  # fmt: skip
+    return png(figure)
+
+
 def way(
     sounds: np.ndarray, ways: dict[str, np.ndarray], ends: tuple[str, str],
     rows: Sequence[tuple[str, np.ndarray]], heads: Sequence[str], feature: Decibels,
@@ -93,17 +139,23 @@ def way(
 def _map_axes(title: str, width: float) -> "tuple[Figure, Axes]":
     figure = sheet(width, 5.2)
     axes = figure.add_subplot()
-    axes.set_title(shorten(title, 80), fontsize=10)
+    _empty(axes, shorten(title, 80))
+    return figure, axes
+
+
+def _empty(axes: "Axes", title: str) -> None:
+    """A frame without numbers: places on a map have no unit."""
+    axes.set_title(title, fontsize=10)
     axes.set_xticks([])
     axes.set_yticks([])
     for side in axes.spines.values():
         side.set_color("#CCCCCC")
-    return figure, axes
 
 
 def _scatter(
     axes: "Axes", xy: np.ndarray, chosen: np.ndarray, measured: np.ndarray, marker: str, *,
     color: str | None = None, values: np.ndarray | None = None, low: float = 0.0, high: float = 1.0,
+    scale: float = 1.0,
 ) -> Any:  # fmt: skip
     drawn = None
     for which, size, alpha in ((chosen & ~measured, 7, 0.25), (chosen & measured, 22, 0.9)):
@@ -117,7 +169,7 @@ def _scatter(
         else:
             paint = {"c": values[which], "cmap": "cividis", "vmin": low, "vmax": high}
         drawn = axes.scatter(
-            *xy[which].T, s=size, alpha=alpha, marker=marker, rasterized=True, **paint,
+            *xy[which].T, s=scale * size, alpha=alpha, marker=marker, rasterized=True, **paint,
             **(edge or {"linewidths": 0}),
         )  # fmt: skip
     return drawn

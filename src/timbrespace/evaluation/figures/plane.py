@@ -10,6 +10,7 @@ from timbrespace.evaluation.figures.style import (
     DPI,
     FLOOR,
     MARKERS,
+    Drawing,
     png,
     quiet,
     sheet,
@@ -26,7 +27,7 @@ def rate_distortion(
     points: Sequence[tuple[str, float, float]], floors: dict[str, float], *,
     errors: Sequence[tuple[float | None, float | None]] = (),
     linear: Sequence[float | None] = (),
-) -> bytes:  # fmt: skip
+) -> Drawing:  # fmt: skip
     """The plane of (name, bits per sound, dB RMSE) where they lie, floors {name: dB} that are near
     enough to be seen as dashed lines. `errors` are half widths of each point's intervals along both
     axes, `linear` the dB of the best linear code of each point's rate: a dash, tied to its point."""

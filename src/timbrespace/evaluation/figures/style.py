@@ -49,13 +49,31 @@ def shorten(text: str, most: int) -> str:
     return f" {text}" if text.startswith("_") else text  # matplotlib hides labels with _ in front
 
 
-def png(figure: "Figure") -> bytes:
+class Drawing(bytes):
+    """The file of a figure, which can be had as SVG, too."""
+
+    figure: "Figure"
+
+    def svg(self) -> bytes:
+        """The same figure as SVG: the marks of maps and the pictures of sounds stay pixels in it. The
+        same bytes every time."""
+        from matplotlib import rc_context
+
+        data = io.BytesIO()
+        with rc_context({"svg.hashsalt": "timbrespace"}):
+            self.figure.savefig(data, format="svg", metadata={"Date": None, "Creator": None})
+        return data.getvalue()
+
+
+def png(figure: "Figure") -> Drawing:
     """The figure as a PNG file; as PDF within `as_pdf`."""
-    """The figure as the bytes of a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
     data = io.BytesIO()
     nameless = {"png": "Software", "pdf": "CreationDate"}  # the same bytes whoever draws, and when
     figure.savefig(data, format=FORMAT.get(), metadata={nameless[FORMAT.get()]: None})
-    return data.getvalue()
+    figure.set_layout_engine("none")  # its places are found
+    drawing = Drawing(data.getvalue())
+    drawing.figure = figure
+    return drawing
