@@ -37,7 +37,9 @@ Method = Annotated[
     str,
     typer.Option(help="How phase is found: pghi, sweep, fast_griffin_lim or griffin_lim."),
 ]
-Rounds = Annotated[int, typer.Option(help="Of Griffin-Lim, after pghi, sweep or nothing: 0 to 1000.")]
+Rounds = Annotated[
+    int, typer.Option(help="Of Griffin-Lim, after pghi, sweep or nothing: 0 to 1000.")
+]
 Inversion = Annotated[
     str,
     typer.Option(help="How mels become a spectrum: multiplicative or nnls."),
@@ -850,9 +852,9 @@ def play(
     velocity: Annotated[int | None, typer.Option(min=1, max=127, help="How hard.")] = None,
     seconds: Annotated[float | None, typer.Option(help="How long, attack to release.")] = None,
     label: LabelOption = None,
+    vocoder: VocoderOption = None,
     format: Format = "wav16",
     rate: Rate = None,
-    vocoder: VocoderOption = None,
     as_json: Json = False,
 ) -> None:
     """Notes of one timbre: other pitches, harder, longer.
@@ -893,9 +895,9 @@ def export(
     name: Annotated[str | None, typer.Option(help="How names of files begin.")] = None,
     pitch: PitchOption = None,
     label: LabelOption = None,
+    vocoder: VocoderOption = None,
     as_json: Json = False,
 ) -> None:
-    vocoder: VocoderOption = None,
     """A point of the space as an instrument for samplers.
 
     Example: timbrespace export run --from a.wav --keys C2-C6 --out brass
