@@ -51,7 +51,7 @@ class Place:
         session = Session(*self.parts, load=lambda: self.parts, stamp=lambda: self.stamp)
         self.stop, address = threading.Event(), Queue()
         settings = {"port": 0, "browser": False, "ready": address.put, "stop": self.stop}
-        self.thread = threading.Thread(target=serve, args=(session,), kwargs=settings)
+        self.thread = threading.Thread(target=serve, args=(session,), kwargs=settings, daemon=True)
         self.thread.start()
         self.url = address.get(timeout=20)
 
