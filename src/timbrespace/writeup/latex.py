@@ -10,7 +10,8 @@ from collections.abc import Mapping
 SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "_": r"\_", "%": r"\%", "$": r"\$", "#": r"\#",
     "&": r"\&", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''", "–": "--", "—": "---", "…": r"\ldots{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", "/": r"/\allowbreak{}",
+    '"': "''", "–": "--", "—": "---", "…": r"\ldots{}",
     "±": r"$\pm$", "²": "$^2$", "³": "$^3$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$",
     "°": r"$^\circ$", "·": r"$\cdot$", "→": r"$\rightarrow$", "β": r"$\beta$", "μ": r"$\mu$",
     "µ": r"$\mu$", "σ": r"$\sigma$", "‘": "`", "’": "'", "“": "``", "”": "''", "\u00a0": "~",

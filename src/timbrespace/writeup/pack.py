@@ -192,7 +192,7 @@ def _results(found: Evidence, files: dict[str, bytes], prefix: str) -> list[str]
     for png in sorted(folder.glob("*.png")):
         words = MAPS.get(png.stem.split("-")[0])
         if words:
-            told = f"{words} ({png.stem.replace('-', ' ')})"
+            told = f"{words}: {', '.join(png.stem.split('-')[1:])}".removesuffix(": ")
             shown.append(Picture(png.read_bytes(), told))
             pictures[png.stem] = png.read_bytes()
     if shown:
@@ -212,7 +212,8 @@ def _latex(
     named: list[str] = []  # what stands below the heading, for the text to name
     for block in [*found, None]:
         if named and (block is None or isinstance(block, Heading)):
-            made.append(f"Shown in {', '.join(named)}.\n")
+            tables_first = sorted(named, key=lambda one: not one.startswith("Table"))
+            made.append(f"See {', '.join(tables_first)}.\n")
             named = []
         match block:
             case Heading(level, text):
@@ -257,7 +258,8 @@ def _missing(evidence: Sequence[Evidence]) -> list[str]:
     sentences = [sentence for found in evidence for sentence in found.missing]
     if not sentences:
         return ["Every question that timbrespace can ask of a run was asked.\n"]
-    return [f"{escape(sentence)}.\n" for sentence in sentences]
+    lines = [f"{escape(sentence)}.\n" for sentence in sentences]
+    return ["\\begin{sloppypar}", *lines, "\\end{sloppypar}"]  # paths are long words
 
 
 def _earlier(folder: Path) -> dict[str, str]:
