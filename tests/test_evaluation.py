@@ -501,7 +501,10 @@ def test_metrics_have_the_promised_layout_and_are_the_file(evaluated):
     assert isinstance(metrics["verdict"], str) and metrics["verdict"] == verdict(metrics)
     assert metrics["probes"]["instruments_shared_with_training"] == 0
     assert metrics["structure"]["sounds"] == metrics["posterior"]["sounds"] == 12
-    assert metrics["structure"]["told"] == ["pitch"] and "family" in metrics["disentanglement"]["factors"]
+    assert (
+        metrics["structure"]["told"] == ["pitch"]
+        and "family" in metrics["disentanglement"]["factors"]
+    )
     assert {"z", "mu", "pca_32_given_pitch"} <= set(metrics["structure"]["pitch_leakage"])
 
 

@@ -8,10 +8,18 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "src" / "timbrespace"
 RANKS = [
-    {"errors", "machine", "atomic"}, {"audio", "geometry"}, {"features", "page"}, {"data", "models", "losses", "embedding"},
-    {"recipe", "render", "batches", "vocoders"}, {"runs"}, {"training", "mapping"}, {"priors", "exporting", "directions", "likeness"},
-    {"evaluation"}, {"explorer", "writeup"}, {"verbs", "cli", "__init__", "__main__"},
-]  # fmt: skip
+    {"errors", "machine", "atomic"},
+    {"audio", "geometry"},
+    {"features", "page"},
+    {"data", "models", "losses", "embedding"},
+    {"recipe", "render", "batches", "vocoders"},
+    {"runs"},
+    {"training", "mapping"},
+    {"priors", "exporting", "directions", "likeness"},
+    {"evaluation"},
+    {"explorer", "writeup"},
+    {"verbs", "cli", "__init__", "__main__"},
+]
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
 
 

@@ -58,7 +58,10 @@ def test_both_ways_find_what_neither_finds_alone():
     heard.courses[:, 0] = 1  # one block sounds, the fourth sound like silence the other way round
     heard.courses[:, 2] = [1, 1, 1, -1]
     np.testing.assert_allclose(like.distances("sound", *asked)[[1, 3]], [0.0, (2.0 + 2.0) / 2])
-    assert like.around(1) == ("both", pytest.approx(like.distances("both", mean[1], heard[np.array([1])])))
+    assert like.around(1) == (
+        "both",
+        pytest.approx(like.distances("both", mean[1], heard[np.array([1])])),
+    )
     points[2] = np.nan  # its recording is gone
     assert (
         np.isposinf(like.distances("both", *asked)[2]) and like.distances("latent", *asked)[2] < 1

@@ -230,7 +230,9 @@ def test_a_run_of_codes_is_measured_by_its_codes(whole):
     assert metrics["distortion"]["rmse_db"] == metrics["distortion"]["rmse_db_at_mean"]
     assert f"{rate['codes_used']} of 96 codes are used" in metrics["verdict"]
     assert "mu" not in metrics["structure"]["neighbours"]["instrument"]  # it is z
-    assert "codes" in metrics["posterior"]["why_no_parts"] and metrics["posterior"]["mmd"] is not None
+    assert (
+        "codes" in metrics["posterior"]["why_no_parts"] and metrics["posterior"]["mmd"] is not None
+    )
     page = (whole.path / "evaluation" / "report.html").read_text()
     assert ">The codes</h2>" in page and "Bits of each dimension" not in page
     made = verbs.generate(whole.path, whole.path / "new", n=1)
