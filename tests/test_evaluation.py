@@ -18,6 +18,7 @@ from timbrespace.data.table import Row
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.evaluation import floors, latent, reconstruction
 from timbrespace.evaluation.evaluate import evaluate, measure
+from timbrespace.evaluation.figures import curves
 from timbrespace.evaluation.floors import Floors
 from timbrespace.evaluation.verdict import judge, verdict
 from timbrespace.features.log_mel import LogMel
@@ -300,6 +301,15 @@ def test_a_collapsed_space_is_called_so_and_told_what_to_do():
     )
 
 
+def test_twice_the_decibels_of_linear_algebra_are_not_healthy():
+    # report 003's improved loss after 8 epochs: 13.3 dB at 93 bits, where a linear code has 5.7
+    own = {"distortion__rmse_db": 13.3, "distortion__train_rmse_db": 13.0}
+    behind = changed(**own, distortion__rmse_db_shuffled=17.0, floors__linear_code_rmse_db=5.7)
+    assert judge(behind).faults == ("far behind a linear code",)
+    assert not judge({**behind, "waves": {"model": {"mse": 0.1}}}).faults
+    assert judge(changed(distortion__rmse_db=6.5, floors__linear_code_rmse_db=5.7)).healthy
+
+
 def test_one_place_for_all_sounds_is_a_collapse_at_any_rate():
     # of an encoder whose units were all dead, behind batch norm: 22 million bits
     found = judge(changed(rate__nats_per_sound=1.5e7, rate__separation=0.0))
@@ -576,6 +586,16 @@ class Page(html.parser.HTMLParser):
 
     def handle_data(self, data):
         self.words.append(data)
+
+
+def test_training_curves_show_each_raw_term_once(monkeypatch):
+    kept = []
+    monkeypatch.setattr(curves, "png", lambda figure: kept.append(figure) or b"")
+    line = {"epoch": 1.0, "train_reconstruction": -3.0, "train_kl_nats": 9.0, "train_kl": 9.0}
+    curves.training_curves([line | {"train_total": 6.0, "train_mse": 0.1}], {})
+    (axes,) = kept[0].axes
+    assert axes.get_legend_handles_labels()[1] == ["reconstruction", "kl"]
+    assert axes.get_ylim()[0] < -3.0  # a term may be below 0, and is seen
 
 
 def test_the_report_holds_everything_it_shows(evaluated):

@@ -19,6 +19,9 @@ COLLAPSED_NATS = 1.0
 IGNORED_SHARE = 0.05
 # In squared error; 0.9 is half a dB of 10 dB. A model this near the mean has learnt an average.
 HARDLY_BETTER = 0.9
+# In squared error: at twice the decibels of linear algebra of the same rate nothing was learnt that is worth
+# its bits.
+FAR_BEHIND = 4.0
 # decode(mu) may be a little worse by chance; more means that the decoder never saw points that
 # quiet (measured: 0.298 beside 0.221 for a collapsed model).
 WORSE_AT_MEAN = 1.02
@@ -126,14 +129,18 @@ def judge(metrics: dict[str, Any]) -> Judgement:
         )
     linear = floors.get("linear_code_rmse_db")
     if not faults and linear is not None and rmse > linear:
+        wave = bool(metrics.get("waves"))
         cure = (
-            "which is one of pictures: of a wave the MR-STFT says more"
-            if metrics.get("waves") else
-            "train longer, or on networks of kind principal, which start there"
+            "which is one of pictures: of a wave the MR-STFT says more" if wave
+            else "train longer, or on networks of kind principal, which start there"
         )  # fmt: skip
+        far = not wave and rmse**2 > FAR_BEHIND * linear**2
+        words = "is far behind" if far else "has not reached"
         said.append(
-            f"at {_db(rmse)} it has not reached the best linear code of this rate ({_db(linear)}); {cure}"
+            f"at {_db(rmse)} it {words} the best linear code of this rate ({_db(linear)}); {cure}"
         )
+        if far:
+            faults.append("far behind a linear code")
     shuffled = distortion.get("rmse_db_shuffled")
     if not collapsed and shuffled and shuffled**2 - rmse**2 < IGNORED_SHARE * shuffled**2:
         fault(
