@@ -19,13 +19,14 @@ from timbrespace.evaluation.figures.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+TERMS = "raw, without weights"
 LOST_CENTS = 5000.0  # where sounds without a pitch are drawn, beyond four octaves
 
 
 def training_curves(
     history: Sequence[dict[str, float]], floors: dict[str, float | None]
 ) -> bytes | None:
-    """Distortion, rate and beta per epoch from history.csv, floors {name: dB} as dashed lines.
+    """Distortion, rate, beta and the raw terms per epoch from history.csv, floors {name: dB} as dashed lines.
 
     None when there is no finished epoch or no known column.
     """
@@ -43,6 +44,10 @@ def training_curves(
             [(f"valid_codes_used_{n + 1}", f"level {n + 1}", c) for n, c in enumerate(COLOURS)],
         ),
         ("Weight of the KL term", "beta", [("beta", "beta", "#0072B2")]),
+        (
+            "Terms on training sounds", TERMS,
+            [(f"train_{n}", n, c) for n, c in zip(_terms(history), COLOURS, strict=False)],
+        ),
     ]  # fmt: skip
     shown = [p for p in panels if any(name in line for name, *_ in p[2] for line in history)]
     if not shown:
@@ -64,13 +69,26 @@ def training_curves(
         axes.set_xlabel("epoch")
         axes.set_ylabel(unit)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if unit != "beta":
+        if unit == TERMS:
+            axes.set_yscale("symlog", linthresh=1.0)
+        elif unit != "beta":
             # room above for the legend of the first panel
             axes.set_ylim(0, (1.35 if place == 0 else 1.08) * max(axes.get_ylim()[1], 1e-9))
         quiet(axes)
         if len(axes.get_legend_handles_labels()[1]) > 1:
-            axes.legend(fontsize=7.5, framealpha=0.8, edgecolor="none", loc="upper right")
+            loc = "best" if unit == TERMS else "upper right"
+            axes.legend(fontsize=7.5, framealpha=0.8, edgecolor="none", loc=loc)
     return png(figure)
+
+
+def _terms(history: Sequence[dict[str, float]]) -> list[str]:
+    """The terms of the objective in history.csv: not their total, nor the same in other units."""
+    names = [
+        key.removeprefix("train_")
+        for key in (history[0] if history else ())
+        if key.startswith("train_")
+    ]
+    return [n for n in names if n not in ("total", "mse") and not n.endswith("_nats")]
 
 
 def where(by_band: dict[str, list[float]], by_time: dict[str, list[float]]) -> bytes:
