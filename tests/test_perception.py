@@ -254,6 +254,7 @@ def test_a_run_is_measured_beside_what_it_has_to_beat_and_the_report_says_so(
     tiny_run, listed, tmp_path
 ):
     run = shutil.copytree(tiny_run, tmp_path / "run")
+    verbs.space(run, umap=False, axes=False, embed=True)
     result = CliRunner().invoke(app, ["evaluate", str(run), "--perception", str(listed)])
     assert result.exit_code == 0, result.output
     assert "of triplets as listeners do" in result.output
@@ -266,6 +267,7 @@ def test_a_run_is_measured_beside_what_it_has_to_beat_and_the_report_says_so(
         assert 0.0 <= low <= scores["triplet"] <= high <= 1.0
     gap = found["differences"]["model"]["mfcc"]["triplet"]["difference"]
     ways = found["ways"]
+    assert ways["both"]["mae"] != ways["both_scaled"]["mae"]  # other weights of the same parts
     assert gap == pytest.approx(ways["model"]["triplet"] - ways["mfcc"]["triplet"])
     assert found["by_study"]["Dull2002"]["sounds"] == SOUNDS
     page = (run / "evaluation" / "report.html").read_text()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from timbrespace.data.ratings import Study, read_studies
+from timbrespace.errors import RunError
 from timbrespace.evaluation import figures, representations
 from timbrespace.evaluation.agreement import (
     SCORES,
@@ -50,6 +51,7 @@ WAYS = {
     "sound": "search by sound: embedding and MFCC courses",
     "model": "this space: means, Euclidean",
     "both": "search by both: this space, embedding, MFCC courses",
+    "both_scaled": "the same, with the scales of the whole space",
 }
 AGAINST = {
     "model": ("untrained", "pca_32", "pca_64", "pictures", "mfcc", "embedding"),
@@ -81,7 +83,8 @@ def score(
 def distances_of(
     run: "Run", studies: Sequence[Study], *, pca: "Pca", learnt: "Pictures", seed: int = 0
 ) -> dict[str, list[list[np.ndarray]]]:
-    """For each of WAYS the distances study by study, one list for each draw where it is random.
+    """For each of WAYS the distances study by study, one list for each draw where it is random; the last
+    of them only where the run's space was embedded.
 
     pca: of training pictures as the feature's yardstick shows them. learnt: training pictures, from which
     a linear start is made. Unanswerable where the model's numbers are not finite.
@@ -103,7 +106,9 @@ def distances_of(
     rng = np.random.default_rng(seed)
     rate = run.feature.sample_rate
     searched = representations.searched(means, studies, run.feature.seconds)
-    return {
+    scales = _scales(run)
+    scaled = representations.searched(means, studies, run.feature.seconds, scales) if scales else {}
+    found = {
         "chance": [
             [euclidean(points) for points in representations.chance(studies, rng)]
             for _ in range(CHANCES)
@@ -120,6 +125,19 @@ def distances_of(
         "model": [[euclidean(mean) for mean in means]],
         "both": [searched["both"]],
     }
+    return found | ({"both_scaled": [scaled["both"]]} if scaled else {})
+
+
+def _scales(run: "Run") -> dict[str, float]:
+    """By what a search in the run's space divides its parts; {} where it was not embedded."""
+    from timbrespace.likeness import Likeness
+    from timbrespace.mapping import Space
+
+    try:
+        like = Likeness.open(run, Space.open(run))
+    except RunError:
+        return {}
+    return like.typical if like.heard is not None else {}
 
 
 def evaluate(
@@ -192,7 +210,7 @@ def show(found: dict[str, Any]) -> Shown:
     lines = [
         (words, *(_told(ways[way], name) for name in COMPARED),
          *(f"{ways[way][name]:.3f}" for name in ("kendall", "ndcg", "mae")))
-        for way, words in WAYS.items()
+        for way, words in WAYS.items() if way in ways
     ]  # fmt: skip
     lines += [
         (f"published: {name}", f"{triplet:.3f}", f"{spearman:.3f}", "", "", "")
@@ -250,9 +268,9 @@ def _figures(found: dict[str, Any]) -> dict[str, bytes]:
     """Bars of each way and each published row; dots of each study."""
     ways, studies = found["ways"], found["by_study"]
     rows = [
-        (words, "model" if way.startswith("model") else "floor",
+        (words, "model" if way in ("model", "both", "both_scaled") else "floor",
          [(ways[way][name], ways[way][f"{name}_interval"]) for name in COMPARED])
-        for way, words in WAYS.items()
+        for way, words in WAYS.items() if way in ways
     ]  # fmt: skip
     rows += [
         (f"published: {name}", "published", [(score, None) for score in scores])
