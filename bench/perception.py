@@ -188,13 +188,13 @@ def of_run(bench: Bench, run: Run) -> dict[str, Tables]:
         found["pitch told, as it is tracked"] = [
             euclidean(m) for m, _ in ways.latents(run.model, shown, told)
         ]
-    seconds = run.feature.seconds
-    searched = ways.searched(means, bench.studies, seconds)
+    heard = [Heard.of(study.sounds, run.feature.seconds) for study in bench.studies]
+    searched = ways.searched(means, heard)
     found["search by sound: embedding and courses"] = searched["sound"]
     found["search by both: means, embedding and courses"] = searched["both"]
     scales = typical_of(run, learnt)
     found[f"search by both, scales of {RECORDINGS} training sounds"] = ways.searched(
-        means, bench.studies, seconds, scales
+        means, heard, scales
     )["both"]
     return found
 

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "timbrespace"
 RANKS = [
     {"errors", "machine", "atomic"},
     {"audio", "geometry"},
-    {"features", "page"},
+    {"features", "effects", "page"},
     {"data", "models", "losses", "embedding"},
     {"recipe", "render", "batches", "vocoders"},
     {"runs"},
@@ -18,7 +18,7 @@ RANKS = [
     {"priors", "exporting", "directions", "likeness"},
     {"evaluation"},
     {"explorer", "writeup"},
-    {"verbs", "cli", "__init__", "__main__"},
+    {"verbs", "verbs_effects", "cli", "cli_effects", "terminal", "__init__", "__main__"},
 ]
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
 

@@ -16,8 +16,9 @@ VERBS = (
     "paper", "reconstruct", "explain", "encode", "decode", "morph", "generate", "play", "export",
     "search", "explore", "demo", "doctor", "vocoder_train", "vocoder_info", "vocoder_evaluate",
 )  # fmt: skip
+EFFECT_VERBS = ("effects_list",)
 
-__all__ = ["VERBS", "__version__"]
+__all__ = ["EFFECT_VERBS", "VERBS", "__version__"]
 
 
 def __getattr__(name: str) -> object:
@@ -25,4 +26,8 @@ def __getattr__(name: str) -> object:
         from timbrespace import verbs
 
         return getattr(verbs, name)
+    if name in EFFECT_VERBS:
+        from timbrespace import verbs_effects
+
+        return getattr(verbs_effects, name)
     raise AttributeError(f"module 'timbrespace' has no attribute {name!r}")

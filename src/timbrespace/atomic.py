@@ -5,6 +5,7 @@ leave files that the next run accepted with wrong bytes at 15 of 20 crash points
 """
 
 import contextlib
+import io
 import os
 import platform
 import secrets
@@ -12,7 +13,10 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    import numpy as np
 
 TEMPORARY = ".tmp."  # in the name of every unfinished file, followed by who writes it
 FOREIGN = 86_400.0  # seconds after which another machine's unfinished file is taken as abandoned
@@ -52,6 +56,15 @@ def write_bytes(path: str | Path, data: bytes, *, durable: bool = True) -> None:
 def write_text(path: str | Path, text: str) -> None:
     """`path` with `text` in UTF-8, or as it was; names that are no UTF-8 keep their bytes."""
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def write_arrays(path: str | Path, /, **arrays: "np.ndarray") -> None:
+    """`path` with these arrays as .npz, or as it was."""
+    import numpy as np
+
+    packed = io.BytesIO()
+    np.savez(packed, allow_pickle=False, **arrays)
+    write_bytes(path, packed.getvalue())
 
 
 def sync_folder(path: str | Path) -> None:

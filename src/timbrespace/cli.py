@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
+from timbrespace.cli_effects import effects
 from timbrespace.errors import TimbrespaceError
+from timbrespace.terminal import Bars, Format, Json, Out, Workers, estimate_words, print_json
 
 app = typer.Typer(
     name="timbrespace",
@@ -22,7 +24,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
 RunPath = Annotated[Path, typer.Argument(help="A run folder.")]
 Sounds = Annotated[list[Path], typer.Argument(help="Sound files.")]
 PitchOption = Annotated[
@@ -52,121 +53,20 @@ Loudness = Annotated[
     float | None,
     typer.Option(help="RMS of each sound in dBFS, such as -20.", show_default="as the sound's own"),
 ]
-Format = Annotated[str, typer.Option("--format", help="wav16, wav24, float or flac.")]
 Rate = Annotated[
     int | None, typer.Option("--rate", help="Hz of the files.", show_default="the run's")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: section.key=value. Repeatable.")
-]
-Workers = Annotated[
-    int | None, typer.Option(min=1, max=1024, help="Processes; all cores when not given.")
 ]
 
 
 WARNINGS = 6  # of the health report that are said at once
 
 
-class Bars:
-    """Progress on stderr: rich bars on a terminal, a plain line every few seconds elsewhere."""
-
-    FACTS = (
-        ("rmse_db", "{:.1f} dB"), ("bits", "{:.0f} bits/sound"),
-        ("active_units", "{:.0f} active units"), ("codes_used", "{:.0f} codes used"),
-        ("sounds_per_second", "{:.0f} sounds/s"), ("loss", "loss {:.2f}"),
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )  # fmt: skip
-
-        self.console = Console(stderr=True)
-        self.progress = Progress(
-            TextColumn("{task.description:>12}"), BarColumn(), MofNCompleteColumn(),
-            TextColumn("{task.fields[facts]}"), TimeElapsedColumn(), TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False), console=self.console,
-        )  # fmt: skip
-        self.tasks: dict[str, Any] = {}
-        self.use: dict[str, float] = {}  # of the latent, at the last validation
-        self.plain = not self.console.is_terminal
-        self.last = 0.0
-
-    def __enter__(self) -> "Bars":
-        if not self.plain:
-            self.progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if not self.plain:
-            self.progress.stop()
-
-    def say(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    def __call__(self, stage: str, done: int, total: int, facts: dict[str, float]) -> None:
-        import time
-
-        if stage == "estimate":
-            self.say(_estimate_words(facts))
-            return
-        if stage == "validate":
-            self.use = _use_of_latent(facts)
-            used = ", ".join(form.format(self.use[k]) for k, form in self.FACTS if k in self.use)
-            self.say(
-                f"epoch {done}/{total}: {facts['valid_rmse_db']:.2f} dB RMSE at "
-                f"{facts['valid_bits']:.1f} bits per sound, {used} (validation)"
-            )
-            return
-        if stage == "vocoder":
-            self.say(
-                f"held-out sounds, {done} of {total}: log-mel RMSE {facts['rmse_db']:.2f} dB, MR-STFT "
-                f"{facts['mr_stft']:.3f}, pitch kept {facts['pitch_kept']:.2f}, {facts['ms']:.1f} ms"
-            )
-            return
-        if stage == "train":
-            facts = {**facts, **self.use}
-        words = ", ".join(form.format(facts[key]) for key, form in self.FACTS if key in facts)
-        if self.plain:
-            now = time.monotonic()
-            if done == total or now - self.last > 10.0:
-                self.last = now
-                self.say(f"{stage}: {done}/{total} {words}".rstrip())
-            return
-        if stage not in self.tasks:
-            self.tasks[stage] = self.progress.add_task(stage, total=total, facts="")
-        self.progress.update(self.tasks[stage], completed=done, total=total, facts=words)
-
-
-def _use_of_latent(facts: dict[str, float]) -> dict[str, float]:
-    """How much of the latent a validation found in use: its active units, or its codes."""
-    if "valid_active_units" in facts:
-        return {"active_units": facts["valid_active_units"]}
-    return {"codes_used": sum(v for k, v in facts.items() if k.startswith("valid_codes_used_"))}
-
-
-def _estimate_words(facts: dict[str, float]) -> str:
-    return (
-        f"estimate: {facts['seconds'] / 60:.1f} minutes for {facts['steps']:.0f} steps "
-        f"({facts['sounds_per_second']:.0f} sounds/s), {facts['memory_mb']:.0f} MB beside the "
-        f"interpreter, {facts['parameters'] / 1e6:.1f} million parameters"
-    )
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, default=str, allow_nan=False))
-
-
 def _written(result: Any, as_json: bool) -> None:
     if as_json:
-        _print_json({"files": [str(f) for f in result.files], "pitches": list(result.pitches)})
+        print_json({"files": [str(f) for f in result.files], "pitches": list(result.pitches)})
         return
     for file, pitch in zip(result.files, result.pitches, strict=True):
         typer.echo(f"{file}" + ("" if pitch is None else f"  (pitch {pitch:g})"))
@@ -176,7 +76,7 @@ def _accounts(accounts: list[Any], as_json: bool) -> None:
     from dataclasses import asdict
 
     if as_json:
-        _print_json({"sounds": [asdict(account) for account in accounts]})
+        print_json({"sounds": [asdict(account) for account in accounts]})
         return
     for account in accounts:
         told = "" if account.pitch is None else f"  (pitch {account.pitch:g})"
@@ -307,7 +207,7 @@ def instruments(
         verbs.instruments(
             out, notes=notes, soundfont=soundfont, seed=seed, workers=workers, progress=bars
         )
-    _print_json({"out": out}) if as_json else typer.echo(str(out))
+    print_json({"out": out}) if as_json else typer.echo(str(out))
 
 
 @app.command()
@@ -384,7 +284,7 @@ def prepare(
         health = json.loads((corpus.path / "health.json").read_text(encoding="utf-8"))
         bars.say(_health_words(health, corpus.path / "health.html"))
     if as_json:
-        _print_json({"corpus": corpus.place, "sounds": len(corpus.rows), "health": health})
+        print_json({"corpus": corpus.place, "sounds": len(corpus.rows), "health": health})
         return
     typer.echo(str(out))
 
@@ -418,7 +318,7 @@ def recipes(
 
     found = verbs.recipes(show, ablations=ablations)
     if as_json:
-        _print_json(found)
+        print_json(found)
     elif show is not None:
         typer.echo(found[show], nl=False)
     else:
@@ -454,7 +354,7 @@ def train(
     wanted = tuple(settings or ())
     if estimate:
         facts = verbs.estimate(recipe, corpus, settings=wanted)
-        _print_json(facts) if as_json else typer.echo(_estimate_words(facts))
+        print_json(facts) if as_json else typer.echo(estimate_words(facts))
         return
     if out is None:
         raise typer.BadParameter("--out is missing: where should the run go?")
@@ -463,13 +363,13 @@ def train(
     place = Place.told()
     with Bars() if place.rank == 0 else nullcontext() as bars:
         if bars and not resume and (processes, place.world) == ("1", 1):
-            bars.say(_estimate_words(verbs.estimate(recipe, corpus, settings=wanted)))
+            bars.say(estimate_words(verbs.estimate(recipe, corpus, settings=wanted)))
         run = verbs.train(
             recipe, corpus, out, settings=wanted, resume=resume, processes=processes,
             tensorboard=tensorboard, wandb=wandb, progress=bars,
         )  # fmt: skip
     if bars:
-        _print_json(run.status()) if as_json else typer.echo(str(run.path))
+        print_json(run.status()) if as_json else typer.echo(str(run.path))
 
 
 @app.command()
@@ -492,7 +392,7 @@ def space(
     with Bars() as bars:
         made = verbs.space(run, umap=umap, axes=axes, embed=embed, progress=bars)
     if as_json:
-        _print_json({"sounds": len(made.rows), "maps": list(made.maps), "version": made.version})
+        print_json({"sounds": len(made.rows), "maps": list(made.maps), "version": made.version})
         return
     typer.echo(f"{len(made.rows)} sounds, maps: {', '.join(made.maps)}")
 
@@ -514,7 +414,7 @@ def axes(run: RunPath, as_json: Json = False) -> None:
     with Bars() as bars:
         made = verbs.axes(run, progress=bars)
     if as_json:
-        _print_json(asdict(made))
+        print_json(asdict(made))
         return
     typer.echo(f"{'':12} held out  decoded")
     for one in made.found:
@@ -565,7 +465,7 @@ def evaluate(
     if generation:
         found = verbs.generation(run, split=split)
         if as_json:
-            _print_json(found)
+            print_json(found)
             return
         typer.echo(f"{'':14} {'kernel distance':>16} {'nearest share':>14} {'novelty':>8}")
         for name, line in found.items():
@@ -585,7 +485,7 @@ def evaluate(
             distribution=distribution, perception=perception, progress=bars,
         )  # fmt: skip
     if as_json:
-        _print_json(metrics)
+        print_json(metrics)
         return
     typer.echo(metrics["verdict"])
     if perception is not None:
@@ -637,7 +537,7 @@ def compare(
         list(runs), sort=sort, seeds=seeds, against=against, out=out, plot=plot, map=map
     )
     if as_json:
-        _print_json({"runs": rows})
+        print_json({"runs": rows})
         return
     typer.echo(comparison.text(rows))
     said = [f"\n{sentence}." for sentence in comparison.sentences(rows)]
@@ -667,7 +567,7 @@ def paper(
 
     made = verbs.paper(list(runs), out, against=against)
     if as_json:
-        _print_json({"files": [str(path) for path in made.files], "missing": made.missing})
+        print_json({"files": [str(path) for path in made.files], "missing": made.missing})
         return
     for sentence in made.missing:
         typer.echo(f"{sentence}.")
@@ -736,7 +636,7 @@ def encode(
     from timbrespace import verbs
 
     made = verbs.encode(run, list(files), out, pitch=pitch, labels=_labels(label))
-    _print_json({"latents": made}) if as_json else typer.echo(str(made))
+    print_json({"latents": made}) if as_json else typer.echo(str(made))
 
 
 @app.command()
@@ -918,7 +818,7 @@ def export(
             vocoder=vocoder, format=format, name=name, progress=bars,
         )  # fmt: skip
     if as_json:
-        _print_json(asdict(made))
+        print_json(asdict(made))
         return
     typer.echo(str(made.sfz or made.folder))
 
@@ -946,7 +846,7 @@ def search(
 
     matches = verbs.search(run, query, k=k, by=by, pitch=pitch, labels=_labels(label))
     if as_json:
-        _print_json({"matches": [asdict(m) for m in matches]})
+        print_json({"matches": [asdict(m) for m in matches]})
         return
     for match in matches:
         place = f" at {match.start:.2f} s" if match.start else ""
@@ -1025,7 +925,7 @@ def vocoder_train(
             minutes=minutes, steps=steps, batch=batch, learning_rate=learning_rate,
             channels=channels, blocks=blocks, smooth=smooth, adversarial=adversarial, seed=seed,
         )  # fmt: skip
-    _print_json({"vocoder": out, **made.about}) if as_json else typer.echo(str(out))
+    print_json({"vocoder": out, **made.about}) if as_json else typer.echo(str(out))
 
 
 @vocoders.command("info")
@@ -1038,7 +938,7 @@ def vocoder_info(place: VocoderPlace, as_json: Json = False) -> None:
 
     facts = verbs.vocoder_info(place)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return
     for name, value in facts.items():
         rows = value.items() if isinstance(value, dict) else [(None, value)]
@@ -1069,7 +969,10 @@ def vocoder_evaluate(
         rows = verbs.vocoder_evaluate(
             place, corpus, sounds=sounds, split=split, seed=seed, progress=bars
         )
-    _print_json({"rows": rows}) if as_json else typer.echo(measure.text(rows))
+    print_json({"rows": rows}) if as_json else typer.echo(measure.text(rows))
+
+
+app.add_typer(effects)
 
 
 @app.command()
@@ -1082,7 +985,7 @@ def doctor(as_json: Json = False) -> None:
 
     facts = verbs.doctor()
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return
     for name, value in facts.items():
         rows = value.items() if isinstance(value, dict) else [(None, value)]

@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from timbrespace.atomic import write_bytes, write_text
+from timbrespace.atomic import write_arrays, write_text
 from timbrespace.audio.descriptors import DESCRIPTORS, describe
 from timbrespace.errors import RunError, TimbrespaceError, suggestion
 from timbrespace.features.decibels import Decibels
@@ -24,7 +24,7 @@ from timbrespace.features.phase import Recovery
 from timbrespace.geometry import axes
 from timbrespace.geometry.project import Pca
 from timbrespace.mapping import Space
-from timbrespace.runs import Run
+from timbrespace.runs import Run, jsonable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -187,7 +187,7 @@ def find_directions(
 
 
 def _kept(run: Run, made: Directions) -> Directions:
-    write_text(run.path / "space" / FILE, json.dumps(_plain(asdict(made)), allow_nan=False))
+    write_text(run.path / "space" / FILE, json.dumps(jsonable(asdict(made)), allow_nan=False))
     return Directions.open(run, made.version)
 
 
@@ -248,17 +248,13 @@ class _Known:
         return cls(path, key, values)
 
     def keep(self) -> None:
-        import io
-
         if self.path is None or not self.path.parent.is_dir() or not self.values:
             return
-        packed = io.BytesIO()
-        np.savez(
-            packed, of=np.array(self.digest), rows=np.array(list(self.values)),
-            values=np.array(list(self.values.values())),
-        )  # fmt: skip
         with suppress(OSError):  # what is measured does not need it
-            write_bytes(self.path, packed.getvalue())
+            write_arrays(
+                self.path, of=np.array(self.digest), rows=np.array(list(self.values)),
+                values=np.array(list(self.values.values())),
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -505,14 +501,3 @@ def _number(value: Any) -> float | None:
 
 def _word(value: Any) -> str | None:
     return None if value is None or value == "" else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """JSON knows no NaN: what is none is null."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value

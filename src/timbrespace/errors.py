@@ -24,6 +24,10 @@ class RecipeError(TimbrespaceError):
     """A recipe or setting that says something impossible."""
 
 
+class EffectError(TimbrespaceError):
+    """An effect, knob or setting that is not there, or a plug-in that did not do its work."""
+
+
 class RunError(TimbrespaceError):
     """A run folder that is missing, incomplete, in use or does not fit what is asked of it."""
 

@@ -7,7 +7,6 @@ lies in space/embedding.npz, by row and with the corpus's digest: it does not de
 space drawn anew keeps it, and a broken-off embedding goes on.
 """
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from timbrespace.atomic import write_bytes
+from timbrespace.atomic import write_arrays
 from timbrespace.audio.files import Audio
 from timbrespace.embedding import DIMENSIONS, cepstrum, embed
 from timbrespace.errors import RunError, TimbrespaceError
@@ -187,10 +186,8 @@ def _kept(run: Run, space: Space) -> Heard:
 
 
 def _keep(run: Run, space: Space, heard: Heard) -> None:
-    packed = io.BytesIO()
-    np.savez(
-        packed,
+    write_arrays(
+        _path(run),
         points=heard.points.astype(np.float16),  # moves cosines by less than 0.0001
         courses=heard.courses, rows=space.rows, digest=np.array(run.corpus.digest),
     )  # fmt: skip
-    write_bytes(_path(run), packed.getvalue())

@@ -1,6 +1,5 @@
 """The run's space: latents of the whole corpus, their 2-D maps, their labels."""
 
-import io
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from timbrespace.atomic import write_bytes, write_text
+from timbrespace.atomic import write_arrays, write_bytes, write_text
 from timbrespace.errors import MissingExtra, RunError
 from timbrespace.geometry.neighbours import nearest
 from timbrespace.machine import use_bfloat16
@@ -124,14 +123,12 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
         rows, mean, logvar, rms_db, maps, labels, splits, version,
         weights, np.concatenate(codes) if codes else None,
     )  # fmt: skip
-    packed = io.BytesIO()
     tables = {"rows": rows, "mean": mean, "logvar": logvar, "rms_db": rms_db}
     if space.codes is not None:
         tables["codes"] = space.codes
     tables |= {f"map_{name}": table for name, table in maps.items()}
-    np.savez(packed, allow_pickle=False, **tables)
     file = f"latents-{version}.npz"
-    write_bytes(folder / file, packed.getvalue())
+    write_arrays(folder / file, **tables)
     write_bytes(weights, save({k: v.contiguous() for k, v in model.state_dict().items()}))
     facts = {
         "version": version, "file": file, "weights": weights.name, "labels": labels, "split": splits

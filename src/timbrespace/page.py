@@ -98,6 +98,14 @@ def plus_minus(interval: Sequence[float] | None, digits: int = 2) -> str:
     return "" if interval is None else f" ± {(interval[1] - interval[0]) / 2.0:.{digits}f}"
 
 
+def brackets(interval: Sequence[float] | None, digits: int = 2, *, times: int = 1) -> str:
+    """A 95 % interval (low, high), so many `times`, to stand behind its figure; "" where there is none."""
+    if interval is None:
+        return ""
+    low, high = (f"{times * end:.{digits}f}" for end in interval)
+    return f" [{low}, {high}]"
+
+
 def image(png: bytes, words: str) -> str:
     """A picture, and the words for who does not see it."""
     data = base64.b64encode(png).decode()

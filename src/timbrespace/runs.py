@@ -12,12 +12,15 @@ dissimilarities/     what distances in the latent were to follow, where the reci
 import csv
 import json
 import logging
+import math
 import os
 import platform
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from timbrespace.atomic import write_text
 from timbrespace.data.corpus import Corpus
@@ -257,6 +260,17 @@ def _check_codes(recipe: Recipe, corpus: Corpus) -> None:
             f"{corpus.path} has only {sounds} training sounds, {vectors} vectors for them; make the "
             "codebook smaller or prepare more sounds"
         )
+
+
+def jsonable(value: Any) -> Any:
+    """Numbers that JSON can hold: what is not finite becomes null."""
+    if isinstance(value, dict):
+        return {k: jsonable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cell(text: str) -> str:

@@ -19,6 +19,7 @@ from timbrespace.models.vocabulary import NUMBERS
 if TYPE_CHECKING:
     from timbrespace.data.corpus import Corpus
     from timbrespace.directions import Directions
+    from timbrespace.evaluation.figures.style import Drawing
     from timbrespace.exporting.instrument import Exported
     from timbrespace.exporting.points import Point
     from timbrespace.features.phase import Recovery
@@ -266,7 +267,7 @@ def compare(
     FILE.png or FILE.svg, the rate-distortion plane of the runs that compare; `map` their spaces' maps
     side by side, FILE.html to point at and to hear, or FILE.png or FILE.svg.
     """
-    from timbrespace.atomic import write_bytes, write_text
+    from timbrespace.atomic import write_text
     from timbrespace.evaluation import comparison
 
     writers = {".csv": comparison.comma_separated, ".md": comparison.markdown}
@@ -286,8 +287,7 @@ def compare(
     if out is not None:
         write_text(out, writers[Path(out).suffix.lower()](rows))
     if plot is not None:
-        drawn = comparison.picture(rows)
-        write_bytes(plot, drawn.svg() if Path(plot).suffix.lower() == ".svg" else drawn)
+        _write_drawing(Path(plot), comparison.picture(rows))
     if map is not None:
         _write_maps(runs, Path(map))
     return rows
@@ -295,7 +295,7 @@ def compare(
 
 def _write_maps(runs: list[StrPath], out: Path) -> None:
     """The maps of several runs, as the file's name asks."""
-    from timbrespace.atomic import write_bytes, write_text
+    from timbrespace.atomic import write_text
     from timbrespace.evaluation import interactive
     from timbrespace.runs import Run
 
@@ -307,7 +307,13 @@ def _write_maps(runs: list[StrPath], out: Path) -> None:
         heard = interactive.recordings(spaces[0], opened[0].corpus)
         write_text(out, interactive.page(spaces, heard, "Maps side by side"))
         return
-    drawn = interactive.picture(spaces)
+    _write_drawing(out, interactive.picture(spaces))
+
+
+def _write_drawing(out: Path, drawn: "Drawing") -> None:
+    """A figure as FILE.svg or FILE.png."""
+    from timbrespace.atomic import write_bytes
+
     write_bytes(out, drawn.svg() if out.suffix.lower() == ".svg" else drawn)
 
 
@@ -551,10 +557,9 @@ def encode(
     """The latents of sounds as an .npz: sound, window, mean, logvar, rms_db, pitch, length, loudness
     and jumps (see `render.synth.Encoded`), label_NAME for each other label that the model was told, and
     feature, the contract of the pictures."""
-    import io
     import json
 
-    from timbrespace.atomic import write_bytes
+    from timbrespace.atomic import write_arrays
     from timbrespace.runs import Run
 
     opened = Run.open(run)
@@ -565,9 +570,9 @@ def encode(
     own: dict[str, Any] = {
         f"label_{name}": np.repeat(str(value), sum(windows)) for name, value in told.items()
     }
-    packed = io.BytesIO()
-    np.savez(
-        packed, sound=np.repeat([str(f) for f in files], windows),
+    path = Path(out)
+    write_arrays(
+        path, sound=np.repeat([str(f) for f in files], windows),
         window=np.concatenate([np.arange(w) for w in windows]),
         mean=np.concatenate([p.mean for p in parts]),
         logvar=np.concatenate([p.logvar for p in parts]),
@@ -579,8 +584,6 @@ def encode(
         feature=np.array(json.dumps(opened.feature.contract)),
         **own,
     )  # fmt: skip
-    path = Path(out)
-    write_bytes(path, packed.getvalue())
     return path
 
 

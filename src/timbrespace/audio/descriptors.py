@@ -16,6 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from timbrespace.audio.pitch import to_hertz
 from timbrespace.errors import AudioError
 
 WINDOW_SECONDS, LONG_SECONDS = 0.064, 0.25  # of a frame, and of the spectrum that shows partials
@@ -229,7 +230,7 @@ def _one(sound: np.ndarray, sample_rate: int, pitch: float | None) -> list[float
     long, bin_hz = _long_spectrum(sound, sample_rate, start)
     tops, amplitudes = _peaks(long)
     series = None if pitch is None or not np.isfinite(pitch) else partials(
-        long, bin_hz, 440.0 * 2.0 ** ((float(pitch) - 69.0) / 12.0)
+        long, bin_hz, float(to_hertz(pitch))
     )  # fmt: skip
     stands = series is not None and len(series.found) > 1 and series.found.any()
     return [

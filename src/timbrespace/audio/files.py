@@ -88,6 +88,17 @@ class Facts:
         return self.samples / self.sample_rate
 
 
+def checked_mono(sound: np.ndarray, place: int) -> np.ndarray:
+    """The sound as float32 (n,); AudioError, which names its `place` among others, where it is not mono or
+    not finite."""
+    samples = np.asarray(sound, np.float32)
+    if samples.ndim != 1:
+        raise AudioError(f"sound {place} has the shape {samples.shape}; give mono, (samples,)")
+    if not np.isfinite(samples).all():
+        raise AudioError(f"sound {place} has samples that are not finite")
+    return samples
+
+
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     """samples (..., n) at `rate` Hz, brought to `new_rate` Hz; n * new_rate / rate samples."""
     if rate == new_rate:

@@ -21,8 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from timbrespace.audio.files import resample
-from timbrespace.errors import AudioError
+from timbrespace.audio.files import checked_mono, resample
 
 SAMPLE_RATE, N_FFT, HOP = 44100, 2048, 512
 MELS, COEFFICIENTS = 128, 40
@@ -60,11 +59,7 @@ def courses(sounds: Sequence[np.ndarray], sample_rate: int) -> np.ndarray:
     """
     table = np.zeros((len(sounds), BYTES), np.int8)
     for place, sound in enumerate(sounds):
-        samples = np.asarray(sound, np.float32)
-        if samples.ndim != 1:
-            raise AudioError(f"sound {place} has the shape {samples.shape}; give mono, (samples,)")
-        if not np.isfinite(samples).all():
-            raise AudioError(f"sound {place} has samples that are not finite")
+        samples = checked_mono(sound, place)
         peak = float(np.abs(samples).max(initial=0.0))
         if peak > 0.0:
             table[place] = _course(resample(samples / peak, sample_rate, SAMPLE_RATE))

@@ -19,8 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from timbrespace.audio.files import resample
-from timbrespace.errors import AudioError
+from timbrespace.audio.files import checked_mono, resample
 from timbrespace.features.mel import mel_filterbank
 
 WEIGHTS = Path(__file__).parent / "weights" / "musicnn-front-end.safetensors"
@@ -47,11 +46,7 @@ def embed(sounds: Sequence[np.ndarray], sample_rate: int) -> np.ndarray:
     """
     table = np.empty((len(sounds), DIMENSIONS), np.float32)
     for place, sound in enumerate(sounds):
-        samples = np.asarray(sound, np.float32)
-        if samples.ndim != 1:
-            raise AudioError(f"sound {place} has the shape {samples.shape}; give mono, (samples,)")
-        if not np.isfinite(samples).all():
-            raise AudioError(f"sound {place} has samples that are not finite")
+        samples = checked_mono(sound, place)
         if samples.size:
             samples = resample(samples, sample_rate, SAMPLE_RATE)
         table[place] = _point(samples)

@@ -154,9 +154,7 @@ def normalised(distances: np.ndarray) -> np.ndarray:
 
 def euclidean(points: np.ndarray) -> np.ndarray:
     """Distances (n, n) between points (n, D)."""
-    from scipy.spatial.distance import pdist, squareform
-
-    return squareform(pdist(np.asarray(points, np.float64)))
+    return distance.euclidean(points, points)
 
 
 def cosine(points: np.ndarray) -> np.ndarray:

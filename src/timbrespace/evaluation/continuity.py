@@ -294,12 +294,9 @@ def _means(
 def _mean(
     values: Sequence[float | None], groups: Sequence[Any], rng: np.random.Generator
 ) -> dict[str, Any]:
-    there = [(v, g) for v, g in zip(values, groups, strict=True) if v is not None]
-    if not there:
-        return {"mean": None, "low": None, "high": None, "paths": 0}
-    kept, own = zip(*there, strict=True)
-    low, high = statistics.interval(kept, own, rng=rng) or (None, None)
-    return {"mean": float(np.mean(kept)), "low": low, "high": high, "paths": len(kept)}
+    known = np.array(values, float)  # None is NaN
+    paths = int(np.isfinite(known).sum())
+    return statistics.headline(known, groups, rng=rng) | {"paths": paths}
 
 
 def _cross_pitch(

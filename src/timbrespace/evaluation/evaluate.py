@@ -34,6 +34,7 @@ from timbrespace.evaluation.statistics import interval
 from timbrespace.evaluation.verdict import judge
 from timbrespace.geometry.project import Pca
 from timbrespace.page import escape
+from timbrespace.runs import jsonable
 
 if TYPE_CHECKING:
     from timbrespace.data.corpus import Corpus
@@ -174,8 +175,9 @@ def measure(
     questions = list(catalogue.QUESTIONS)
     if distribution:
         questions.append("distribution")
+    studies = None
     if perception is not None:
-        read_studies(perception)  # are they there? said before, not after all else is measured
+        studies = read_studies(perception)  # what is wrong with it is said before all is measured
         questions.append("perception")
     before = 5
     steps = before + len(questions)
@@ -206,7 +208,7 @@ def measure(
     train_families = labels_of(learnt, "family", some)
     train_pitches = labels_of(learnt, "pitch", some)
     names = dict.fromkeys((*PROBED, *run.recipe.model.condition.names, *labels))
-    facts = Facts(run, measured, learnt, split, seed, here, there, fitted, perception)
+    facts = Facts(run, measured, learnt, split, seed, here, there, fitted, studies)
     probes = {name: _probe(facts, name) for name in names}
     answers = catalogue.ask(
         facts, questions, lambda name: tell(before + questions.index(name), steps)
@@ -289,7 +291,7 @@ def measure(
     metrics["verdict"], metrics["faults"] = judged.words, list(judged.faults)
     metrics["healthy"] = judged.healthy
     metrics["seconds"] = time.monotonic() - began
-    metrics = _plain(metrics)
+    metrics = jsonable(metrics)
 
     tell(steps, steps)
     return Measured(
@@ -527,14 +529,3 @@ def _maps(
 
 def _flat(points: np.ndarray) -> np.ndarray:
     return np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
-
-
-def _plain(value: Any) -> Any:
-    """Numbers that JSON can hold: what is not finite becomes null."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from timbrespace.evaluation.floors import Floors
 if TYPE_CHECKING:
     from timbrespace.batches import Pictures
     from timbrespace.data.corpus import Corpus
+    from timbrespace.data.ratings import Study
     from timbrespace.evaluation.views import Views
     from timbrespace.runs import Run
 
@@ -116,8 +116,8 @@ class Facts:
     """A run, the corpus it is measured on (`corpus`), the one that floors and probes learn from
     (`learnt`), rows of both through the encoder, and the floors fitted on all training rows.
 
-    here: the rows of `split`. there: at most 3,000 training rows. benchmark: the folder that the
-    question of perception reads.
+    here: the rows of `split`. there: at most 3,000 training rows. studies: those that the
+    question of perception asks about, if any.
     """
 
     run: "Run"
@@ -128,7 +128,7 @@ class Facts:
     here: Encoded
     there: Encoded
     floors: Floors
-    benchmark: Path | None = None
+    studies: "tuple[Study, ...] | None" = None
 
     def rng(self, name: str) -> np.random.Generator:
         """Random numbers of a question's own: the same whatever else is asked."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from timbrespace.data.ratings import Study, read_studies
+from timbrespace.data.ratings import Study
 from timbrespace.errors import RunError
 from timbrespace.evaluation import figures, representations
 from timbrespace.evaluation.agreement import (
@@ -31,7 +31,7 @@ from timbrespace.evaluation.agreement import (
 from timbrespace.evaluation.catalogue import Shown
 from timbrespace.evaluation.facts import Facts, Unanswerable
 from timbrespace.evaluation.statistics import interval, paired
-from timbrespace.page import image, table
+from timbrespace.page import brackets, image, table
 
 if TYPE_CHECKING:
     from timbrespace.batches import Pictures
@@ -90,6 +90,7 @@ def distances_of(
     a linear start is made. Unanswerable where the model's numbers are not finite.
     """
     from timbrespace.embedding import embed
+    from timbrespace.likeness import Heard
 
     shown = representations.pictures(run.feature, studies)
     flat = representations.flat(run.feature, shown)
@@ -105,9 +106,10 @@ def distances_of(
     ]
     rng = np.random.default_rng(seed)
     rate = run.feature.sample_rate
-    searched = representations.searched(means, studies, run.feature.seconds)
+    heard = [Heard.of(study.sounds, run.feature.seconds) for study in studies]
+    searched = representations.searched(means, heard)
     scales = _scales(run)
-    scaled = representations.searched(means, studies, run.feature.seconds, scales) if scales else {}
+    scaled = representations.searched(means, heard, scales) if scales else {}
     found = {
         "chance": [
             [euclidean(points) for points in representations.chance(studies, rng)]
@@ -192,12 +194,10 @@ def _difference(
 
 
 def measure(facts: Facts) -> dict[str, Any]:
-    """Agreement of the run's space, beside what it has to beat, with the ratings in `facts.benchmark`.
-
-    CorpusError where that is not the benchmark."""
-    if facts.benchmark is None:
+    """Agreement of the run's space, beside what it has to beat, with the ratings in `facts.studies`."""
+    studies = facts.studies
+    if studies is None:
         raise Unanswerable("no ratings were given; pass --perception with the benchmark's folder")
-    studies = read_studies(facts.benchmark)
     distances = distances_of(
         facts.run, studies, pca=facts.floors.pca, learnt=facts.there.pictures, seed=facts.seed
     )
@@ -260,8 +260,7 @@ def sentence(found: dict[str, Any]) -> str:
 
 
 def _told(scores: dict[str, Any], name: str) -> str:
-    ends = scores[f"{name}_interval"]
-    return f"{scores[name]:.3f}" + ("" if ends is None else f" [{ends[0]:.3f}, {ends[1]:.3f}]")
+    return f"{scores[name]:.3f}{brackets(scores[f'{name}_interval'], 3)}"
 
 
 def _figures(found: dict[str, Any]) -> dict[str, bytes]:

@@ -23,7 +23,7 @@ from timbrespace.evaluation import figures
 from timbrespace.evaluation.catalogue import Shown
 from timbrespace.evaluation.facts import Facts, Unanswerable
 from timbrespace.evaluation.statistics import Groups, interval
-from timbrespace.page import escape, image, table
+from timbrespace.page import brackets, escape, image, table
 
 NEAR, GOOD, OCTAVE = 10.0, 50.0, 1200.0  # cents
 SHARES = ("within_10", "within_50", "octave_errors", "other_errors", "unvoiced")
@@ -257,14 +257,10 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     """The figures of one way, with their intervals where they have some."""
 
     def percent(name: str) -> str:
-        ends = row.get(f"{name}_interval")
-        span = f" [{100 * ends[0]:.0f}, {100 * ends[1]:.0f}]" if ends else ""
-        return f"{row[name]:.0%}{span}"
+        return f"{row[name]:.0%}{brackets(row.get(f'{name}_interval'), 0, times=100)}"
 
     if row["median_cents"] is None:
         middle = "no pitch heard"
     else:
-        ends = row["median_cents_interval"]
-        middle = f"{row['median_cents']:.1f}"
-        middle += f" [{ends[0]:.1f}, {ends[1]:.1f}]" if ends else ""
+        middle = f"{row['median_cents']:.1f}{brackets(row['median_cents_interval'], 1)}"
     return (middle, *(percent(name) for name in SHARES))

@@ -125,19 +125,17 @@ def chance(studies: Sequence[Study], rng: np.random.Generator) -> list[np.ndarra
 
 def searched(
     means: Sequence[np.ndarray],
-    studies: Sequence[Study],
-    seconds: float,
+    heard: Sequence[Heard],
     typical: dict[str, float] | None = None,
 ) -> dict[str, list[np.ndarray]]:
-    """Distances (n, n) by which a search orders sounds (`likeness`), by sound and by both: latents (n, Z),
-    and recordings over the first `seconds`. Each study is a space of its own, or has the scales
+    """Distances (n, n) by which a search orders sounds (`likeness`), by sound and by both: of each study
+    its latents (n, Z) and how its recordings sound. Each study is a space of its own, or has the scales
     `typical` of another."""
     found: dict[str, list[np.ndarray]] = {"sound": [], "both": []}
-    for mean, study in zip(means, studies, strict=True):
-        like = Likeness.of(mean, Heard.of(study.sounds, seconds))
-        like = Likeness(mean, like.heard, typical or like.typical)
+    for mean, own in zip(means, heard, strict=True):
+        like = Likeness(mean, own, typical) if typical else Likeness.of(mean, own)
         for by, tables in found.items():
-            tables.append(np.stack([like.around(k, by)[1] for k in range(len(study))]))
+            tables.append(np.stack([like.around(k, by)[1] for k in range(len(mean))]))
     return found
 
 

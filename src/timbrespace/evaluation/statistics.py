@@ -74,6 +74,19 @@ def interval(
     return float(low), float(high)
 
 
+def headline(
+    values: np.ndarray, groups: Groups, *, rng: np.random.Generator
+) -> dict[str, float | None]:
+    """The mean of the values (N,) that are finite, with its 95 % interval "low" and "high"; None where
+    there is none."""
+    here = np.isfinite(values)
+    if not here.any():
+        return {"mean": None, "low": None, "high": None}
+    own = [group for group, known in zip(groups, here, strict=True) if known]
+    low, high = interval(values[here], own, rng=rng) or (None, None)
+    return {"mean": float(values[here].mean()), "low": low, "high": high}
+
+
 def paired(
     one: Sequence[float] | np.ndarray,
     other: Sequence[float] | np.ndarray,

@@ -32,7 +32,7 @@ from timbrespace.evaluation.nearness import (
 )  # fmt: skip
 from timbrespace.evaluation.overlap import merges, overlaps
 from timbrespace.evaluation.views import NAMES, Sounds, View, Views
-from timbrespace.page import escape, image, table
+from timbrespace.page import brackets, escape, image, table
 
 WINDOWS = (None, 6, 1)  # semitones to each side within which sounds are compared; None: all
 APART = 6  # semitones: a neighbour at the next semitone is all but the same sound
@@ -115,7 +115,7 @@ def _silhouettes(pairs: Pairs, rng: np.random.Generator) -> dict[str, Any]:
             found = silhouettes(lengths, own, other, seen)
             each = [_mean(found[families == name]) for name in names]
             lines[view] = {
-                **_headline(found, pairs.asked.instruments, rng),
+                **statistics.headline(found, pairs.asked.instruments, rng=rng),
                 "by_family": each,
                 "families_above_0": sum(v is not None and v > 0 for v in each),
                 "families": sum(v is not None for v in each),
@@ -150,7 +150,7 @@ def _neighbours(pairs: Pairs, label: str, rng: np.random.Generator) -> dict[str,
         apart = votes(other, near(lengths, far))[far.any(1) & asked]
         right = (said == own)[asked].astype(float)
         result[view] = {
-            **_headline(right, instruments, rng),
+            **statistics.headline(right, instruments, rng=rng),
             "half_an_octave_away": _mean((apart == own[far.any(1) & asked]).astype(float)),
         }
         if label == "family" and view in DRAWN:
@@ -221,18 +221,6 @@ def _leakage(views: dict[str, View], pairs: Pairs) -> dict[str, Any]:
             "neighbours_r2": r2(truth, nearest),
         }
     return result
-
-
-def _headline(
-    values: np.ndarray, instruments: Sequence[Any], rng: np.random.Generator
-) -> dict[str, float | None]:
-    """Mean of the values that exist, with its 95 % interval over instruments."""
-    here = np.isfinite(values)
-    if not here.any():
-        return {"mean": None, "low": None, "high": None}
-    groups = [v for v, h in zip(instruments, here, strict=True) if h]
-    ends = statistics.interval(values[here], groups, rng=rng) or (None, None)
-    return {"mean": float(values[here].mean()), "low": ends[0], "high": ends[1]}
 
 
 def _coded(
@@ -398,8 +386,8 @@ def _refused(name: str, part: dict[str, Any]) -> str:
 def _cell(line: dict[str, Any]) -> str:
     if line["mean"] is None:
         return "-"
-    ends = "" if line["low"] is None else f" [{line['low']:.2f}, {line['high']:.2f}]"
-    return f"{line['mean']:.2f}{ends}"
+    ends = None if line["low"] is None else (line["low"], line["high"])
+    return f"{line['mean']:.2f}{brackets(ends)}"
 
 
 def _window(window: str) -> str:

@@ -38,7 +38,7 @@ from timbrespace.evaluation.facts import RENDERED, Facts, Unanswerable
 from timbrespace.evaluation.pitch import GOOD, cents, known, midi, shares
 from timbrespace.evaluation.statistics import Groups, interval
 from timbrespace.models.vocabulary import MIDI
-from timbrespace.page import escape, image, table
+from timbrespace.page import brackets, escape, image, table
 
 PAIRS, LEAST = 32, 4  # at most, and at least
 TAUGHT = 240  # recordings whose families are known; 100 named A as recorded in 73 % of cases, 200 in 86 %
@@ -297,6 +297,4 @@ def show(found: dict[str, Any]) -> Shown:
 def _cell(row: dict[str, Any], name: str) -> str:
     if row[name] is None:
         return "not known"
-    ends = row[f"{name}_interval"]
-    span = f" [{100 * ends[0]:.0f}, {100 * ends[1]:.0f}]" if ends else ""
-    return f"{row[name]:.0%}{span}"
+    return f"{row[name]:.0%}{brackets(row[f'{name}_interval'], 0, times=100)}"

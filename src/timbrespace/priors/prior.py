@@ -8,7 +8,6 @@ ones: the latent of one, with noise, up to half way to one of its neighbours. `n
 the training, with loudness and pitch of real sounds taken at random.
 """
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
-from timbrespace.atomic import write_bytes
+from timbrespace.atomic import write_arrays
 from timbrespace.errors import RunError
 from timbrespace.geometry.neighbours import nearest
 from timbrespace.mapping import Space
@@ -148,9 +147,7 @@ def _kept(
         density = fitted()
     for old in file.parent.glob(f"{file.stem.rpartition('-')[0]}-*.npz"):
         old.unlink(missing_ok=True)
-    packed = io.BytesIO()
-    np.savez(packed, allow_pickle=False, **density.arrays())
-    write_bytes(file, packed.getvalue())
+    write_arrays(file, **density.arrays())
     return density
 
 

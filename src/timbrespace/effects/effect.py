@@ -1,0 +1,89 @@
+"""What every effect has: a name, knobs, and a way from sound to sound that depends on nothing else."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from timbrespace.effects.knobs import Knob
+from timbrespace.errors import EffectError, suggestion
+
+Setting = Mapping[str, float]  # the value of each knob by name, in the knob's unit
+
+
+class Effect(ABC):
+    """Sound to sound with knobs: the same sound and setting always give the same samples.
+
+    `dry` is a setting that leaves a sound as it is, None where the effect has none; `level` says in
+    words what becomes of the level.
+    """
+
+    name: str
+    words: str
+    knobs: tuple[Knob, ...]
+    dry: Setting | None = None
+    level: str = "kept"
+    host: ClassVar[str] = "own"
+
+    @abstractmethod
+    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
+        """The samples (..., n) float32 with the effect, equally many; each knob has a value."""
+
+    def render(
+        self, samples: np.ndarray, sample_rate: int, setting: Setting | None = None
+    ) -> np.ndarray:
+        """samples (..., n) at `sample_rate` Hz with the effect: float32 of the same shape, begun from
+        rest, cut where the sound ends, and as loud as comes of it (not limited).
+
+        Knobs that `setting` leaves out stand at their defaults. EffectError for a sound that is empty or
+        not finite, for a knob that is not there or out of range, and for a result that cannot be used.
+        """
+        values = self.complete(setting or {})
+        sound = np.asarray(samples, np.float32)
+        if not sound.ndim or not sound.shape[-1]:
+            raise EffectError(f"{self.name} got a sound without samples; give it one that has some")
+        if not np.isfinite(sound).all():
+            raise EffectError(
+                f"{self.name} got a sound with NaN or infinity; repair the sound first"
+            )
+        made = np.asarray(self.process(sound, sample_rate, **values))
+        if made.shape != sound.shape:
+            raise EffectError(
+                f"{self.name} gave samples of shape {made.shape} for {sound.shape}; equally many were "
+                "expected, so its result is not used"
+            )
+        if not np.isfinite(made).all():
+            raise EffectError(f"{self.name} gave NaN or infinity at {self.told(values)}")
+        return made.astype(np.float32, copy=False)
+
+    def complete(self, setting: Setting) -> dict[str, float]:
+        """A value for each knob, in their order: the setting's, else the default; EffectError for a
+        name that is no knob of this effect, and a value outside of its range."""
+        names = [knob.name for knob in self.knobs]
+        for name in setting:
+            if name not in names:
+                hint = suggestion(name, names, f"its knobs are: {', '.join(names)}")
+                raise EffectError(f"{self.name} has no knob {name!r}; {hint}")
+        try:
+            return {k.name: k.check(setting.get(k.name, k.default)) for k in self.knobs}
+        except EffectError as error:
+            raise EffectError(f"{self.name}: {error}") from None
+
+    def to_units(self, setting: Setting) -> np.ndarray:
+        """Where the knobs stand, (K,) from 0 to 1, in the order of `knobs`."""
+        values = self.complete(setting)
+        return np.array([knob.to_unit(values[knob.name]) for knob in self.knobs])
+
+    def from_units(self, places: np.ndarray) -> dict[str, float]:
+        """The setting of knobs that stand at `places` (K,); what lies outside of 0..1 is brought in."""
+        inside = np.clip(np.asarray(places, float), 0.0, 1.0)
+        return {
+            knob.name: knob.from_unit(float(place))
+            for knob, place in zip(self.knobs, inside, strict=True)
+        }
+
+    def told(self, setting: Setting) -> str:
+        """A setting for people, such as "drive 12 dB, tone 4000 Hz"."""
+        values = self.complete(setting)
+        return ", ".join(f"{knob.name} {knob.words(values[knob.name])}" for knob in self.knobs)

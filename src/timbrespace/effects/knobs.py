@@ -1,0 +1,72 @@
+"""A knob: one number of an effect, with its unit, range and curve."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from timbrespace.errors import EffectError
+
+Curve = Literal["linear", "log"]
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One number of an effect, in its own `unit` from `low` to `high`.
+
+    `curve` says how it lies on 0..1: evenly, or evenly in its logarithm. `stereo`: it changes only how
+    two channels differ. `seconds`: in a shorter sound it cannot be heard.
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    default: float
+    curve: Curve = "linear"
+    stereo: bool = False
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high or not self.low <= self.default <= self.high:
+            raise ValueError(f"{self.name}: {self.low} <= {self.default} <= {self.high} is not so")
+        if self.curve == "log" and self.low <= 0.0:
+            raise ValueError(f"{self.name}: a logarithm needs a range above 0, got {self.low}")
+
+    def to_unit(self, value: float) -> float:
+        """Where a value of the range lies, 0 to 1; `from_unit` is its inverse."""
+        if self.curve == "log":
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+    def from_unit(self, place: float) -> float:
+        """The value at a place from 0 to 1."""
+        if self.curve == "log":
+            value = self.low * (self.high / self.low) ** place
+        else:
+            value = self.low + place * (self.high - self.low)
+        return min(self.high, max(self.low, value))
+
+    def check(self, value: float) -> float:
+        """The value as a number; EffectError where it is none or lies outside of the range."""
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not self.low <= number <= self.high:
+            raise EffectError(
+                f"{self.name} should be from {self.words(self.low)} to {self.words(self.high)}, "
+                f"got {value}"
+            )
+        return number
+
+    def unheard(self, channels: int, seconds: float) -> str | None:
+        """Why nobody can hear this knob in such a sound, in words; None where one can."""
+        if self.stereo and channels < 2:
+            return f"{self.name} changes only how left and right differ, and this sound is mono"
+        if seconds < self.seconds:
+            return f"{self.name} needs {self.seconds:g} s to be heard, and this sound has {seconds:.2g} s"
+        return None
+
+    def words(self, value: float) -> str:
+        """A value with its unit, for people."""
+        return f"{value:.4g} {self.unit}".rstrip()
