@@ -25,8 +25,10 @@ from starlette.testclient import TestClient
 from timbrespace.data.lock import locked
 from timbrespace.errors import RunError
 from timbrespace.explorer import server as server_module
-from timbrespace.explorer.server import bind, build_app, serve
+from timbrespace.explorer import web
+from timbrespace.explorer.server import build_app, serve
 from timbrespace.explorer.session import Session
+from timbrespace.explorer.web import bind
 from timbrespace.likeness import Heard, Likeness
 from timbrespace.mapping import Space
 from timbrespace.render.synth import Synth
@@ -585,7 +587,7 @@ def test_the_page_needs_nothing_from_elsewhere(client):
 
 
 def test_a_full_queue_says_come_back(parts, monkeypatch):
-    monkeypatch.setattr(server_module, "QUEUE", 1)
+    monkeypatch.setattr(web, "QUEUE", 1)
     entered, release = threading.Event(), threading.Event()
     decode = parts[2].decode
 
@@ -616,9 +618,9 @@ def test_a_port_in_use_is_said_and_without_a_port_the_next_free_one_is_taken(mon
         taken = other.getsockname()[1]
         with pytest.raises(RunError, match=f"Port {taken} is in use.*--port"):
             bind(taken)
-        monkeypatch.setattr(server_module, "PORT", taken)
+        monkeypatch.setattr(web, "PORT", taken)
         with bind(None) as found:
-            assert taken < found.getsockname()[1] < taken + server_module.PORTS_TRIED
+            assert taken < found.getsockname()[1] < taken + web.PORTS_TRIED
             assert found.getsockname()[0] == "127.0.0.1"
     for wrong in (-1, 65536):
         with pytest.raises(RunError, match="--port"):
@@ -639,7 +641,7 @@ def test_it_serves_until_stopped(parts):
 
 
 def test_connections_that_only_drip_are_closed_and_stop_nobody(parts, monkeypatch):
-    monkeypatch.setattr(server_module, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(web, "HEAD_SECONDS", 0.5)
     stop, address = threading.Event(), Queue()
     settings = {"port": 0, "browser": False, "ready": address.put, "stop": stop}
     thread = threading.Thread(target=serve, args=(Session(*parts),), kwargs=settings)
