@@ -1,0 +1,56 @@
+"""Phaser: notches that sweep, made by all-pass filters."""
+
+import numpy as np
+
+from timbrespace.effects.effect import Effect
+from timbrespace.effects.knobs import Knob
+from timbrespace.effects.moving import swing
+from timbrespace.effects.recurrence import recur
+
+STAGES = 4
+OCTAVES = 1.5  # to either side at full depth
+LEAST = 1e-6  # feedback: -120 dB, so that nothing is divided by 0
+
+
+class Phaser(Effect):
+    """Half the sound and half of it through four all-pass filters of first order whose corner swings about
+    `centre`, with feedback about them (Zölzer (ed.), DAFX, second edition, section 2.4.2). Without
+    feedback the notches lie at 0.41 and 2.41 times the corner.
+
+    With A one all-pass filter and g the feedback, w = A^4 (x + g w) is (1 / g) (1 / (1 - g A^4) - 1) x,
+    and 1 / (1 - g A^4) is the mean over the four fourth roots r of g of 1 / (1 - r A): filters of first
+    order beside one another, exact at every sample though the corner moves.
+    """
+
+    name = "phaser"
+    words = "two notches that sweep up and down"
+    level = "kept between the notches, up to 9.5 dB louder there with feedback"
+    knobs = (
+        Knob("rate", "Hz", 0.1, 5.0, 0.5, "log", seconds=1.0),
+        Knob("depth", "", 0.0, 1.0, 0.7),
+        Knob("centre", "Hz", 200.0, 4000.0, 900.0, "log"),
+        Knob("feedback", "", 0.0, 0.8, 0.3),
+    )
+
+    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
+        octaves = OCTAVES * values["depth"] * swing(samples.shape[-1], sample_rate, values["rate"])
+        corner = np.minimum(values["centre"] * np.exp2(octaves) / sample_rate, 0.45)
+        tangent = np.tan(np.pi * corner)
+        a = (tangent - 1.0) / (tangent + 1.0)  # A = (a + 1/z) / (1 + a / z)
+        feedback = max(LEAST, values["feedback"])
+        # Of the four roots two are real and two a pair, of which one is enough.
+        mean = np.zeros(samples.shape)
+        driven = samples + a * _late(samples)
+        for turn, share in ((1.0, 0.25), (-1.0, 0.25), (1j, 0.5)):
+            root = turn * feedback ** (1.0 / STAGES)
+            under = 1.0 / (1.0 - root * a)
+            mean += share * np.real(recur((root - a) * under, driven * under))
+        wet = (mean - samples) / feedback
+        return np.asarray(0.5 * (samples + wet), np.float32)
+
+
+def _late(samples: np.ndarray) -> np.ndarray:
+    """samples (..., n) a sample later."""
+    late = np.zeros_like(samples)
+    late[..., 1:] = samples[..., :-1]
+    return late
