@@ -1,6 +1,7 @@
 """Which effects there are, by name."""
 
 from timbrespace.effects.bitcrush import Bitcrush
+from timbrespace.effects.chain import Chain
 from timbrespace.effects.chorus import Chorus
 from timbrespace.effects.compressor import Compressor
 from timbrespace.effects.delay import Delay
@@ -24,8 +25,18 @@ EFFECTS: dict[str, Effect] = {
 
 
 def find(name: str) -> Effect:
-    """The effect of this name; EffectError where there is none."""
+    """The effect of this name: an own one (`delay`), one of a host (`lv2:Delay`), or several in a row
+    (`overdrive+delay`); EffectError where there is none."""
+    parts = [_find_one(part) for part in name.split("+")]
+    return parts[0] if len(parts) == 1 else Chain(parts)
+
+
+def _find_one(name: str) -> Effect:
     if name in EFFECTS:
         return EFFECTS[name]
+    if ":" in name:
+        from timbrespace.effects import hosts
+
+        return hosts.find(name)
     hint = suggestion(name, EFFECTS, f"known here: {', '.join(EFFECTS)}")
     raise EffectError(f"there is no effect {name!r}; {hint}")

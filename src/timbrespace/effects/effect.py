@@ -2,12 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from timbrespace.effects.knobs import Knob
 from timbrespace.errors import EffectError, suggestion
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Setting = Mapping[str, float]  # the value of each knob by name, in the knob's unit
 
@@ -16,7 +19,8 @@ class Effect(ABC):
     """Sound to sound with knobs: the same sound and setting always give the same samples.
 
     `dry` is a setting that leaves a sound as it is, None where the effect has none; `level` says in
-    words what becomes of the level.
+    words what becomes of the level; `differentiable`, whether `process_tensor` gives each knob a
+    gradient. Rows of a sound (channels, or the sounds of a batch) do not hear each other.
     """
 
     name: str
@@ -24,11 +28,19 @@ class Effect(ABC):
     knobs: tuple[Knob, ...]
     dry: Setting | None = None
     level: str = "kept"
-    host: ClassVar[str] = "own"
+    host: str = "own"
+    differentiable: bool = False
 
     @abstractmethod
     def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
         """The samples (..., n) float32 with the effect, equally many; each knob has a value."""
+
+    def process_tensor(self, x: "Tensor", sample_rate: int, **values: "Tensor") -> "Tensor":
+        """x (B, n) with the effect, each sound by its own value (B,) of each knob: what `process` gives,
+        to 1e-3 of the peak, with gradients. EffectError where the effect is not `differentiable`."""
+        raise EffectError(
+            f"{self.name} gives its knobs no gradients; choose an effect that does, or search its knobs"
+        )
 
     def render(
         self, samples: np.ndarray, sample_rate: int, setting: Setting | None = None

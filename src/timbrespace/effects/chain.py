@@ -1,0 +1,57 @@
+"""Effects in a row, as one effect."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from timbrespace.effects.effect import Effect
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Chain(Effect):
+    """One effect after another. A knob is called EFFECT.KNOB, that of a second effect of a kind
+    EFFECT2.KNOB; a chain within a chain counts as its parts."""
+
+    def __init__(self, effects: Sequence[Effect]) -> None:
+        """At least one effect, the first one first."""
+        flat = [part for e in effects for part in (e.parts if isinstance(e, Chain) else (e,))]
+        if not flat:
+            raise ValueError("a chain needs at least one effect")
+        self.parts = tuple(flat)
+        seen = [effect.name for effect in flat]
+        counts = [seen[: place + 1].count(name) for place, name in enumerate(seen)]
+        titles = [name if k == 1 else f"{name}{k}" for name, k in zip(seen, counts, strict=True)]
+        self._titled = dict(zip(titles, self.parts, strict=True))
+        self.name = "+".join(seen)
+        self.words = ", then ".join(effect.words for effect in flat)
+        self.level = "; ".join(f"{title}: {e.level}" for title, e in self._titled.items())
+        self.host = " and ".join(dict.fromkeys(effect.host for effect in flat))
+        self.differentiable = all(effect.differentiable for effect in flat)
+        self.knobs = tuple(
+            replace(knob, name=f"{title}.{knob.name}")
+            for title, effect in self._titled.items()
+            for knob in effect.knobs
+        )
+        if all(effect.dry is not None for effect in flat):
+            self.dry = {
+                f"{title}.{name}": value
+                for title, effect in self._titled.items()
+                for name, value in (effect.dry or {}).items()
+            }
+
+    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
+        for title, effect in self._titled.items():
+            samples = effect.render(
+                samples, sample_rate, {k.name: values[f"{title}.{k.name}"] for k in effect.knobs}
+            )
+        return samples
+
+    def process_tensor(self, x: "Tensor", sample_rate: int, **values: "Tensor") -> "Tensor":
+        for title, effect in self._titled.items():
+            own = {k.name: values[f"{title}.{k.name}"] for k in effect.knobs}
+            x = effect.process_tensor(x, sample_rate, **own)
+        return x
