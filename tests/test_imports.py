@@ -15,7 +15,7 @@ RANKS = [
     {"recipe", "render", "batches", "vocoders"},
     {"runs"},
     {"training", "mapping"},
-    {"priors", "exporting", "directions", "likeness"},
+    {"priors", "exporting", "directions", "likeness", "controller"},
     {"evaluation"},
     {"explorer", "writeup"},
     {"verbs", "verbs_effects", "cli", "cli_effects", "terminal", "__init__", "__main__"},
