@@ -290,7 +290,8 @@ def bind(port: int | None) -> socket.socket:
         raise RunError(f"--port {port} is not a port; give a number from 1 to 65535.")
     tried = [port] if port is not None else list(range(PORT, PORT + PORTS_TRIED))
     for number in tried:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # named TCP, asyncio sends small answers at once; without it each waits 40 ms for an acknowledgement
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", number))
