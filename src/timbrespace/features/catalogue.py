@@ -5,11 +5,12 @@ from typing import Any
 from timbrespace.errors import RecipeError
 from timbrespace.features.feature import Feature
 from timbrespace.features.log_mel import LogMel
+from timbrespace.features.pair import Pair
 from timbrespace.features.spectrogram import Spectrogram
 from timbrespace.features.waveform import Waveform
 
 FEATURES: dict[str, type[Feature]] = {
-    "log_mel": LogMel, "spectrogram": Spectrogram, "waveform": Waveform
+    "log_mel": LogMel, "spectrogram": Spectrogram, "waveform": Waveform, "pair": Pair
 }  # fmt: skip
 
 

@@ -69,6 +69,11 @@ class Feature(ABC):
         """(height, width) of every picture that `analyse` makes."""
 
     @property
+    def stacked(self) -> int:
+        """How many pictures of equal size lie in one, above each other: its channels."""
+        return 1
+
+    @property
     @abstractmethod
     def span(self) -> int:
         """Length in samples of the window that `analyse` shows."""

@@ -15,10 +15,16 @@ Precision = Literal["float16", "float32"]
 class FeatureSection(Section):
     """What every kind of picture has."""
 
-    decibels: ClassVar[bool] = True
+    decibels: ClassVar[bool] = True  # of one sound, in every cell
+    two_sided: ClassVar[bool] = True  # it has frequency and time
 
     kind: str
     sample_rate: Annotated[int, Field(ge=8000, le=48000)] = 16000  # Hz
+
+    @property
+    def stacked(self) -> int:
+        """How many pictures of equal size lie in one, above each other: its channels."""
+        return 1
 
     def misfits(self) -> Iterator[str]:
         return iter(())
@@ -86,7 +92,7 @@ class SpectrogramSection(FramesSection):
 class WaveformSection(FeatureSection):
     """The samples themselves: see features.Waveform."""
 
-    decibels = False
+    decibels = two_sided = False
 
     kind: Literal["waveform"] = "waveform"
     samples: Annotated[int, Field(ge=64, le=480_000)] = 16000
@@ -101,9 +107,51 @@ class WaveformSection(FeatureSection):
         return f"the one line of feature.kind waveform and feature.samples {self.samples}"
 
 
+class PairSection(FramesSection):
+    """A dry and a wet sound: see features.Pair."""
+
+    decibels = False
+
+    kind: Literal["pair"] = "pair"
+    samples: Annotated[int, Field(ge=1024, le=480_000)] = 32768  # of each of the two
+    picture: Literal["log_mel", "power"] = "log_mel"
+    mels: Annotated[int, Field(ge=8, le=1024)] = 64
+    floor_db: Annotated[float, Field(ge=-142.0, le=-20.0)] = -80.0
+    channels: Literal["joint", "difference", "angle", "phase"] = "difference"
+    level: Literal["each", "common"] = "common"
+    dtype: Precision = "float16"  # of the pictures on disk
+
+    @property
+    def stacked(self) -> int:
+        return 4 if self.channels in ("angle", "phase") else 2
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        height = self.mels if self.picture == "log_mel" else self.n_fft // 2
+        return self.stacked * height, -(-self.samples // self.hop)
+
+    @property
+    def sides(self) -> str:
+        height = "feature.mels" if self.picture == "log_mel" else "half of feature.n_fft"
+        tall, wide = self.shape
+        return (
+            f"{height} {tall // self.stacked} and the {wide} frames that feature.samples "
+            f"{self.samples} have"
+        )
+
+    def misfits(self) -> Iterator[str]:
+        yield from super().misfits()
+        if self.stacked == 4 and self.picture != "power":
+            yield (
+                f"feature.channels {self.channels} needs the phase of each frequency, which mels have "
+                "not; use feature.picture: power"
+            )
+
+
 AnyFeature = Annotated[
     Annotated[LogMelSection, Tag("log_mel")]
     | Annotated[SpectrogramSection, Tag("spectrogram")]
-    | Annotated[WaveformSection, Tag("waveform")],
+    | Annotated[WaveformSection, Tag("waveform")]
+    | Annotated[PairSection, Tag("pair")],
     Discriminator(kind_or("log_mel")),
 ]

@@ -29,12 +29,12 @@ class NetSection(Section):
         return self.model_dump()
 
     def misfits(self, feature: AnyFeature) -> Iterator[str]:
-        if self.samples and feature.decibels:
+        if self.samples and feature.two_sided:
             yield (
                 f"model.{self.part}.kind {self.kind} wants samples, but feature.kind {feature.kind} "
                 "is a picture with two sides; use feature.kind: waveform, or kind: conv2d"
             )
-        if not self.samples and not feature.decibels:
+        if not self.samples and not feature.two_sided:
             yield (
                 f"model.{self.part}.kind {self.kind} wants pictures with two sides, but feature.kind "
                 f"{feature.kind} has one line; use kind: conv1d"

@@ -148,7 +148,7 @@ class ObjectiveSection(Section):
                 f"{feature.kind}; take it out"
             )
         least = max(self.stft.sizes) // 2 + 1  # what an STFT with mirrored ends can take
-        if "multi_resolution_stft" in used and (feature.decibels or feature.shape[1] < least):
+        if "multi_resolution_stft" in used and (feature.two_sided or feature.shape[1] < least):
             yield (
                 f"objective: multi_resolution_stft compares waveforms of at least {least} samples "
                 f"(half the largest of objective.stft.sizes), but {feature.sides} make none; use "
