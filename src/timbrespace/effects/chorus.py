@@ -1,8 +1,8 @@
 """Chorus: copies of a sound whose delays swing, so that they drift in pitch."""
 
-import numpy as np
+from typing import Any
 
-from timbrespace.effects.effect import Effect
+from timbrespace.effects.differentiable import Differentiable
 from timbrespace.effects.knobs import Knob
 from timbrespace.effects.moving import read, swing
 
@@ -10,7 +10,7 @@ SWING = 0.003  # seconds that a voice moves to either side at full depth
 VOICES = (0.0, 0.25)  # where in its turn each voice begins
 
 
-class Chorus(Effect):
+class Chorus(Differentiable):
     """Two voices a quarter turn apart, each behind by delay + depth * 3 ms * sine (Zölzer (ed.), DAFX,
     second edition, section 2.6.3)."""
 
@@ -25,12 +25,11 @@ class Chorus(Effect):
     )
     dry = {"mix": 0.0}
 
-    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
-        n, mix = samples.shape[-1], np.float32(values["mix"])
-        made = (1 - mix) * samples
+    def formula(self, x: Any, sample_rate: int, maths: Any, **values: Any) -> Any:
+        mix, now = values["mix"], maths.times(x)
+        made = (1.0 - mix) * x
         for phase in VOICES:
-            behind = 0.001 * values["delay"] + values["depth"] * SWING * swing(
-                n, sample_rate, values["rate"], phase
-            )
-            made += mix / len(VOICES) * read(samples, np.arange(n) - behind * sample_rate)
+            moved = SWING * values["depth"] * swing(x, sample_rate, values["rate"], maths, phase)
+            behind = (0.001 * values["delay"] + moved) * sample_rate
+            made = made + mix / len(VOICES) * read(x, now - behind, maths)
         return made

@@ -1,13 +1,13 @@
 """Compressor: what is loud becomes softer."""
 
-import numpy as np
+from typing import Any
 
-from timbrespace.effects.detector import reduction
-from timbrespace.effects.effect import Effect
+from timbrespace.effects.detector import gain, reduction
+from timbrespace.effects.differentiable import Differentiable
 from timbrespace.effects.knobs import Knob
 
 
-class Compressor(Effect):
+class Compressor(Differentiable):
     """Feed-forward, with a soft knee of 6 dB and no make-up gain (`detector.reduction`).
 
     Each channel is lowered by its own level.
@@ -23,6 +23,5 @@ class Compressor(Effect):
         Knob("release", "ms", 10.0, 500.0, 100.0, "log"),
     )
 
-    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
-        lowered = reduction(samples, sample_rate, **values).astype(np.float32)
-        return samples * np.exp(lowered * np.float32(-np.log(10.0) / 20.0))
+    def formula(self, x: Any, sample_rate: int, maths: Any, **values: Any) -> Any:
+        return x * gain(-reduction(x, sample_rate, maths, **values), maths)

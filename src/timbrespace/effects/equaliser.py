@@ -1,14 +1,13 @@
 """Equaliser: two shelves and a bell."""
 
-import numpy as np
-from scipy.signal import sosfilt
+from typing import Any
 
-from timbrespace.effects.effect import Effect
+from timbrespace.effects.differentiable import Differentiable
 from timbrespace.effects.filters import high_shelf, low_shelf, peak, radians
 from timbrespace.effects.knobs import Knob
 
 
-class Equaliser(Effect):
+class Equaliser(Differentiable):
     """A low shelf, a bell and a high shelf in a row, by R. Bristow-Johnson's cookbook.
 
     Frequencies above nine tenths of half the sample rate stand there.
@@ -28,12 +27,14 @@ class Equaliser(Effect):
     )
     dry = {"low_gain": 0.0, "mid_gain": 0.0, "high_gain": 0.0}
 
-    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
+    def formula(self, x: Any, sample_rate: int, maths: Any, **values: Any) -> Any:
+        xp = maths.xp
+        low, mid, high = (
+            radians(values[f"{band}_frequency"], sample_rate, xp) for band in ("low", "mid", "high")
+        )
         sections = [
-            low_shelf(radians(values["low_frequency"], sample_rate), values["low_gain"]),
-            peak(
-                radians(values["mid_frequency"], sample_rate), values["mid_gain"], values["mid_q"]
-            ),
-            high_shelf(radians(values["high_frequency"], sample_rate), values["high_gain"]),
+            low_shelf(low, values["low_gain"], xp),
+            peak(mid, values["mid_gain"], values["mid_q"], xp),
+            high_shelf(high, values["high_gain"], xp),
         ]
-        return np.asarray(sosfilt(np.array(sections), samples), np.float32)
+        return maths.filtered(x, sections)

@@ -1,15 +1,15 @@
 """Flanger: a sound beside itself, a few milliseconds late, the delay swinging and fed back."""
 
-import numpy as np
+from typing import Any
 
-from timbrespace.effects.effect import Effect
+from timbrespace.effects.differentiable import Differentiable
 from timbrespace.effects.knobs import Knob
 from timbrespace.effects.moving import read, swing
 
 INAUDIBLE = 10.0 ** (-50.0 / 20.0)  # echoes below this are left out
 
 
-class Flanger(Effect):
+class Flanger(Differentiable):
     """A comb that moves (Zölzer (ed.), DAFX, second edition, section 2.6.2), with feedback.
 
     The delayed sound is w = D (x + feedback w), where D reads a sound at p(t) = t - delay(t). Its echoes
@@ -29,22 +29,16 @@ class Flanger(Effect):
     )
     dry = {"mix": 0.0}
 
-    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
-        n, mix = samples.shape[-1], np.float32(values["mix"])
+    def formula(self, x: Any, sample_rate: int, maths: Any, **values: Any) -> Any:
+        mix, echo, now = values["mix"], values["feedback"], maths.times(x)
         most = 0.001 * values["delay"] * sample_rate  # samples, at the top of the swing
-        moved = 0.45 * values["depth"] * (1.0 - swing(n, sample_rate, values["rate"], 0.25))
-        times = np.arange(n, dtype=np.float64)
-        places = times - np.maximum(1.0, most * (1.0 - moved))
-        wet = read(samples, places)
-        echo, shortest = values["feedback"], float((times - places).min())
-        while echo > INAUDIBLE and shortest < n:
-            wet += np.float32(echo) * read(wet, places)
-            places = _again(places)
-            echo, shortest = echo**2, 2.0 * shortest
-        return (1 - mix) * samples + mix * wet
-
-
-def _again(places: np.ndarray) -> np.ndarray:
-    """`places` (n,) applied to itself; what lies before the beginning goes back at its first step."""
-    times = np.arange(len(places), dtype=np.float64)
-    return np.interp(places, times, places) + np.minimum(places, 0.0)
+        moved = 0.45 * values["depth"] * (1.0 - swing(x, sample_rate, values["rate"], maths, 0.25))
+        behind = maths.xp.clip(most * (1.0 - moved), 1.0, None)
+        places, wet = now - behind, read(x, now - behind, maths)
+        strongest, shortest = maths.largest(echo), -maths.largest(-behind)
+        while strongest > INAUDIBLE and shortest < len(now):
+            wet = wet + echo * read(wet, places, maths)
+            # Before the beginning there is no course to read: it goes back at its first step.
+            places = maths.interpolated(places, places) + maths.xp.clip(places, None, 0.0)
+            echo, strongest, shortest = echo**2, strongest**2, 2.0 * shortest
+        return (1.0 - mix) * x + mix * wet

@@ -1,10 +1,9 @@
 """Multiband compressor: low, middle and high, each with a threshold and a gain."""
 
-import numpy as np
-from scipy.signal import sosfilt
+from typing import Any
 
-from timbrespace.effects.detector import reduction
-from timbrespace.effects.effect import Effect
+from timbrespace.effects.detector import gain, reduction
+from timbrespace.effects.differentiable import Differentiable
 from timbrespace.effects.filters import all_pass, radians, split
 from timbrespace.effects.knobs import Knob
 
@@ -12,7 +11,7 @@ RATIO, ATTACK = 4.0, 5.0  # of all bands; ms
 PACE = 1000.0  # Hz at which levels are followed: five steps an attack
 
 
-class Multiband(Effect):
+class Multiband(Differentiable):
     """Linkwitz-Riley crossovers of fourth order, a compressor (4:1, 5 ms attack) and a gain in each band.
 
     With gains of 0 dB and nothing above a threshold the bands sum to an all-pass: level kept at every
@@ -34,19 +33,18 @@ class Multiband(Effect):
         Knob("release", "ms", 10.0, 500.0, 100.0, "log"),
     )
 
-    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
-        first = radians(values["low_crossover"], sample_rate)
-        second = radians(values["high_crossover"], sample_rate)
-        low, rest = split(samples, first)
-        low = sosfilt(np.array([all_pass(second)]), low)  # turned as the other two are
-        mid, high = split(rest, second)
-        made = np.zeros_like(samples)
+    def formula(self, x: Any, sample_rate: int, maths: Any, **values: Any) -> Any:
+        xp = maths.xp
+        first = radians(values["low_crossover"], sample_rate, xp)
+        second = radians(values["high_crossover"], sample_rate, xp)
+        low, rest = split(x, first, maths)
+        low = maths.filtered(low, [all_pass(second, xp)])  # turned as the other two are
+        mid, high = split(rest, second, maths)
+        made = 0.0 * x
         for name, band in (("low", low), ("mid", mid), ("high", high)):
-            sound = np.asarray(band, np.float32)
             lowered = reduction(
-                sound, sample_rate, threshold=values[f"{name}_threshold"], ratio=RATIO,
+                band, sample_rate, maths, threshold=values[f"{name}_threshold"], ratio=RATIO,
                 attack=ATTACK, release=values["release"], pace=PACE,
             )  # fmt: skip
-            decibels = (values[f"{name}_gain"] - lowered).astype(np.float32)
-            made += sound * np.exp(decibels * np.float32(np.log(10.0) / 20.0))
+            made = made + band * gain(values[f"{name}_gain"] - lowered, maths)
         return made

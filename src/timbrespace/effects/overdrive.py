@@ -1,15 +1,17 @@
 """Overdrive: a soft clipper between a gain and a low-pass."""
 
-import numpy as np
-from scipy.signal import butter, sosfilt
+from typing import Any
 
-from timbrespace.audio.level import remove_dc
-from timbrespace.effects.effect import Effect
+from timbrespace.effects.differentiable import Differentiable
+from timbrespace.effects.filters import high_pass, low_pass, radians
 from timbrespace.effects.knobs import Knob
 
+LOWEST = 20.0  # Hz: below this is no sound but the offset that the bias makes
 
-class Overdrive(Effect):
-    """tanh(g x + b) - tanh(b) over its slope at rest, then a second-order Butterworth low-pass at `tone`.
+
+class Overdrive(Differentiable):
+    """tanh(g x + b) - tanh(b) over its slope at rest, then second-order Butterworth filters: what
+    is below 20 Hz goes, and what is above `tone`.
 
     Quiet sounds keep their level and loud ones are pressed; the bias b makes even harmonics. A drive of
     0 dB still bends full scale by 2.4 dB, so there is no dry setting.
@@ -24,10 +26,12 @@ class Overdrive(Effect):
         Knob("asymmetry", "", 0.0, 1.0, 0.2),
     )
 
-    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
+    def formula(self, x: Any, sample_rate: int, maths: Any, **values: Any) -> Any:
+        xp = maths.xp
         gain = 10.0 ** (values["drive"] / 20.0)
-        bias = 0.5 * values["asymmetry"]
-        slope = gain / np.cosh(bias) ** 2
-        bent = (np.tanh(gain * samples + bias) - np.tanh(bias)) / slope
-        low_pass = butter(2, min(values["tone"], 0.45 * sample_rate), fs=sample_rate, output="sos")
-        return np.asarray(sosfilt(low_pass, remove_dc(bent)), np.float32)
+        # tanh(g x + b) - tanh(b), over its slope g (1 - tanh(b)^2), is t / (g (1 + t tanh(b))), t = tanh(g x).
+        pressed = xp.tanh(gain * x)
+        bent = pressed / (gain * (1.0 + pressed * xp.tanh(0.5 * values["asymmetry"])))
+        tone = low_pass(radians(values["tone"], sample_rate, xp), xp)
+        still = high_pass(radians(xp.asarray(LOWEST, dtype=xp.float64), sample_rate, xp), xp)
+        return maths.filtered(bent, [still, tone])

@@ -1,8 +1,9 @@
 """Phaser: notches that sweep, made by all-pass filters."""
 
-import numpy as np
+import math
+from typing import Any
 
-from timbrespace.effects.effect import Effect
+from timbrespace.effects.differentiable import Differentiable
 from timbrespace.effects.knobs import Knob
 from timbrespace.effects.moving import swing
 from timbrespace.effects.recurrence import recur
@@ -12,7 +13,7 @@ OCTAVES = 1.5  # to either side at full depth
 LEAST = 1e-6  # feedback: -120 dB, so that nothing is divided by 0
 
 
-class Phaser(Effect):
+class Phaser(Differentiable):
     """Half the sound and half of it through four all-pass filters of first order whose corner swings about
     `centre`, with feedback about them (Zölzer (ed.), DAFX, second edition, section 2.4.2). Without
     feedback the notches lie at 0.41 and 2.41 times the corner.
@@ -32,25 +33,19 @@ class Phaser(Effect):
         Knob("feedback", "", 0.0, 0.8, 0.3),
     )
 
-    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
-        octaves = OCTAVES * values["depth"] * swing(samples.shape[-1], sample_rate, values["rate"])
-        corner = np.minimum(values["centre"] * np.exp2(octaves) / sample_rate, 0.45)
-        tangent = np.tan(np.pi * corner)
+    def formula(self, x: Any, sample_rate: int, maths: Any, **values: Any) -> Any:
+        xp = maths.xp
+        octaves = OCTAVES * values["depth"] * swing(x, sample_rate, values["rate"], maths)
+        corner = xp.clip(values["centre"] * xp.exp2(octaves) / sample_rate, None, 0.45)
+        tangent = xp.tan(math.pi * corner)
         a = (tangent - 1.0) / (tangent + 1.0)  # A = (a + 1/z) / (1 + a / z)
-        feedback = max(LEAST, values["feedback"])
+        feedback = xp.clip(values["feedback"], LEAST, None)
         # Of the four roots two are real and two a pair, of which one is enough.
-        mean = np.zeros(samples.shape)
-        driven = samples + a * _late(samples)
+        mean = 0.0 * x
+        driven = x + a * maths.late(x)
         for turn, share in ((1.0, 0.25), (-1.0, 0.25), (1j, 0.5)):
             root = turn * feedback ** (1.0 / STAGES)
             under = 1.0 / (1.0 - root * a)
-            mean += share * np.real(recur((root - a) * under, driven * under))
-        wet = (mean - samples) / feedback
-        return np.asarray(0.5 * (samples + wet), np.float32)
-
-
-def _late(samples: np.ndarray) -> np.ndarray:
-    """samples (..., n) a sample later."""
-    late = np.zeros_like(samples)
-    late[..., 1:] = samples[..., :-1]
-    return late
+            mean = mean + share * xp.real(recur((root - a) * under, driven * under, maths))
+        wet = (mean - x) / feedback
+        return 0.5 * (x + wet)

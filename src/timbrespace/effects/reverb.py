@@ -1,11 +1,12 @@
 """Reverb: noise that dies away, high notes first."""
 
+import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
-from scipy.fft import next_fast_len
 
-from timbrespace.effects.effect import Effect
+from timbrespace.effects.differentiable import Differentiable
 from timbrespace.effects.knobs import Knob
 
 LOWEST = 250.0  # Hz, where the lowest of the bands, an octave each, ends
@@ -13,7 +14,7 @@ SHORTEST, LONGEST = 0.2, 4.0  # seconds in which a small and a large room lose 6
 SEED = 1979
 
 
-class Reverb(Effect):
+class Reverb(Differentiable):
     """Convolution with noise that decays at every frequency at its own pace.
 
     Moorer's model of a hall, exponentially decaying noise ("About this reverberation business", 1979), in
@@ -32,41 +33,39 @@ class Reverb(Effect):
     )
     dry = {"mix": 0.0}
 
-    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
-        n, mix = samples.shape[-1], np.float32(values["mix"])
-        late = round(0.001 * values["predelay"] * sample_rate)
-        wet = np.zeros_like(samples)
-        if late < n:
-            heard = n - late
-            room = impulse_response(values["size"], values["damping"], sample_rate)[:heard]
-            size = next_fast_len(heard + len(room) - 1, real=True)
-            product = np.fft.rfft(samples[..., :heard], size) * np.fft.rfft(room, size)
-            wet[..., late:] = np.fft.irfft(product, size)[..., :heard]
-        return (1 - mix) * samples + mix * wet
+    def formula(self, x: Any, sample_rate: int, maths: Any, **values: Any) -> Any:
+        room = impulse_response(values["size"], values["damping"], sample_rate, x, maths)
+        wet = maths.convolved(x, room, 0.001 * values["predelay"] * sample_rate)
+        return (1.0 - values["mix"]) * x + values["mix"] * wet
 
 
-def decay_time(size: float, damping: float, frequency: np.ndarray) -> np.ndarray:
+def decay_time(size: Any, damping: Any, frequency: Any) -> Any:
     """Seconds in which the room loses 60 dB at `frequency` Hz."""
     return SHORTEST * (LONGEST / SHORTEST) ** size / (1.0 + damping * frequency / 1000.0)
 
 
-def impulse_response(size: float, damping: float, sample_rate: int) -> np.ndarray:
-    """The room's answer to a click, (n,) float32, until the slowest band lost 60 dB; of energy 1."""
-    noise, middles = _bands(sample_rate)
-    times = decay_time(size, damping, middles)
-    n = max(1, round(float(times.max()) * sample_rate))
-    pace = (np.log(1000.0) / (times * sample_rate)).astype(np.float32)  # nepers a sample
-    room = np.zeros(n, np.float32)
-    energy = 0.0
-    for band, slow in zip(noise, pace, strict=True):
-        room += band[:n] * np.exp(-slow * np.arange(n, dtype=np.float32))
-        energy += float(np.mean(band**2)) / -np.expm1(-2.0 * float(slow))
-    return room / np.float32(np.sqrt(energy))
+def impulse_response(size: Any, damping: Any, sample_rate: int, x: Any, maths: Any) -> Any:
+    """The room's answer to a click, (..., m), until the slowest band lost 60 dB or x (..., n) ends; of
+    energy 1 if it went on."""
+    xp = maths.xp
+    noise, middles, powers = (maths.constant(part, x) for part in _bands(sample_rate))
+    seconds = decay_time(size, damping, middles)  # (..., bands)
+    pace = math.log(1000.0) / (seconds * sample_rate)  # nepers a sample
+    last = seconds[..., :1] * sample_rate
+    steps = maths.times(x)[: math.ceil(maths.largest(last))]
+    energy = (powers / -xp.expm1(-2.0 * pace)).sum(-1)[..., None]
+    fading, beside = -maths.single(pace), maths.single(steps)
+    room = sum(
+        noise[band, : len(steps)] * xp.exp(fading[..., band : band + 1] * beside)
+        for band in range(len(middles))
+    )
+    return room * maths.single((steps < last) / energy**0.5)
 
 
 @lru_cache(maxsize=4)
-def _bands(sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
-    """White noise as long as the longest room in bands of an octave (bands, n), and their middles in Hz."""
+def _bands(sample_rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """White noise as long as the longest room, in bands of an octave (bands, n), their middles in Hz and
+    their mean squares (bands,)."""
     n = round(LONGEST * sample_rate)
     spectrum = np.fft.rfft(np.random.default_rng(SEED).standard_normal(n))
     frequencies = np.linspace(0.0, sample_rate / 2.0, len(spectrum))
@@ -76,4 +75,5 @@ def _bands(sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
     pairs = list(zip(edges[:-1], edges[1:], strict=True))
     bands = [np.fft.irfft(spectrum * ((frequencies >= a) & (frequencies < b)), n) for a, b in pairs]
     middles = [LOWEST / 2.0, *(np.sqrt(a * b) for a, b in pairs[1:])]
-    return np.stack(bands).astype(np.float32), np.array(middles)
+    noise = np.stack(bands).astype(np.float32)
+    return noise, np.array(middles), np.mean(noise**2, -1)

@@ -1,15 +1,15 @@
 """Ring modulation and tremolo: a sound times an oscillator, fast or slow."""
 
-import numpy as np
+from typing import Any
 
-from timbrespace.effects.effect import Effect
+from timbrespace.effects.differentiable import Differentiable
 from timbrespace.effects.knobs import Knob
 from timbrespace.effects.moving import swing
 
 HARDEST = 8.0  # at full shape the oscillator is tanh(8 sine), nearly a square
 
 
-class Ringmod(Effect):
+class Ringmod(Differentiable):
     """The sound times a carrier: every partial becomes two, the carrier's frequency above and below
     (Zölzer (ed.), DAFX, second edition, section 3.3.1); `shape` leads from a sine to nearly a square."""
 
@@ -23,13 +23,12 @@ class Ringmod(Effect):
     )
     dry = {"depth": 0.0}
 
-    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
-        depth = values["depth"]
-        wave = _wave(samples.shape[-1], sample_rate, values["carrier"], values["shape"])
-        return samples * ((1.0 - depth) + depth * wave).astype(np.float32)
+    def formula(self, x: Any, sample_rate: int, maths: Any, **values: Any) -> Any:
+        wave = _wave(x, sample_rate, values["carrier"], values["shape"], maths)
+        return x * ((1.0 - values["depth"]) + values["depth"] * wave)
 
 
-class Tremolo(Effect):
+class Tremolo(Differentiable):
     """The level goes up and down `rate` times a second, from full down to 1 - depth (Zölzer (ed.), DAFX,
     second edition, section 3.3.2); `shape` leads from a sine to nearly a switch."""
 
@@ -43,13 +42,13 @@ class Tremolo(Effect):
     )
     dry = {"depth": 0.0}
 
-    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
-        wave = _wave(samples.shape[-1], sample_rate, values["rate"], values["shape"], 0.25)
-        return samples * (1.0 - 0.5 * values["depth"] * (1.0 - wave)).astype(np.float32)
+    def formula(self, x: Any, sample_rate: int, maths: Any, **values: Any) -> Any:
+        wave = _wave(x, sample_rate, values["rate"], values["shape"], maths, 0.25)
+        return x * (1.0 - 0.5 * values["depth"] * (1.0 - wave))
 
 
-def _wave(n: int, sample_rate: int, rate: float, shape: float, phase: float = 0.0) -> np.ndarray:
-    """An oscillator (n,) between -1 and 1, from a sine to nearly a square."""
-    sine = swing(n, sample_rate, rate, phase)
-    hard = max(1e-3, HARDEST * shape)
-    return np.tanh(hard * sine) / np.tanh(hard)
+def _wave(x: Any, sample_rate: int, rate: Any, shape: Any, maths: Any, phase: float = 0.0) -> Any:
+    """An oscillator beside the samples of x, between -1 and 1, from a sine to nearly a square."""
+    sine = maths.single(swing(x, sample_rate, rate, maths, phase))
+    hard = maths.xp.clip(HARDEST * shape, 1e-3, None)
+    return maths.xp.tanh(hard * sine) / maths.xp.tanh(hard)

@@ -1,0 +1,100 @@
+"""What the formulas of effects are made of, for numpy: sounds are (..., n), knobs are numbers.
+
+`tensors` has the same functions for torch.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.fft import next_fast_len
+from scipy.signal import sosfilt
+
+xp = np
+
+
+def times(x: np.ndarray) -> np.ndarray:
+    """0, 1, 2 ... beside the samples of x: (n,) float64."""
+    return np.arange(x.shape[-1], dtype=np.float64)
+
+
+def constant(values: np.ndarray, beside: np.ndarray) -> np.ndarray:
+    """`values` where `beside` is."""
+    return values
+
+
+def single(x: np.ndarray) -> np.ndarray:
+    """x as float32, where that is faster and enough."""
+    return np.asarray(x, np.float32)
+
+
+def largest(x: np.ndarray | float) -> float:
+    """The largest of all numbers in x."""
+    return float(np.max(x))
+
+
+def largest_of_last(x: np.ndarray) -> np.ndarray:
+    """x (..., m, k) to (..., m)."""
+    return x.max(-1)
+
+
+def late(x: np.ndarray) -> np.ndarray:
+    """x (..., n) a sample later."""
+    y = np.zeros_like(x)
+    y[..., 1:] = x[..., :-1]
+    return y
+
+
+def lengthened(x: np.ndarray, extra: int) -> np.ndarray:
+    """x (..., n) and `extra` zeros."""
+    return np.pad(x, [*[(0, 0)] * (x.ndim - 1), (0, extra)])
+
+
+def packed(x: np.ndarray) -> np.ndarray:
+    """x in the order of its axes."""
+    return np.ascontiguousarray(x)
+
+
+def filtered(x: np.ndarray, sections: Sequence[Sequence[Any]]) -> np.ndarray:
+    """x through sections of second order in a row, as `filters` makes them."""
+    return np.asarray(sosfilt(np.array(sections, np.float64), x))
+
+
+def convolved(x: np.ndarray, response: np.ndarray, behind: float) -> np.ndarray:
+    """x (..., n) convolved with `response` (m,), `behind` samples later (rounded), cut at n."""
+    n, behind = x.shape[-1], round(behind)
+    y = np.zeros_like(x)
+    if behind < n:
+        kept = n - behind
+        size = next_fast_len(kept + min(kept, len(response)) - 1, real=True)
+        product = np.fft.rfft(x[..., :kept], size) * np.fft.rfft(response[:kept], size)
+        y[..., behind:] = np.fft.irfft(product, size)[..., :kept]
+    return y
+
+
+def neighbours(x: np.ndarray, whole: np.ndarray) -> list[np.ndarray]:
+    """x (..., n) at `whole` - 1, `whole`, `whole` + 1 and `whole` + 2, each (..., m); 0 outside."""
+    padded = np.pad(x, [*[(0, 0)] * (x.ndim - 1), (4, 4)])
+    first = np.clip(whole, -3, x.shape[-1] + 1).astype(np.intp) + 3
+    return [np.take(padded, first + k, axis=-1) for k in range(4)]
+
+
+def interpolated(course: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """course (..., m) at `places` (n,), straight between its points, its ends held: (..., n)."""
+    rows = course.reshape(-1, course.shape[-1])
+    points = np.arange(course.shape[-1])
+    made = np.stack([np.interp(places, points, row) for row in rows])
+    return made.reshape(*course.shape[:-1], -1)
+
+
+def followed(wanted: np.ndarray, rising: float, falling: float) -> np.ndarray:
+    """What follows `wanted` (..., m) from 0 on: of the way that is left, the part `rising` or `falling`
+    stays after each step."""
+    courses = []
+    for row in wanted.reshape(-1, wanted.shape[-1]).tolist():
+        now, course = 0.0, []
+        for goal in row:
+            now = goal + (rising if goal > now else falling) * (now - goal)
+            course.append(now)
+        courses.append(course)
+    return np.reshape(courses, wanted.shape)
