@@ -14,7 +14,7 @@ RANKS = [
     {"data", "models", "losses", "embedding"},
     {"recipe", "render", "batches", "vocoders"},
     {"runs"},
-    {"training", "mapping"},
+    {"training", "mapping", "recognition"},
     {"priors", "exporting", "directions", "likeness", "controller"},
     {"evaluation"},
     {"explorer", "writeup"},

@@ -13,7 +13,11 @@ from timbrespace.models.vocabulary import Vocabulary
 
 @dataclass
 class Pictures:
-    """Rows of a feature store with their labels: `rows` (N,), and a batch by positions."""
+    """Rows of a feature store with their labels: `rows` (N,), and a batch by positions.
+
+    Where the vocabulary has knobs, `knobs` among the labels says where they stand: (N, K), 0..1, in the
+    order of its `knob_columns`, NaN for those of other effects than the row's.
+    """
 
     store: FeatureStore | None  # None where the pictures are in memory, `kept`
     rows: np.ndarray
@@ -29,6 +33,8 @@ class Pictures:
         """`rows` of a corpus with the labels of a vocabulary. The pictures stay in the store's map,
         which processes share: no slower than a copy (bench/store.py)."""
         labels = {name: label_tensor(corpus, name, rows, vocabulary) for name in vocabulary.names}
+        if vocabulary.knobs:
+            labels["knobs"] = knob_tensor(corpus, rows, vocabulary)
         return cls(store, rows, labels, vocabulary=vocabulary)
 
     def __len__(self) -> int:
@@ -77,6 +83,38 @@ def label_tensor(corpus: Corpus, name: str, rows: np.ndarray, vocabulary: Vocabu
     chosen = [values[int(row)] for row in rows]
     numbers = {value: round(vocabulary.number(name, value)) for value in set(chosen)}
     return torch.tensor([numbers[value] for value in chosen], dtype=torch.long)
+
+
+def knob_tensor(corpus: Corpus, rows: np.ndarray, vocabulary: Vocabulary) -> Tensor:
+    """Where the knobs of each row's effect stand (N, K), 0..1, NaN for those of other effects."""
+    columns = vocabulary.knob_columns
+    places = torch.full((len(rows), len(columns)), torch.nan)
+    for number, (name, knob) in enumerate(columns):
+        if name in corpus.label_names:
+            values = corpus.rows.label(name)
+            units = [knob.to_unit(float(value)) for value in values.values]
+            codes = torch.from_numpy(values.codes[rows]).long()
+            places[:, number] = torch.tensor([*units, torch.nan])[codes]  # the last is that of -1
+    return places
+
+
+def setting_tensor(corpus: Corpus, rows: np.ndarray) -> Tensor:
+    """A number for each row (N,), the same for rows of one effect whose knobs stand alike; -1 where the
+    corpus does not say."""
+    if "setting" not in corpus.label_names:
+        return torch.full((len(rows),), -1)
+    return torch.from_numpy(corpus.rows.label("setting").codes[rows].astype(np.int64))
+
+
+def together(order: Tensor, settings: Tensor) -> Tensor:
+    """An order of positions (N,) in which those of one setting follow the first of them; settings
+    (N,) of every position, -1 for none."""
+    place = torch.arange(len(order))
+    group = torch.where(settings < 0, settings.max() + 1 + torch.arange(len(settings)), settings)[
+        order
+    ]
+    first = torch.full((int(group.max()) + 1,), len(order)).scatter_reduce(0, group, place, "amin")
+    return order[first[group].argsort(stable=True)]
 
 
 def order(seed: int, epoch: int, count: int) -> Tensor:

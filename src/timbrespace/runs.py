@@ -6,6 +6,7 @@ weights.safetensors  the weights in use (averaged when the recipe says so), plai
 checkpoints/         last, previous, best       history.csv    one line per epoch
 status.json          where the training stands  space/  evaluation/
 vocabulary.json      the values of each label that the model is told, in the order of their numbers
+knobs.json           those of each effect, where the model reads them off pairs
 dissimilarities/     what distances in the latent were to follow, where the recipe names such files
 """
 
@@ -15,7 +16,8 @@ import logging
 import math
 import os
 import platform
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,7 @@ from timbrespace.atomic import write_text
 from timbrespace.data.corpus import Corpus
 from timbrespace.data.dissimilarities import Dissimilarities
 from timbrespace.data.storage import is_address
+from timbrespace.effects.knobs import Knob
 from timbrespace.errors import RunError
 from timbrespace.features.catalogue import feature_of
 from timbrespace.features.feature import Feature
@@ -88,6 +91,10 @@ class Run:
         write_text(path / "feature.json", json.dumps(run.feature.contract, indent=1) + "\n")
         write_text(path / "recipe.yaml", recipe.to_yaml())
         write_text(path / "vocabulary.json", json.dumps(vocabulary.words, indent=1) + "\n")
+        if vocabulary.knobs:
+            write_text(
+                path / "knobs.json", json.dumps(knobs_as_json(vocabulary.knobs), indent=1) + "\n"
+            )
         for name, table in dissimilarities.items():
             run.dissimilarities_path.mkdir(exist_ok=True)
             write_text(run.dissimilarities_path / name, table.to_csv())
@@ -127,10 +134,14 @@ class Run:
             return Vocabulary.of({name: () for name in self.recipe.model.condition.names})
         try:
             words = json.loads(path.read_text(encoding="utf-8"))
+            knobs = {}
+            if self.recipe.model.heads.labels:
+                path = self.path / "knobs.json"
+                knobs = knobs_of_json(json.loads(path.read_text(encoding="utf-8")))
             return Vocabulary(
-                {str(name): tuple(map(str, values)) for name, values in words.items()}
+                {str(name): tuple(map(str, values)) for name, values in words.items()}, knobs
             )
-        except (OSError, ValueError, AttributeError, TypeError):
+        except (OSError, ValueError, AttributeError, TypeError, KeyError):
             raise RunError(f"{path} is damaged; train the run again") from None
 
     @cached_property
@@ -225,14 +236,19 @@ class Run:
 
 
 def vocabulary_of(recipe: Recipe, corpus: Corpus) -> Vocabulary:
-    """The values that the training sounds of a corpus have of the recipe's labels.
+    """The values that the training sounds of a corpus have of the recipe's labels, and the knobs of its
+    effects where the model reads them.
 
     RunError for a label that the corpus has not; pitch alone may be missing: then every sound's is
     unknown, since the recipes that are told it should take any folder of sounds.
     """
     values: dict[str, list[Any]] = {}
     rows = corpus.split_rows("train")
-    for name in recipe.model.condition.names:
+    heads = recipe.model.heads.labels
+    compared = ["setting"] if recipe.objective.weights.get("invariance") else []
+    for name in dict.fromkeys([*recipe.model.condition.names, *heads, *compared]):
+        if name in compared and name in corpus.label_names:
+            continue  # its values have no meaning but that two are equal
         if name in corpus.label_names:
             labels = corpus.labels(name)
             values[name] = [labels[int(row)] for row in rows]
@@ -245,7 +261,35 @@ def vocabulary_of(recipe: Recipe, corpus: Corpus) -> Vocabulary:
                 f"recipe {recipe.name} wants the label {name!r}, which {corpus.place} has not; it "
                 f"has: {known}"
             )
-    return Vocabulary.of(values)
+    return Vocabulary.of(values, _knobs_of(recipe, corpus) if heads else None)
+
+
+def _knobs_of(recipe: Recipe, corpus: Corpus) -> dict[str, tuple[Knob, ...]]:
+    """The knobs of each effect of a corpus of pairs; RunError for a corpus of anything else."""
+    path = corpus.path / "pairs.json"
+    try:
+        effects = json.loads(path.read_text(encoding="utf-8"))["effects"]
+        return knobs_of_json({effect["name"]: effect["knobs"] for effect in effects})
+    except OSError:
+        raise RunError(
+            f"recipe {recipe.name} reads knobs off pairs of sounds, and {corpus.place} holds none; make "
+            "some with: timbrespace effects pairs"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise RunError(f"{path} is damaged; make the pairs again") from None
+
+
+def knobs_as_json(knobs: Mapping[str, tuple[Knob, ...]]) -> dict[str, list[dict[str, Any]]]:
+    """The knobs of each effect as plain values; `knobs_of_json` is the inverse."""
+    return {effect: [asdict(knob) for knob in own] for effect, own in knobs.items()}
+
+
+def knobs_of_json(plain: Mapping[str, Any]) -> dict[str, tuple[Knob, ...]]:
+    """The knobs of each effect that plain values describe: name, unit, low, high and curve at least."""
+    return {
+        effect: tuple(Knob(**{"default": knob["low"], **knob}) for knob in own)
+        for effect, own in plain.items()
+    }
 
 
 def _check_codes(recipe: Recipe, corpus: Corpus) -> None:

@@ -1,5 +1,5 @@
 """What the latent costs in training: the KL divergence to the prior, its free bits, and the distances
-that it should keep."""
+that it should keep or lose."""
 
 from typing import Literal
 
@@ -40,3 +40,21 @@ def stress(places: Tensor, dissimilarities: Tensor) -> Tensor:
     both = (distances * wanted).sum().square()
     alone = distances.square().sum() * wanted.square().sum()
     return 1.0 - both / alone.clamp_min(1e-12)
+
+
+def invariance(mean: Tensor, settings: Tensor) -> Tensor:
+    """How far apart sounds of one setting lie, over how far apart any two of the batch do, in squared
+    distance: a scalar, 0 where they coincide, 1 where they are no nearer than others.
+
+    mean (B, Z); settings (B,) whole numbers, -1 for a sound without one. 0 where no two sounds have the
+    same setting.
+    """
+    places, known = mean.float(), settings >= 0
+    norms = places.square().sum(1)
+    square = norms[:, None] + norms[None] - 2.0 * places @ places.T
+    others = (
+        known[:, None] & known[None] & ~torch.eye(len(mean), dtype=torch.bool, device=mean.device)
+    )
+    same = others & (settings[:, None] == settings[None])
+    apart = (square * others).sum() / others.sum().clamp_min(1)
+    return (square * same).sum() / same.sum().clamp_min(1) / apart.clamp_min(1e-12)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from timbrespace.models.bottlenecks import Bottleneck, Latent
 from timbrespace.models.conditions import Conditions
+from timbrespace.models.heads import Heads
 from timbrespace.models.removal import Removal
 
 Labels = dict[str, Tensor]
@@ -14,7 +15,7 @@ Labels = dict[str, Tensor]
 @dataclass(frozen=True)
 class Reconstruction:
     """What one pass gives: the picture x (B, 1, F, T), its latent, the z that was decoded, and raw
-    terms of what z should not say."""
+    terms of what z should and should not say."""
 
     x: Tensor
     latent: Latent
@@ -53,11 +54,14 @@ class Autoencoder(nn.Module):
     """Pictures (B, 1, F, T) in [-1, 1] to latents (B, Z) and back."""
 
     def __init__(
-        self, encoder: EncoderHalf, decoder: DecoderHalf, removal: Removal | None = None
-    ) -> None:
-        """`removal` belongs to training alone: it reads off z what z should not say."""
+        self, encoder: EncoderHalf, decoder: DecoderHalf, removal: Removal | None = None,
+        heads: Heads | None = None,
+    ) -> None:  # fmt: skip
+        """`removal` belongs to training alone: it reads off z what z should not say; `heads` read off
+        what it should."""
         super().__init__()
-        self.encoder, self.decoder, self.removal = encoder, decoder, removal
+        self.encoder, self.decoder = encoder, decoder
+        self.removal, self.heads = removal, heads
 
     @property
     def latent(self) -> int:
@@ -80,6 +84,8 @@ class Autoencoder(nn.Module):
         latent = self.encode(x, labels)
         z = latent.sample(noise)
         terms = {} if self.removal is None else self.removal(z, labels)
+        if self.heads is not None:
+            terms |= self.heads.terms(z, labels)
         return Reconstruction(self.decode(z, labels), latent, z, terms)
 
     def parameters_count(self) -> int:

@@ -8,9 +8,10 @@ from timbrespace.models.autoencoder import Autoencoder, DecoderHalf, EncoderHalf
 from timbrespace.models.bottlenecks import Bottleneck, Gaussian
 from timbrespace.models.conditions import Conditions
 from timbrespace.models.decoders import Conv2dDecoder
-from timbrespace.models.encoders import Conv2dEncoder
+from timbrespace.models.encoders import Conv2dEncoder, SiameseEncoder
 from timbrespace.models.framewise import FrameDecoder, FrameEncoder
 from timbrespace.models.harmonic import HarmonicDecoder, HarmonicEncoder, MelEncoder
+from timbrespace.models.heads import Heads
 from timbrespace.models.hierarchical import Hierarchical
 from timbrespace.models.principal import PrincipalDecoder, PrincipalEncoder
 from timbrespace.models.quantised import FiniteScalarQuantised, VectorQuantised
@@ -19,8 +20,8 @@ from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.models.waveform import Conv1dDecoder, Conv1dEncoder
 
 ENCODERS: dict[str, type[nn.Module]] = {
-    "conv2d": Conv2dEncoder, "frames": FrameEncoder, "principal": PrincipalEncoder,
-    "conv1d": Conv1dEncoder, "mel2d": MelEncoder, "harmonic": HarmonicEncoder,
+    "conv2d": Conv2dEncoder, "siamese": SiameseEncoder, "frames": FrameEncoder,
+    "principal": PrincipalEncoder, "conv1d": Conv1dEncoder, "mel2d": MelEncoder, "harmonic": HarmonicEncoder,
 }  # fmt: skip
 DECODERS: dict[str, type[nn.Module]] = {
     "conv2d": Conv2dDecoder, "frames": FrameDecoder, "principal": PrincipalDecoder,
@@ -34,13 +35,15 @@ BOTTLENECKS: dict[str, type[Bottleneck]] = {
 
 def build_model(
     shape: tuple[int, int], *, encoder: dict[str, Any], bottleneck: dict[str, Any],
-    decoder: dict[str, Any], condition: dict[str, Any], vocabulary: Vocabulary,
+    decoder: dict[str, Any], condition: dict[str, Any], heads: dict[str, bool],
+    vocabulary: Vocabulary,
 ) -> Autoencoder:  # fmt: skip
     """A model for pictures of `shape` (mels, frames) from the keyword arguments of each part.
 
     Each dict holds `kind` (a name of the catalogue) and that class's settings; `condition` holds
-    `labels` (name -> kind and to whom), `size` (numbers per label) and `remove` (name -> way), and
-    `vocabulary` says how many values each label has. ValueError when the parts cannot fit.
+    `labels` (name -> kind and to whom), `size` (numbers per label) and `remove` (name -> way), `heads`
+    which there are, and `vocabulary` says how many values each label has, and which knobs each effect.
+    ValueError when the parts cannot fit.
     """
 
     def split(settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -63,4 +66,6 @@ def build_model(
     halves = EncoderHalf(told_encoder, net, neck), DecoderHalf(told_decoder, neck.entrance(), back)
     ways = condition["remove"]
     counts = {name: vocabulary.count(name) for name in ways}
-    return Autoencoder(*halves, Removal(neck.latent, ways, counts) if ways else None)
+    removal = Removal(neck.latent, ways, counts) if ways else None
+    read = Heads(neck.latent, vocabulary, **heads) if any(heads.values()) else None
+    return Autoencoder(*halves, removal, read)

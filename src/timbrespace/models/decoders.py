@@ -1,4 +1,5 @@
-"""Decoders: a latent point (B, Z) and a condition vector (B, C) to a picture (B, 1, F, T)."""
+"""Decoders: a latent point (B, Z) and a condition vector (B, C) to a picture (B, 1, F, T), which may be
+several stacked in height (see models.encoders)."""
 
 from itertools import pairwise
 
@@ -6,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from timbrespace.models.blocks import ACTIVATIONS, Attention, ResidualBlock, norms
-from timbrespace.models.encoders import check_divisible
+from timbrespace.models.encoders import check_divisible, single
 
 
 def told_to_levels(z: Tensor, condition: Tensor, *, film: bool, skip: bool) -> Tensor:
@@ -36,7 +37,8 @@ class FrequencyFilm(nn.Module):
 
 
 class Conv2dDecoder(nn.Module):
-    """A linear layer, then 4 x 4 transposed convolutions that double both sides per level.
+    """A linear layer, then 4 x 4 transposed convolutions that double both sides of `stacked` pictures
+    per level.
 
     `channels`, `norm` and `attention` as in the encoder, from the picture inwards. With `film` the
     condition also acts at each level through FrequencyFilm instead of at the entrance alone; with
@@ -47,9 +49,10 @@ class Conv2dDecoder(nn.Module):
         self, shape: tuple[int, int], latent: int, condition_size: int, *,
         channels: tuple[int, ...] = (16, 32, 64), residual: int = 0, hidden: int = 0,
         activation: str = "relu", norm: str = "none", attention: bool = False,
-        film: bool = False, skip: bool = False,
+        film: bool = False, skip: bool = False, stacked: int = 1,
     ) -> None:  # fmt: skip
         super().__init__()
+        shape = single(shape, stacked)
         check_divisible(shape, len(channels))
         act = ACTIVATIONS[activation]
         scale = 2 ** len(channels)
@@ -67,7 +70,7 @@ class Conv2dDecoder(nn.Module):
         self.levels = nn.ModuleList()
         self.films = nn.ModuleList()
         inwards = tuple(reversed(channels))
-        for level, (before, after) in enumerate(pairwise((*inwards, 1))):
+        for level, (before, after) in enumerate(pairwise((*inwards, stacked))):
             last = level == len(channels) - 1
             blocks = [ResidualBlock(before, activation) for _ in range(residual)]
             up = nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)
@@ -87,4 +90,4 @@ class Conv2dDecoder(nn.Module):
             if self.films:
                 x = self.films[level](x, told)
             x = layer(x)
-        return x
+        return x.reshape(len(x), 1, -1, x.shape[-1])

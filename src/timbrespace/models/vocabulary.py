@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from timbrespace.effects.knobs import Knob
+
 MIDI = 128  # pitch and velocity are whole numbers 0..127
 NUMBERS = ("pitch", "velocity")
 
@@ -14,13 +16,17 @@ class Vocabulary:
     """The labels of a model by name, each with its values in a fixed order; a value's number is its
     place. Pitch and velocity are MIDI numbers, which need no list: theirs is empty.
 
-    The number after the last, `count`, stands for "unknown".
+    The number after the last, `count`, stands for "unknown". `knobs` are those of each effect, a value of
+    the label "effect", where a model reads them off pairs.
     """
 
     words: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    knobs: dict[str, tuple[Knob, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, labels: Mapping[str, Iterable[Any]]) -> "Vocabulary":
+    def of(
+        cls, labels: Mapping[str, Iterable[Any]], knobs: dict[str, tuple[Knob, ...]] | None = None
+    ) -> "Vocabulary":
         """The distinct values of each label, sorted; whole numbers by size, all else as text."""
 
         def ordered(values: Iterable[Any]) -> tuple[str, ...]:
@@ -28,11 +34,22 @@ class Vocabulary:
             whole = all(isinstance(v, int) for v in known)
             return tuple(map(str, sorted(known if whole else {str(v) for v in known})))
 
-        return cls({name: () if name in NUMBERS else ordered(v) for name, v in labels.items()})
+        words = {name: () if name in NUMBERS else ordered(v) for name, v in labels.items()}
+        return cls(words, knobs or {})
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self.words)
+
+    @property
+    def knob_columns(self) -> list[tuple[str, Knob]]:
+        """Every knob of every effect in a fixed order, with the corpus' column that has its values,
+        such as overdrive.drive."""
+        return [
+            (f"{effect}.{knob.name}", knob)
+            for effect in self.words.get("effect", ())
+            for knob in self.knobs.get(effect, ())
+        ]
 
     def count(self, name: str) -> int:
         """How many values the label has; a label that is not here has none."""

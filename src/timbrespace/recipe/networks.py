@@ -51,19 +51,43 @@ class LevelsSection(NetSection):
     norm: Literal["none", "batch", "group"] = "none"
     attention: bool = False  # between the places of the innermost map
 
-
-class EncoderSection(LevelsSection):
-    kind: Literal["conv2d", "frames"] = "conv2d"
-
-    def misfits(self, feature: AnyFeature) -> Iterator[str]:
-        yield from super().misfits(feature)
+    def unhalved(self, feature: AnyFeature) -> Iterator[str]:
+        """Whether a side of a picture does not halve as often as there are levels."""
         step = 2 ** len(self.channels)
-        if feature.shape[0] % step or feature.shape[1] % step:
+        if feature.shape[0] // feature.stacked % step or feature.shape[1] % step:
             yield (
                 f"model.{self.part}.channels halves the picture {len(self.channels)} times, but "
                 f"{feature.sides} are not both divisible by {step}; change them or the number of "
                 "channels"
             )
+
+
+class EncoderSection(LevelsSection):
+    kind: Literal["conv2d", "frames"] = "conv2d"
+
+    def settings(self, feature: AnyFeature) -> dict[str, Any]:
+        stacked = {"stacked": feature.stacked} if self.kind == "conv2d" else {}
+        return {**self.model_dump(), **stacked}
+
+    def misfits(self, feature: AnyFeature) -> Iterator[str]:
+        yield from super().misfits(feature)
+        yield from self.unhalved(feature)
+
+
+class SiameseSection(LevelsSection):
+    """conv2d, the same for dry and wet: see models.encoders.SiameseEncoder."""
+
+    kind: Literal["siamese"] = "siamese"
+    dry: bool = False  # hand on the dry sound's own numbers, too
+
+    def misfits(self, feature: AnyFeature) -> Iterator[str]:
+        if feature.kind != "pair" or feature.channels != "joint":
+            yield (
+                "model.encoder.kind siamese compares the pictures of a dry and a wet sound; use "
+                "feature: {kind: pair, channels: joint}"
+            )
+        yield from super().misfits(feature)
+        yield from self.unhalved(feature)
 
 
 class DecoderSection(EncoderSection):
@@ -228,6 +252,7 @@ def _prime_factors(number: int) -> list[int]:
 AnyEncoder = Annotated[
     Annotated[EncoderSection, Tag("conv2d")]
     | Annotated[EncoderSection, Tag("frames")]
+    | Annotated[SiameseSection, Tag("siamese")]
     | Annotated[PrincipalSection, Tag("principal")]
     | Annotated[Conv1dSection, Tag("conv1d")]
     | Annotated[Mel2dSection, Tag("mel2d")]

@@ -15,7 +15,10 @@ TermName = Literal[
     "gaussian_nll", "mean_squared", "summed_squared", "l1", "bernoulli_nll", "cosine",
     "output_range", "spectral", "multi_resolution_stft",
 ]  # fmt: skip
-KNOWN = {*get_args(TermName), *CODE_TERMS, "adversary", "independence", "perceptual"}
+KNOWN = {
+    *get_args(TermName), *CODE_TERMS, "adversary", "independence", "perceptual", "effect", "knobs",
+    "invariance",
+}  # fmt: skip
 Band = tuple[  # from this frequency up (Hz), this weight
     Annotated[float, Field(ge=0.0, le=24000.0)], Annotated[float, Field(ge=0.0, le=1e6)]
 ]
@@ -131,6 +134,11 @@ class ObjectiveSection(Section):
         if self.perceptual and bottleneck.codebooks is not None:
             yield (
                 f"objective.perceptual moves sounds in the latent, but a bottleneck of kind "
+                f"{bottleneck.kind} has codes, which do not move; take it out"
+            )
+        if self.weights.get("invariance") and bottleneck.codebooks is not None:
+            yield (
+                f"objective.weights.invariance moves sounds in the latent, but a bottleneck of kind "
                 f"{bottleneck.kind} has codes, which do not move; take it out"
             )
         if self.cycle and (self.warmup_steps or self.bits_per_sound):

@@ -12,6 +12,7 @@ from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recipe.bottleneck import AnyBottleneck, GaussianSection
 from timbrespace.recipe.condition import ConditionSection
 from timbrespace.recipe.feature import AnyFeature, LogMelSection
+from timbrespace.recipe.heads import HeadsSection
 from timbrespace.recipe.networks import (
     AnyDecoder,
     AnyEncoder,
@@ -29,6 +30,7 @@ class ModelSection(Section):
     bottleneck: AnyBottleneck = GaussianSection()
     decoder: AnyDecoder = DecoderSection()
     condition: ConditionSection = ConditionSection()
+    heads: HeadsSection = HeadsSection()
 
     def misfits(self) -> Iterator[str]:
         one, other = self.encoder, self.decoder
@@ -89,6 +91,7 @@ def check(recipe: Recipe) -> None:
         recipe.objective.misfits(feature, model.bottleneck),
         model.misfits(),
         model.condition.misfits(model.encoder, model.decoder, recipe.objective.weights),
+        model.heads.misfits(feature, recipe.objective.weights),
         model.bottleneck.misfits(recipe.train.batch),
         recipe.train.augment.misfits(feature, model.condition),
         feature.misfits(),
@@ -113,6 +116,7 @@ def build(recipe: Recipe, vocabulary: Vocabulary | None = None) -> Any:
             bottleneck=model.bottleneck.model_dump(),
             decoder=model.decoder.settings(recipe.feature),
             condition=model.condition.model_dump(),
+            heads=model.heads.model_dump(),
             vocabulary=vocabulary or Vocabulary(),
         )  # fmt: skip
     except ValueError as error:

@@ -5,6 +5,8 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from timbrespace.atomic import write_text
 from timbrespace.errors import MissingExtra
 
@@ -34,29 +36,37 @@ def csv_logger(path: Path, keep_epochs: int) -> Logger:
 
 def loggers_of(folder: Path, name: str, *, tensorboard: bool, wandb: bool) -> tuple[Logger, ...]:
     """The loggers that a run in `folder` was asked for, beside its own history."""
-    asked = []
+    asked: list[Logger] = []
     if tensorboard:
-        asked.append(tensorboard_logger(folder / "tensorboard"))
+        asked.append(TensorBoard(folder / "tensorboard"))
     if wandb:
         asked.append(wandb_logger(folder, name))
     return tuple(asked)
 
 
-def tensorboard_logger(folder: Path) -> Logger:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise MissingExtra(
-            "TensorBoard is not installed: pip install 'timbrespace[tensorboard]'"
-        ) from None
-    writer = SummaryWriter(str(folder))
+class TensorBoard:
+    """The figures of an epoch, and sounds to hear beside them, for TensorBoard."""
 
-    def log(epoch: int, figures: dict[str, float]) -> None:
+    def __init__(self, folder: Path) -> None:
+        """MissingExtra where it is not installed."""
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise MissingExtra(
+                "TensorBoard is not installed: pip install 'timbrespace[tensorboard]'"
+            ) from None
+        self.writer = SummaryWriter(str(folder))
+
+    def __call__(self, epoch: int, figures: dict[str, float]) -> None:
         for name, value in figures.items():
-            writer.add_scalar(name, value, epoch)
-        writer.flush()
+            self.writer.add_scalar(name, value, epoch)
+        self.writer.flush()
 
-    return log
+    def hear(self, epoch: int, sounds: dict[str, np.ndarray], sample_rate: int) -> None:
+        """Sounds (n,) by name, such as overdrive/prediction."""
+        for name, samples in sounds.items():
+            self.writer.add_audio(name, samples[None], epoch, sample_rate)
+        self.writer.flush()
 
 
 def wandb_logger(folder: Path, name: str) -> Logger:

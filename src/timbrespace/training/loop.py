@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 
 from timbrespace.atomic import write_bytes, write_text
-from timbrespace.batches import Pictures, order
+from timbrespace.batches import Pictures, order, setting_tensor, together
 from timbrespace.data.lock import locked
 from timbrespace.errors import RunError
 from timbrespace.machine import SignalStop, use_bfloat16
@@ -22,7 +22,8 @@ from timbrespace.recipe import Recipe, build
 from timbrespace.runs import Run
 from timbrespace.training import checkpoint
 from timbrespace.training.augment import training_batch
-from timbrespace.training.loggers import Logger, csv_logger
+from timbrespace.training.listening import Listening
+from timbrespace.training.loggers import Logger, TensorBoard, csv_logger
 from timbrespace.training.parallel import Ranks
 from timbrespace.training.perceptual import Anchors
 from timbrespace.training.start import begin
@@ -67,6 +68,8 @@ def train_run(
     with lock, SignalStop() as stop:
         while not ranks.any(stopped_early or state.epoch >= recipe.train.epochs):
             positions = order(recipe.seed, state.epoch, len(pictures))
+            if "setting" in pictures.labels:
+                positions = together(positions, pictures.labels["setting"])
             begun_at, began, speed = state.position, time.monotonic(), 0.0
             saved = began
             while state.position < per_epoch:
@@ -118,10 +121,10 @@ def _pictures(run: Run) -> tuple[Pictures, Pictures]:
             f"{corpus.place} has {len(train)} training and {len(valid)} validation sounds; "
             "both are needed: prepare it again with more sounds"
         )
-    return (
-        Pictures.of(corpus, store, train, run.vocabulary),
-        Pictures.of(corpus, store, valid, run.vocabulary),
-    )
+    pictures = Pictures.of(corpus, store, train, run.vocabulary)
+    if run.recipe.objective.weights.get("invariance"):
+        pictures.labels["setting"] = setting_tensor(corpus, train)
+    return pictures, Pictures.of(corpus, store, valid, run.vocabulary)
 
 
 def _no_number(run: Run, state: State, rows: np.ndarray, fault: NotFinite) -> RunError:
@@ -157,6 +160,7 @@ class _Book:
         self.loggers = (csv_logger(run.path / "history.csv", epochs), *loggers)
         self.kl_csv = csv_logger(run.path / "history_kl.csv", epochs)
         self.checkpoints = run.path / "checkpoints"
+        self.listening = Listening(run, valid) if run.recipe.model.heads.knobs else None
 
     def save(self, state: State) -> None:
         checkpoint.save(self.checkpoints / "last", *state.pack())
@@ -170,9 +174,9 @@ class _Book:
     ) -> dict[str, float]:
         """Validate and write all that an epoch leaves; returns its line of the history."""
         recipe, run = self.run.recipe, self.run
+        model = _with_weights(run, state, self.device)
         result = validate(
-            _with_weights(run, state, self.device), self.valid, seed=recipe.seed,
-            feature=run.feature, device=self.device,
+            model, self.valid, seed=recipe.seed, feature=run.feature, device=self.device,
             autocast=use_bfloat16(recipe.train.precision, self.device),
         )  # fmt: skip
         better = result.mse < state.best
@@ -185,6 +189,11 @@ class _Book:
         _save_weights(state, run.weights_path)
         for log in self.loggers:
             log(state.epoch, line)
+        if self.listening is not None:
+            sounds = self.listening.hear(model, state.epoch, self.device)
+            for log in self.loggers:
+                if isinstance(log, TensorBoard):
+                    log.hear(state.epoch, sounds, run.feature.sample_rate)
         self.kl_csv(state.epoch, {f"nats_{d}": float(v) for d, v in enumerate(result.kl)})
         if self.is_stuck(state):
             shutil.copyfile(self.checkpoints / "best.safetensors", run.weights_path)

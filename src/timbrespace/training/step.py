@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from timbrespace.losses.latent import invariance
 from timbrespace.losses.objective import total
 from timbrespace.losses.schedule import learning_rate_factor
 from timbrespace.models.autoencoder import Reconstruction
@@ -67,6 +68,9 @@ def train_step(
         extra = {}
         if anchors is not None:
             extra["perceptual"] = anchors.term(state.model, x.device, generator)
+        if recipe.objective.weights.get("invariance"):
+            none = torch.full((len(x),), -1, device=x.device)
+            extra["invariance"] = invariance(out.latent.mean, labels.get("setting", none))
     terms = state.objective.terms(out.x, x, out.latent.nats(out.z))
     terms |= out.latent.terms | out.terms | extra
     beta = beta_at(recipe, state, steps)

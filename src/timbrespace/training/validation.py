@@ -54,6 +54,7 @@ def validate(
     squared = squared_mean = 0.0
     cells, figures = 0, defaultdict[str, float](float)
     means, kls, codes = [], [], []
+    heard = defaultdict[str, list[Tensor]](list)
     for x, labels in pictures.in_order(batch, device):
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
@@ -70,10 +71,15 @@ def validate(
         cells += original.numel()
         for name, values in feature.figures(x, sampled).items():
             figures[name] += float(values.sum()) / len(pictures)
+        if model.heads is not None:
+            for name, values in model.heads.errors(latent.mean.float(), labels).items():
+                heard[name].append(values)
         means.append(latent.mean.cpu())
         kls.append(latent.nats(z).cpu())
         if latent.codes is not None:
             codes.append(latent.codes.cpu().numpy())
+    errors = {name: torch.cat(values) for name, values in heard.items()}
+    figures |= {name: float(values.mean()) for name, values in errors.items() if len(values)}
     variance = torch.cat(means).var(0, unbiased=False)
     books = model.encoder.bottleneck.codebooks
     if books is not None:

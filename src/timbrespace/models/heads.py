@@ -1,0 +1,103 @@
+"""Heads: what a latent says of the effect between the two sounds of a pair.
+
+One names the effect: a linear classifier, so that effects lie apart in the latent itself. One reads the
+knobs, those of every effect at once, and is trained on the pair's own. A knob's place 0..1 is a
+distribution over evenly spaced places, both rails among them, which is trained to have the true place as
+its mean ("two-hot" targets: Schrittwieser et al. 2020, appendix F). It starts even, so every knob starts
+at the centre, and is pulled to a rail only by pairs that stand there; where a knob cannot be heard it
+stays as wide as the knob's settings. The raw terms `effect` and `knobs` are cross-entropies, nats per
+pair, the latter summed over the pair's knobs.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from timbrespace.models.blocks import silent
+from timbrespace.models.vocabulary import Vocabulary
+
+WIDTH = 256
+PLACES = 17  # that a knob's distribution has
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the heads say of B pairs.
+
+    effects (B, E): the probability of each effect, in the vocabulary's order. units (B, K) and spread
+    (B, K): mean and standard deviation of where each knob stands, 0..1, in the order of the
+    vocabulary's `knob_columns`, if the effect is its own. A head that is not there says nothing: all
+    effects alike, all knobs at the centre.
+    """
+
+    effects: Tensor
+    units: Tensor
+    spread: Tensor
+
+
+class Heads(nn.Module):
+    """Latents (B, Z) to what they say of effect and knobs."""
+
+    places: Tensor
+
+    def __init__(self, latent: int, vocabulary: Vocabulary, *, effect: bool, knobs: bool) -> None:
+        super().__init__()
+        self.effects, self.count = vocabulary.count("effect"), len(vocabulary.knob_columns)
+        self.effect = silent(latent, max(1, self.effects)) if effect else None
+        self.knobs = (
+            nn.Sequential(
+                nn.Linear(latent, WIDTH), nn.SiLU(), silent(WIDTH, max(1, self.count) * PLACES)
+            )
+            if knobs
+            else None
+        )
+        self.register_buffer("places", torch.linspace(0.0, 1.0, PLACES), persistent=False)
+
+    def forward(self, z: Tensor) -> Heard:
+        effects = (
+            z.new_zeros(len(z), max(1, self.effects)) if self.effect is None else self.effect(z)
+        )
+        chances = self._knobs(z).softmax(2)
+        units = chances @ self.places
+        spread = (chances @ self.places.square() - units.square()).clamp_min(0.0).sqrt()
+        return Heard(effects.float().softmax(1), units, spread)
+
+    def terms(self, z: Tensor, labels: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The raw terms of z (B, Z). labels: `effect` (B,), the effect's number; `knobs` (B, K), where
+        each knob stands, NaN for those of other effects. A pair that lacks them has no part."""
+        found: dict[str, Tensor] = {}
+        if self.effect is not None:
+            label = labels.get("effect", torch.full((len(z),), self.effects, device=z.device))
+            known = label < self.effects
+            logits = self.effect(z).float()
+            found["effect"] = functional.cross_entropy(
+                logits[known], label[known], reduction="sum"
+            ) / max(1, int(known.sum()))
+        if self.knobs is not None:
+            truth = labels.get("knobs", z.new_full((len(z), max(1, self.count)), torch.nan))
+            known = truth.isfinite()
+            log = self._knobs(z)[known].log_softmax(1)
+            near = 1.0 - (truth[known][:, None] - self.places).abs() * (PLACES - 1)
+            pairs = int(known.any(1).sum())
+            found["knobs"] = -(near.clamp_min(0.0) * log).sum() / max(1, pairs)
+        return found
+
+    def errors(self, z: Tensor, labels: dict[str, Tensor]) -> dict[str, Tensor]:
+        """By name, one number for each case of a head that is there: `effect_error`, whether the
+        likeliest effect is wrong, and `knob_error`, how far off a knob of the pair's effect stands."""
+        heard, found = self(z), dict[str, Tensor]()
+        if self.effect is not None and "effect" in labels:
+            known = labels["effect"] < self.effects
+            found["effect_error"] = (heard.effects.argmax(1) != labels["effect"])[known].float()
+        if self.knobs is not None and "knobs" in labels:
+            known = labels["knobs"].isfinite()
+            found["knob_error"] = (heard.units - labels["knobs"])[known].abs()
+        return found
+
+    def _knobs(self, z: Tensor) -> Tensor:
+        """Logits (B, K, places)."""
+        if self.knobs is None:
+            return z.new_zeros(len(z), max(1, self.count), PLACES)
+        return self.knobs(z).float().unflatten(1, (-1, PLACES))

@@ -1,0 +1,58 @@
+"""What a run with heads says of two sounds: which effect lies between them, and where its knobs stand."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from timbrespace.errors import RunError
+from timbrespace.features.pair import Pair
+from timbrespace.runs import Run
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Of B pairs: `effects` by name, their probabilities (B, E), and for each of them `units` (B, K),
+    where its knobs stand from 0 to 1 if it is the one, in their order, with the standard deviation
+    `spread` (B, K) of what the run thinks possible: a knob that it cannot hear stands at its usual
+    place, with a wide one."""
+
+    effects: tuple[str, ...]
+    probabilities: np.ndarray
+    units: dict[str, np.ndarray]
+    spread: dict[str, np.ndarray]
+
+    def likeliest(self, index: int = 0) -> str:
+        """The effect that a pair most probably has."""
+        return self.effects[int(self.probabilities[index].argmax())]
+
+
+def predict(run: Run, dry: np.ndarray, wet: np.ndarray) -> Prediction:
+    """Of one pair, dry and wet (n,), or of several, (B, n), at the rate of the run's feature.
+
+    What is longer than the feature's `samples` is not heard. RunError for a run without heads.
+    """
+    feature, heads = run.feature, run.model.heads
+    if heads is None or not isinstance(feature, Pair):
+        raise RunError(
+            f"{run.path} reads no effects; train one on pairs with: timbrespace train effects"
+        )
+    both = np.zeros(
+        (*np.broadcast_shapes(np.shape(dry)[:-1], np.shape(wet)[:-1]), 2, feature.samples),
+        np.float32,
+    )
+    for place, sound in enumerate((dry, wet)):
+        heard = np.asarray(sound, np.float32)[..., : feature.samples]
+        both[..., place, : heard.shape[-1]] = heard
+    samples = torch.from_numpy(both.reshape(-1, 2 * feature.samples))
+    with torch.no_grad():
+        x = feature.analyse(samples).values[:, None]
+        heard = heads(run.model.encode(x).mean)
+    effects = run.vocabulary.words["effect"]
+    counts = [len(run.vocabulary.knobs[name]) for name in effects]
+    split = [
+        np.split(part.numpy(), np.cumsum(counts)[:-1], axis=1)
+        for part in (heard.units, heard.spread)
+    ]
+    units, spread = (dict(zip(effects, parts, strict=True)) for parts in split)
+    return Prediction(effects, heard.effects.numpy(), units, spread)

@@ -1,0 +1,327 @@
+"""Models of pairs: channels, the siamese encoder, heads of effect and knobs, and what sounds of one
+setting have in common."""
+
+import csv
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from timbrespace import recipe, verbs
+from timbrespace.audio.files import read, write
+from timbrespace.batches import Pictures, together
+from timbrespace.effects.catalogue import find
+from timbrespace.errors import RecipeError, RunError
+from timbrespace.losses.latent import invariance
+from timbrespace.models.heads import Heads
+from timbrespace.models.vocabulary import Vocabulary
+from timbrespace.recognition import predict
+from timbrespace.runs import Run
+from timbrespace.training import loop
+
+RATE, SAMPLES = 16000, 8192
+EFFECTS = ("delay", "overdrive", "ringmod")
+KNOBS = {name: find(name).knobs for name in EFFECTS}
+SMALL = (
+    f"feature.samples={SAMPLES}", "feature.mels=32", "train.batch=8", "train.epochs=2",
+    "model.encoder.channels=[4, 8]", "model.encoder.hidden=16",
+    "model.decoder.channels=[4, 8]", "model.decoder.hidden=16", "model.bottleneck.latent=4",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory) -> Path:
+    """48 pairs of three effects, each setting on two tones."""
+    made, out = (tmp_path_factory.mktemp("pairs") / name for name in ("sounds", "pairs"))
+    random, time = np.random.default_rng(0), np.arange(SAMPLES) / RATE
+    columns = [f"{name}.{knob.name}" for name in EFFECTS for knob in KNOBS[name]]
+    lines = []
+    for number in range(48):
+        effect = find(EFFECTS[number // 2 % 3])
+        units = np.random.default_rng(number // 2).random(len(effect.knobs))
+        setting = effect.from_units(units)
+        tone = np.sin(2 * np.pi * random.uniform(100, 900) * time) * np.exp(-4.0 * time)
+        dry = (0.25 * tone).astype(np.float32)
+        both = np.concatenate([dry, effect.render(dry, RATE, setting)])
+        file = f"{effect.name}/{number:06}.flac"
+        write(made / file, both / max(1.0, np.abs(both).max()), RATE, format="flac")
+        told = {f"{effect.name}.{name}": repr(value) for name, value in setting.items()}
+        split = ("train", "valid", "test")[0 if number < 32 else 1 + number // 2 % 2]
+        lines.append({"file": file, "split": split, "effect": effect.name,
+                      "setting": f"s{number // 2}", **told})  # fmt: skip
+    with open(made / "metadata.csv", "w", newline="") as file:
+        table = csv.DictWriter(file, ["file", "split", "effect", "setting", *columns])
+        table.writeheader()
+        table.writerows(lines)
+    told = [{"name": name, "knobs": [asdict(knob) for knob in KNOBS[name]]} for name in EFFECTS]
+    verbs.prepare(made / "metadata.csv", out, recipe="effects", workers=0)
+    (out / "pairs.json").write_text(json.dumps({"effects": told}))
+    return out
+
+
+@pytest.fixture(scope="module")
+def run(pairs, tmp_path_factory) -> Run:
+    out = tmp_path_factory.mktemp("effect-models") / "run"
+    return verbs.train("effects", pairs, out, settings=SMALL)
+
+
+def vocabulary() -> Vocabulary:
+    return Vocabulary.of({"effect": EFFECTS}, KNOBS)
+
+
+def model(*settings: str, name: str = "effects"):
+    torch.manual_seed(0)
+    return recipe.build(recipe.load(name, settings=(*SMALL, *settings)), vocabulary()).eval()
+
+
+def picture(count: int = 3, channels: int = 2) -> torch.Tensor:
+    return (
+        torch.rand(count, 1, channels * 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    )
+
+
+# ---- channels and the siamese encoder -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("channels", "count"), [("joint", 2), ("phase", 4)])
+def test_convolutions_see_the_stacked_pictures_as_channels(channels, count):
+    sight = "{kind: pair, samples: 8192, n_fft: 256, picture: power, hop: 128, channels: %s}"
+    net = model(f"feature={sight % channels}", "model.encoder.norm=none")
+    first, last = net.encoder.net.net[0], net.decoder.net.levels[-1][-2]
+    assert first.weight.shape[1] == count and last.weight.shape[1] == count
+    x = torch.rand(2, 1, count * 128, 64)
+    seen = []
+    first.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    swapped = torch.cat([x[:, :, 128:256], x[:, :, :128], x[:, :, 256:]], 2)
+    assert (net.encode(swapped).mean - net.encode(x).mean).abs().max() > 1e-4
+    assert torch.equal(seen[0][:, :2], seen[1][:, :2].flip(1))
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.copy_(torch.arange(float(count)))
+        drawn = net.decode(torch.zeros(1, net.latent))[0, 0]
+    assert torch.equal(drawn[:, 0], torch.arange(float(count)).repeat_interleave(128))
+
+
+SIAMESE = ("feature.channels=joint", "model.encoder={kind: siamese, channels: [4, 8], norm: batch}")
+
+
+def test_two_equal_sounds_have_no_effect_between_them():
+    net = model(*SIAMESE)
+    one = picture(5, 1)
+    same = net.encode(torch.cat([one, one], 2)).mean
+    assert torch.equal(same, same[:1].expand_as(same))
+    other = net.encode(torch.cat([one, one.flip(0)], 2)).mean
+    assert (other[:4] - same[:4]).abs().min(1).values.max() > 1e-3
+    # its numbers change their sign with the order; the head adds a constant
+    back = net.encode(torch.cat([one.flip(0), one], 2)).mean
+    torch.testing.assert_close(other + back, 2 * same, atol=1e-5, rtol=1e-4)
+    told = model(SIAMESE[0], SIAMESE[1].replace("norm", "dry: true, norm"))
+    apart = told.encode(torch.cat([one, one], 2)).mean
+    assert (apart[0] - apart[1]).abs().max() > 1e-3  # the dry sound's own numbers
+
+
+# ---- heads --------------------------------------------------------------------------------------
+
+
+def labels_of(*effects: str) -> dict[str, torch.Tensor]:
+    """Pairs of these effects, all knobs at a quarter."""
+    words = vocabulary()
+    columns = [name for name, _ in words.knob_columns]
+    knobs = torch.full((len(effects), len(columns)), torch.nan)
+    for row, effect in enumerate(effects):
+        for place, name in enumerate(columns):
+            if name.startswith(f"{effect}."):
+                knobs[row, place] = 0.25
+    return {"effect": torch.tensor([EFFECTS.index(e) for e in effects]), "knobs": knobs}
+
+
+def test_heads_start_undecided_with_every_knob_at_its_centre():
+    heads = Heads(4, vocabulary(), effect=True, knobs=True)
+    heard = heads(torch.randn(6, 4))
+    torch.testing.assert_close(heard.effects, torch.full((6, 3), 1 / 3))
+    torch.testing.assert_close(heard.units, torch.full_like(heard.units, 0.5))
+    terms = heads.terms(torch.randn(2, 4), labels_of("delay", "ringmod"))
+    assert terms["effect"].item() == pytest.approx(np.log(3))
+    knobs = (len(KNOBS["delay"]) + len(KNOBS["ringmod"])) / 2
+    assert terms["knobs"].item() == pytest.approx(knobs * np.log(17), rel=1e-5)
+
+
+def test_only_the_own_effects_knobs_are_trained():
+    heads = Heads(4, vocabulary(), effect=True, knobs=True)
+    heads.terms(torch.randn(5, 4), labels_of(*["overdrive"] * 5))["knobs"].backward()
+    assert heads.knobs is not None
+    last = heads.knobs[-1].get_parameter("bias").grad
+    assert last is not None
+    moved = last.view(-1, 17).abs().sum(1) > 0
+    names = [name for name, _ in vocabulary().knob_columns]
+    assert [n for n, m in zip(names, moved, strict=True) if m] == [
+        n for n in names if n.startswith("overdrive.")
+    ]
+
+
+def test_a_knob_head_learns_places_and_reaches_the_rails():
+    heads = Heads(1, vocabulary(), effect=False, knobs=True)
+    optimizer = torch.optim.Adam(heads.parameters(), 0.02)
+    z = torch.linspace(-1, 1, 41)[:, None]
+    labels = labels_of(*["overdrive"] * 41)
+    place = [name for name, _ in vocabulary().knob_columns].index("overdrive.drive")
+    labels["knobs"][:, place] = torch.linspace(0, 1, 41)
+    labels["knobs"][:, place + 1] = torch.rand(
+        41, generator=torch.Generator().manual_seed(0)
+    ).round()
+    for _ in range(300):
+        optimizer.zero_grad()
+        heads.terms(z, labels)["knobs"].backward()
+        optimizer.step()
+    heard = heads(z)
+    assert (heard.units[:, place] - labels["knobs"][:, place]).abs().max() < 0.04
+    assert heard.units[0, place] < 0.02 and heard.units[-1, place] > 0.98
+
+
+def test_pairs_without_labels_have_no_part():
+    heads = Heads(4, vocabulary(), effect=True, knobs=True)
+    z = torch.randn(3, 4)
+    unknown = {"effect": torch.full((3,), 3), "knobs": torch.full((3, heads.count), torch.nan)}
+    for labels in ({}, unknown):
+        assert {name: value.item() for name, value in heads.terms(z, labels).items()} == {
+            "effect": 0.0, "knobs": 0.0
+        }  # fmt: skip
+
+
+# ---- invariance ---------------------------------------------------------------------------------
+
+
+def test_invariance_is_none_where_settings_coincide_and_one_where_they_tell_nothing():
+    spots = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
+    settings = torch.arange(8).repeat(2)
+    assert invariance(torch.cat([spots, spots]), settings).item() == pytest.approx(0.0, abs=1e-6)
+    many = torch.randn(2000, 3, generator=torch.Generator().manual_seed(0))
+    assert invariance(many, torch.arange(1000).repeat(2)).item() == pytest.approx(1.0, abs=0.05)
+    assert invariance(10 * many, torch.arange(1000).repeat(2)) == pytest.approx(
+        invariance(many, torch.arange(1000).repeat(2)).item(), rel=1e-3
+    )  # the size of the space does not count
+    for none in (torch.arange(8), torch.full((8,), -1)):
+        assert invariance(spots, none).item() == 0.0
+
+
+def test_an_order_keeps_the_sounds_of_a_setting_together():
+    settings = torch.tensor([4, -1, 2, 4, 2, -1, 9])
+    order = torch.tensor([6, 0, 5, 2, 3, 1, 4])
+    assert together(order, settings).tolist() == [6, 0, 3, 5, 2, 4, 1]
+
+
+# ---- a run --------------------------------------------------------------------------------------
+
+
+def test_knobs_of_the_corpus_become_places_and_back(pairs, run):
+    corpus = run.corpus
+    rows = np.arange(len(corpus.rows))
+    table = Pictures.of(corpus, corpus.features(run.feature), rows, run.vocabulary).labels["knobs"]
+    effects = corpus.labels("effect")
+    for place, (column, knob) in enumerate(run.vocabulary.knob_columns):
+        values = corpus.labels(column)
+        for row in rows:
+            own = column.startswith(f"{effects[row]}.")
+            assert torch.isfinite(table[row, place]).item() == own == (values[row] is not None)
+            if own:
+                assert knob.from_unit(table[row, place].item()) == pytest.approx(
+                    float(str(values[row])), rel=1e-4
+                )
+
+
+def test_training_says_how_well_effects_and_knobs_are_heard(run):
+    line = run.history()[-1]
+    assert {"train_effect", "train_knobs", "train_invariance"} <= line.keys()
+    assert 0.0 <= line["valid_effect_error"] <= 1.0 and 0.0 < line["valid_knob_error"] < 0.5
+
+
+def test_the_predicted_settings_can_be_heard(pairs, run):
+    folder = run.path / "validation-audio"
+    names = sorted(path.name for path in (folder / "dry").iterdir())
+    assert [name.split("-")[0] for name in names] == list(EFFECTS)
+    for part in ("reference", "epoch-001", "epoch-002"):
+        assert sorted(path.name for path in (folder / part).iterdir()) == names
+    name = next(name for name in names if name.startswith("overdrive"))
+    dry, wet, made = (
+        read(folder / part / name).samples[0] for part in ("dry", "reference", "epoch-002")
+    )
+    row = int(name.removesuffix(".flac").split("-")[1])
+    units = predict(run, dry, wet).units["overdrive"][0]
+    effect = find("overdrive")
+    gain = 0.25119 / np.abs(dry).max()
+    again = effect.render(dry * gain, RATE, effect.from_units(units)) / gain
+    np.testing.assert_allclose(made, again, atol=2e-3)
+    assert run.corpus.labels("effect")[row] == "overdrive"
+
+
+def test_a_run_hears_effects_without_its_corpus(pairs, run, tmp_path):
+    alone = tmp_path / "run"
+    shutil.copytree(run.path, alone)
+    facts = json.loads((alone / "provenance.json").read_text())
+    (alone / "provenance.json").write_text(json.dumps({**facts, "corpus": str(tmp_path / "gone")}))
+    dry = np.random.default_rng(0).normal(size=(2, 5000)).astype(np.float32) * 0.1
+    here, there = predict(Run.open(alone), dry, 2 * dry), predict(run, dry, 2 * dry)
+    assert here.effects == EFFECTS and here.likeliest(1) in EFFECTS
+    np.testing.assert_array_equal(here.probabilities, there.probabilities)
+    np.testing.assert_allclose(here.probabilities.sum(1), 1.0, rtol=1e-5)
+    for name in EFFECTS:
+        assert here.units[name].shape == here.spread[name].shape == (2, len(KNOBS[name]))
+    assert Run.open(alone).vocabulary.knobs == KNOBS
+
+
+def test_a_run_with_heads_resumes_to_the_same_bits(pairs, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+
+    def interrupt(stage, done, total, facts):
+        if stage == "train" and done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        verbs.train("effects", pairs, tmp_path / "cut", settings=SMALL, progress=interrupt)
+    verbs.train("effects", pairs, tmp_path / "cut", settings=SMALL, resume=True)
+    ends = [
+        load_file(p / "checkpoints/last/state.safetensors") for p in (run.path, tmp_path / "cut")
+    ]
+    assert ends[0].keys() == ends[1].keys() and any("heads.knobs" in name for name in ends[0])
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+# ---- what cannot be -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (("model.encoder={kind: siamese}",), "channels: joint"),
+        (("objective.weights.knobs=0",), "add objective.weights.knobs"),
+        (("model.heads.knobs=false",), "add model.heads: {knobs: true}"),
+        (("feature={kind: log_mel}",), "use feature.kind: pair"),
+        (("feature.mels=36",), "not both divisible by"),
+        (("train.augment.tilt_db=6",), "feature.kind pair has not"),
+        (
+            ("model.bottleneck={kind: fsq}", "objective.beta=null"),
+            "objective.weights.invariance moves sounds",
+        ),
+    ],
+)
+def test_what_cannot_fit_is_one_sentence(settings, words):
+    with pytest.raises(RecipeError) as caught:
+        recipe.load("effects", settings=settings)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_corpus_without_pairs_is_refused(tiny_corpus, pairs, run, tiny_run, tmp_path):
+    with pytest.raises(RunError, match="wants the label 'effect'"):
+        verbs.train("effects", tiny_corpus, tmp_path / "run", settings=SMALL)
+    (tmp_path / "pairs").mkdir()
+    for name in ("corpus.json", "sounds.csv", "sounds.safetensors"):
+        shutil.copy(pairs / name, tmp_path / "pairs")
+    with pytest.raises(RunError, match="timbrespace effects pairs"):
+        verbs.train("effects", tmp_path / "pairs", tmp_path / "run", settings=SMALL)
+    with pytest.raises(RunError, match="reads no effects"):
+        predict(Run.open(tiny_run), np.zeros(8), np.zeros(8))
