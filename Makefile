@@ -7,12 +7,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NOTES := build/bench-notes
 CORPUS := build/bench-corpus
 
-.PHONY: demo test lint browser bench clean
+.PHONY: demo test lint browser plugins bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/timbrespace demo
 
-test: $(VENV)/.installed-dev browser lint
+test: $(VENV)/.installed-dev browser plugins lint
 	$(BIN)/python -m pytest --durations=10
 
 lint: $(VENV)/.installed-dev
@@ -47,6 +47,14 @@ browser:
 	echo "installing Chromium for the browser tests"; \
 	{ $$as apt-get update -qq && $$as apt-get install -y -qq chromium; } >/dev/null 2>&1 \
 	|| { echo "The browser tests need Chromium: install the package 'chromium' and run make test again."; exit 2; }
+
+# The tests of plug-ins run those of two packages of 2 MB.
+plugins:
+	@[ -d /usr/lib/lv2/mda.lv2 ] && [ -d /usr/lib/lv2/delay-swh.lv2 ] && exit 0; \
+	as=; [ "$$(id -u)" = 0 ] || as='sudo -n'; \
+	echo "installing LV2 plug-ins for the tests of plug-ins"; \
+	{ $$as apt-get update -qq && $$as apt-get install -y -qq mda-lv2 swh-lv2; } >/dev/null 2>&1 \
+	|| { echo "The tests of plug-ins need LV2 plug-ins: install the packages 'mda-lv2' and 'swh-lv2' and run make test again."; exit 2; }
 
 $(BIN)/python:
 	@[ -n "$(PYTHON)" ] || { echo "timbrespace needs Python 3.11 or newer; none was found."; exit 2; }

@@ -4,7 +4,7 @@ Each takes paths, returns something with names, and reports to `progress(stage, 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -403,7 +403,7 @@ class Written:
     pitches: list[float | None]
 
 
-def _folder(out: StrPath) -> Path:
+def folder_for(out: StrPath) -> Path:
     """The folder for what is written, made where it is not there."""
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
@@ -432,14 +432,14 @@ def _writer(
     def write_one(name: str, samples: np.ndarray) -> Path:
         if loudness is not None:
             samples = to_rms(samples, loudness, own)
-        path = _folder(out) / f"{name}{suffix}"
+        path = folder_for(out) / f"{name}{suffix}"
         write(path, resample(samples, own, rate), rate, format=format)
         return path
 
     return write_one
 
 
-def _free_names(files: list[StrPath], suffix: str) -> list[str]:
+def free_names(files: Sequence[StrPath], suffix: str) -> list[str]:
     """One output name per input, numbered where stems repeat."""
     names: list[str] = []
     for file in files:
@@ -476,7 +476,7 @@ def reconstruct(
     pitch, told = _told(opened, pitch, labels)
     written, pitches = [], []
     for done, (file, name) in enumerate(
-        zip(files, _free_names(files, ".reconstructed"), strict=True)
+        zip(files, free_names(files, ".reconstructed"), strict=True)
     ):
         channels = read(file, sample_rate=opened.feature.sample_rate).samples
         encoded = [synth.encode(one, pitch=pitch, labels=told) for one in channels]
@@ -530,7 +530,7 @@ def explain(
     synth = _synth(opened, recovery=recovery, vocoder=vocoder)
     pitch, told = _told(opened, pitch, labels)
     accounts = []
-    for done, (file, name) in enumerate(zip(files, _free_names(files, ""), strict=True)):
+    for done, (file, name) in enumerate(zip(files, free_names(files, ""), strict=True)):
         found = explain_sound(synth, _read(opened, file), pitch=pitch, labels=told)
         sounds = {"original": found.original} | {k: s.samples for k, s in found.stages.items()}
         peak = max(float(np.abs(sound).max()) for sound in sounds.values())
@@ -629,9 +629,7 @@ def decode(
     }  # fmt: skip
     written, pitches = [], []
     groups = [np.flatnonzero(names == file) for file in dict.fromkeys(names.tolist())]
-    for at, name in zip(
-        groups, _free_names([names[g[0]] for g in groups], ".decoded"), strict=True
-    ):
+    for at, name in zip(groups, free_names([names[g[0]] for g in groups], ".decoded"), strict=True):
         told = table["pitch"][at[0]].item() if pitch is None else pitch
         own = {name: str(values[at[0]]) for name, values in kept.items()}
         encoded = Encoded(
@@ -887,7 +885,7 @@ def export(
         f"{' to '.join(end.about for end in ends)}, by the run {opened.name}",
     )  # fmt: skip
     tell = (lambda *_: None) if progress is None else (lambda s, d, t: progress(s, d, t, {}))
-    return made.write(synth, _folder(out), to=to, format=format, tell=tell)
+    return made.write(synth, folder_for(out), to=to, format=format, tell=tell)
 
 
 @dataclass(frozen=True)
@@ -1078,6 +1076,7 @@ def doctor() -> dict[str, Any]:
 
     import torch
 
+    from timbrespace.effects import hosts
     from timbrespace.machine import use_bfloat16
 
     extras = {
@@ -1106,6 +1105,7 @@ def doctor() -> dict[str, Any]:
             name: version(name) or f"missing: pip install 'timbrespace[{extra}]'"
             for name, extra in extras.items()
         },
+        "plug-ins": hosts.state(),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.machine(),
         "cores": os.cpu_count(), "threads": torch.get_num_threads(),
         "bfloat16": use_bfloat16("auto", device), "gflops_float32": round(speed, 1),

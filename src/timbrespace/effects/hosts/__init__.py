@@ -1,0 +1,28 @@
+"""Effects of other makers, found when they are asked for; none is needed and none is shipped."""
+
+from types import ModuleType
+
+from timbrespace.effects.effect import Effect
+from timbrespace.effects.hosts import lv2, pedalboard, vst3
+from timbrespace.errors import EffectError, suggestion
+
+HOSTS: dict[str, ModuleType] = {"pedalboard": pedalboard, "vst3": vst3, "lv2": lv2}
+
+
+def find(name: str) -> Effect:
+    """The effect of a host, such as `lv2:Delay`, `pedalboard:Chorus` or `vst3:/a/path.vst3`."""
+    host, _, plugin = name.partition(":")
+    if host not in HOSTS or not plugin:
+        hint = suggestion(host, HOSTS, f"hosts are {', '.join(HOSTS)}")
+        raise EffectError(f"{name!r} names no plug-in, which is HOST:NAME; {hint}")
+    return HOSTS[host].find(plugin)
+
+
+def listed() -> list[tuple[str, str]]:
+    """Name and words of every plug-in that was found."""
+    return [one for host in HOSTS.values() for one in host.listed()]
+
+
+def state() -> dict[str, str]:
+    """What is there of each host, in words."""
+    return {name: host.state() for name, host in HOSTS.items()}
