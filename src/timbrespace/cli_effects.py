@@ -31,3 +31,32 @@ def effects_list(
         typer.echo(f"{effect['name']:16} {effect['words']}")
         for knob in effect["knobs"]:
             typer.echo(f"  {knob['name']:14} {knob['range']}  (default {knob['default']})")
+
+
+@effects.command("play")
+def effects_play(
+    sounds: Annotated[
+        list[str] | None,
+        typer.Argument(help="Sound files, or one corpus; built-in instruments when none is given."),
+    ] = None,
+    effect: Annotated[
+        str | None, typer.Option(help="What is played first, as overdrive or overdrive+delay.")
+    ] = None,
+    controller: Annotated[
+        list[str] | None, typer.Option(help="A controller's file, for its pad; can be repeated.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+) -> None:
+    """Play effects in the browser: a pad and knobs that are heard while they move.
+
+    Serves on this machine only; Ctrl-C ends it.
+
+    Example: timbrespace effects play guitar.wav --effect overdrive+delay
+    """
+    from timbrespace import verbs_effects
+
+    verbs_effects.effects_play(
+        *(sounds or ()), effect=effect, controller=controller or (), port=port, browser=browser,
+        ready=lambda url: typer.echo(f"effects: {url}  (Ctrl-C ends it)", err=True),
+    )  # fmt: skip

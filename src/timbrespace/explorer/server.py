@@ -18,7 +18,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from timbrespace.explorer import effects_server
+from timbrespace.explorer.playing import Playing
 from timbrespace.explorer.session import Clip, Session
+from timbrespace.explorer.sounds import Rows
 from timbrespace.explorer.view import Place
 from timbrespace.explorer.web import (
     Question,
@@ -38,7 +41,7 @@ LABELS, TEXT = 16, 120  # labels that a question may name, and characters of eac
 DIRECTIONS = 64  # that a question may name
 ROW = re.compile(r"\d{1,9}")
 FILES = (
-    "style.css", "icon.svg", "app.js", "api.js", "colours.js", "instrument.js", "list.js", "map.js",
+    "style.css", "icon.svg", "app.js", "api.js", "colours.js", "dom.js", "instrument.js", "list.js", "map.js",
     "piano.js", "picture.js", "sound.js",
 )  # fmt: skip
 
@@ -173,8 +176,14 @@ def _inline(clip: Clip) -> dict[str, Any]:
     }
 
 
-def build_app(session: Session) -> ASGIApp:
-    """The web application of one session, with all its guards on."""
+def playing_of(session: Session) -> Playing:
+    """The effects that are played on the sounds of a session's corpus."""
+    return Playing(Rows(lambda: session.run.corpus), map_page=True)
+
+
+def build_app(session: Session, playing: Playing | None = None) -> ASGIApp:
+    """The web application of one session, with all its guards on, and of the effects played on its
+    sounds."""
     turns = Turns()
 
     async def run(request: Request) -> Response:
@@ -291,7 +300,8 @@ def build_app(session: Session) -> ASGIApp:
 
     routes = [
         page("/", "index.html"),
-        *files(FILES),
+        *files(sorted({*FILES, *effects_server.FILES})),
+        *effects_server.routes(playing or playing_of(session), turns),
         Route("/api/run", run),
         Route("/api/map", map_data),
         Route("/api/sounds/{row}/original.wav", original),
@@ -308,7 +318,7 @@ def build_app(session: Session) -> ASGIApp:
         Route("/api/export/stop", stop_export, methods=["POST"]),
         Route("/api/export/{number:int}.zip", exported),
     ]
-    return application(routes)
+    return application(routes, effects_server.UPLOADS)
 
 
 def serve(
@@ -328,7 +338,9 @@ def serve(
         session = run
     else:
         session = Session.open(Path(run) if isinstance(run, str | Path) else run.path)
+    playing = playing_of(session)
     try:
-        serve_app(build_app(session), port=port, browser=browser, ready=ready, stop=stop)
+        serve_app(build_app(session, playing), port=port, browser=browser, ready=ready, stop=stop)
     finally:
         session.exports.close()
+        playing.work.close()

@@ -136,6 +136,11 @@ class Session:
 
         return cls(*load(), load=load, stamp=stamp)
 
+    @property
+    def run(self) -> Run:
+        """The run as it is now."""
+        return self._view.run
+
     def refresh(self) -> None:
         """Move on to a newer space; a half-written one waits for the next call."""
         if self._load is None or self._stamp is None:

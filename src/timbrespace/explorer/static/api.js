@@ -52,6 +52,32 @@ export async function getBytes(path, question) {
   return (await asked(path, question)).arrayBuffer();
 }
 
+/** Hand the server a sound file; its id. @param {Blob | ArrayBuffer} file @param {string} name @returns {Promise<{sound: number, name: string}>} */
+export async function drop(file, name) {
+  const headers = { "content-type": "application/octet-stream", "x-name": encodeURIComponent(name.slice(0, 120)) };
+  return (await fetched("/api/effects/drop", { method: "POST", headers, body: file })).json();
+}
+
+/**
+ * A sound through an effect: its channels, and what the server says of it.
+ * @typedef {{channels: Float32Array[], facts: {sample_rate: number, channels: number, lowered_db: number, setting: Record<string, number> | null, place: number[] | null}}} Wet
+ * @param {object} question @returns {Promise<Wet>}
+ */
+export async function render(question) {
+  const answer = await asked("/api/effects/render", question);
+  const facts = JSON.parse(answer.headers.get("x-facts") ?? "{}");
+  const all = new Float32Array(await answer.arrayBuffer());
+  const size = all.length / facts.channels;
+  return { facts, channels: Array.from({ length: facts.channels }, (_, i) => all.subarray(i * size, (i + 1) * size)) };
+}
+
+/** The picture of the same. @param {object} question @returns {Promise<{picture: Uint8Array, mels: number, frames: number}>} */
+export async function picture(question) {
+  const answer = await asked("/api/effects/picture", question);
+  const size = (/** @type {string} */ name) => Number(answer.headers.get(name));
+  return { picture: new Uint8Array(await answer.arrayBuffer()), mels: size("x-mels"), frames: size("x-frames") };
+}
+
 /**
  * The original or the reconstruction of a sound; `told` are labels that it is to have instead of its own.
  * @param {number} row @param {"original" | "reconstruction"} which @param {number | null} pitch

@@ -1,7 +1,8 @@
 // @ts-check
 // The page: which sound, spot or morph is selected, what is heard of it, and what the keys do.
-import { ask, getJson, inlineClip, Refusal, soundClip } from "./api.js";
+import { ask, drop, getJson, inlineClip, Refusal, soundClip } from "./api.js";
 import { mark, numberColour, wordStyle } from "./colours.js";
+import { $, button, canvas, element, input, select } from "./dom.js";
 import { Instrument } from "./instrument.js";
 import { SoundList } from "./list.js";
 import { SoundMap } from "./map.js";
@@ -11,18 +12,6 @@ import { joinWavs, Player } from "./sound.js";
 
 /** @typedef {import("./api.js").Clip} Clip */
 /** @typedef {{kind: "sound", index: number, near?: number[], by?: string} | {kind: "spot", x: number, y: number, near: number[], pitch: number | null, labels?: Record<string, string | number | null>} | {kind: "morph", a: number, b: number, at: number, pitch: number | null}} Selected */
-
-/** @template {HTMLElement} T @param {string} id @param {new () => T} type @returns {T} */
-function element(id, type) {
-  const found = document.getElementById(id);
-  if (!(found instanceof type)) throw new Error(`the page has no ${id}`);
-  return found;
-}
-const $ = (/** @type {string} */ id) => element(id, HTMLElement);
-const button = (/** @type {string} */ id) => element(id, HTMLButtonElement);
-const input = (/** @type {string} */ id) => element(id, HTMLInputElement);
-const select = (/** @type {string} */ id) => element(id, HTMLSelectElement);
-const canvas = (/** @type {string} */ id) => element(id, HTMLCanvasElement);
 
 const STEP_SECONDS = 1.1; // what is heard of each step of a morph
 const POLL_TRAINING = 2500; // milliseconds between looks at the run
@@ -393,6 +382,7 @@ function showClips() {
   button("play-original").hidden = selected !== null && !sound;
   clearLost();
   button("play-original").disabled = !clips.original;
+  button("to-effects").disabled = !clips.original && !clips.model;
   button("play-model").disabled = !clips.model;
   $("play-model-word").textContent = sound || !selected ? "Reconstruction" : "Play again";
   $("model-caption").textContent = sound || !selected ? "reconstruction" : "what the model makes";
@@ -706,6 +696,17 @@ function downloadHeard() {
   if (heard) download(heard.wav, heard.name);
 }
 
+/** Play effects on the selected sound; on what the model made of a spot or a morph, which is handed over. */
+async function toEffects() {
+  if (!selected) return say("Select a sound or a spot first, then play effects on it.");
+  try {
+    const row = selected.kind === "sound" ? data.rows[selected.index] : heard && (await drop(heard.wav, heard.name)).sound;
+    if (row !== null) location.href = `/effects?sound=${row}`;
+  } catch (error) {
+    sayError(error);
+  }
+}
+
 // ---- colours, legend, list ----------------------------------------------------------------------
 
 /** @param {any} c @returns {[number, number]} */
@@ -970,6 +971,7 @@ async function poll() {
 button("play-original").addEventListener("click", () => hear("original"));
 button("play-model").addEventListener("click", () => hear("model"));
 button("download").addEventListener("click", downloadHeard);
+button("to-effects").addEventListener("click", toEffects);
 $("lost").addEventListener("toggle", showLost);
 for (const name of /** @type {(keyof typeof STAGES)[]} */ (Object.keys(STAGES))) {
   $(`lost-${name}`).querySelector("button")?.addEventListener("click", () => hearLost(name));
@@ -1027,6 +1029,7 @@ const KEYS = {
   b: () => setEnd("b"),
   m: () => { playMorph(); },
   d: downloadHeard,
+  f: () => { toEffects(); },
   "[": () => choosePitch(Math.max(0, (pitch ?? currentOwnPitch() ?? 60) - 1)),
   "]": () => choosePitch(Math.min(127, (pitch ?? currentOwnPitch() ?? 60) + 1)),
   p: () => choosePitch(null),

@@ -1,6 +1,7 @@
 // @ts-check
 // The selected point as an instrument: a keyboard of two octaves that plays it, and its export.
 import { ask, getBytes, getJson } from "./api.js";
+import { button, element, input } from "./dom.js";
 import { noteName, Piano } from "./piano.js";
 
 // an octave on keys that nothing else on the page uses: white ones in letters, black ones in digits
@@ -17,15 +18,6 @@ const POLL = 300; // milliseconds between looks at an export
  *   say: (text: string, bad?: boolean) => void, sayError: (error: unknown) => void,
  * }} Page
  */
-
-/** @template {HTMLElement} T @param {string} id @param {new () => T} type @returns {T} */
-function element(id, type) {
-  const found = document.getElementById(id);
-  if (!(found instanceof type)) throw new Error(`the page has no ${id}`);
-  return found;
-}
-const input = (/** @type {string} */ id) => element(id, HTMLInputElement);
-const button = (/** @type {string} */ id) => element(id, HTMLButtonElement);
 
 export class Instrument {
   /** @param {Page} page */

@@ -3,7 +3,7 @@ import { LOUDNESS_TABLE } from "./colours.js";
 
 /**
  * Draw a spectrogram: low notes at the bottom, time to the right.
- * @param {HTMLCanvasElement} canvas @param {import("./api.js").Clip | null} clip null clears it
+ * @param {HTMLCanvasElement} canvas @param {{picture: Uint8Array, mels: number, frames: number} | null} clip null clears it
  */
 export function drawPicture(canvas, clip) {
   const to = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));

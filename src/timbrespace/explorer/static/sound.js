@@ -13,9 +13,11 @@ export class Player {
     this.ticket = 0;
   }
 
-  wake() {
-    if (this.context) return this.context;
-    const context = new AudioContext();
+  /** @param {number} [sampleRate] in Hz, where the sounds' own is wanted */
+  wake(sampleRate) {
+    if (this.context && (!sampleRate || sampleRate === this.context.sampleRate)) return this.context;
+    this.context?.close();
+    const context = new AudioContext(sampleRate ? { sampleRate } : {});
     this.gain = context.createGain();
     const limiter = context.createDynamicsCompressor();
     limiter.threshold.value = -3;

@@ -1,0 +1,254 @@
+"""What the page of effects asks: sounds through an effect whose knobs, or the place on a pad, are given.
+
+A sound that leaves here is safe for ears: its peak is at most -1 dBFS, and it is faded at both ends.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from timbrespace.audio.level import fade_edges, limit, peak_db
+from timbrespace.effects import hosts
+from timbrespace.effects.catalogue import EFFECTS, find
+from timbrespace.effects.effect import Effect
+from timbrespace.errors import EffectError, suggestion
+from timbrespace.explorer.session import PEAK
+from timbrespace.explorer.sounds import Shelf, Sound, Source
+from timbrespace.explorer.view import NotHere
+from timbrespace.explorer.work import Tell, Work
+
+if TYPE_CHECKING:
+    from timbrespace.controller import Controller
+
+FADE_MS = 5.0
+KEPT_EFFECTS = 16
+KEPT_WET = 8
+MELS, FLOOR_DB, COLUMNS = 80, -80.0, 480  # of a picture
+KIND = "bottleneck"  # of controllers that are made for the page
+CONTROLLER_SETTINGS = 300  # renders of a controller made for the page: it is there within a minute
+
+
+@dataclass(frozen=True)
+class Wet:
+    """A sound as it is heard: samples (1 or 2, n) float32, the setting (None for the dry sound), and how
+    much the loudest peak had to come down."""
+
+    samples: np.ndarray
+    sample_rate: int
+    setting: dict[str, float] | None
+    lowered_db: float
+
+
+class Playing:
+    """Sounds, effects and controllers of one page.
+
+    `effect` is chosen first, or that of the first controller, or the first of all. `map_page`: whether
+    the server has a map beside.
+    """
+
+    def __init__(
+        self, source: Source, *, effect: str | None = None, controllers: Sequence[Controller] = (),
+        map_page: bool = False,
+    ) -> None:  # fmt: skip
+        self.shelf = Shelf(source)
+        self.work = Work()
+        self.controllers = list(controllers)
+        first = effect or (self.controllers[0].effect if self.controllers else next(iter(EFFECTS)))
+        self._effects: OrderedDict[str, Effect] = OrderedDict()
+        self._wet: OrderedDict[tuple[Any, ...], Wet] = OrderedDict()
+        self._guard = threading.Lock()
+        self.known = {name: one.words for name, one in EFFECTS.items()} | dict(hosts.listed())
+        # what was named when the page was started may be played, too: a plug-in by its path
+        named = [first, *(one.effect for one in self.controllers)]
+        self._may = {*self.known, *(part for name in named for part in name.split("+"))}
+        self.first, self.map_page = self.effect(first).name, map_page
+
+    def describe(self) -> dict[str, Any]:
+        """Sounds, effects by name, controllers, and what comes first."""
+        from timbrespace import __version__
+
+        return {
+            "version": __version__,
+            "source": self.shelf.source.words,
+            "sounds": self.shelf.names(),
+            "effects": [{"name": name, "words": words} for name, words in self.known.items()],
+            "controllers": self.told_controllers(),
+            "first": self.first,
+            "map": self.map_page,
+        }
+
+    def told_controllers(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "effect": one.effect, "kind": one.kind, "clean": np.asarray(one.clean).tolist(),
+                "axes": [axis.words for axis in one.axes],
+            }
+            for one in self.controllers
+        ]  # fmt: skip
+
+    def effect(self, name: str) -> Effect:
+        """EffectError where there is none of this name; a plug-in's path never comes from the page."""
+        with self._guard:
+            if name in self._effects:
+                self._effects.move_to_end(name)
+                return self._effects[name]
+        for part in name.split("+"):
+            if part not in self._may:
+                hint = suggestion(part, self.known, "choose one of the list")
+                raise EffectError(f"there is no effect {part!r} here; {hint}")
+        found = find(name)
+        with self._guard:
+            self._effects[name] = found
+            while len(self._effects) > KEPT_EFFECTS:
+                self._effects.popitem(last=False)
+        return found
+
+    def told(self, name: str, number: int) -> dict[str, Any]:
+        """An effect and its knobs, with what cannot be heard of them in the sound of this id."""
+        effect, sound = self.effect(name), self.shelf.sound(number)
+        return {
+            "name": effect.name, "words": effect.words, "level": effect.level, "host": effect.host,
+            "dry": None if effect.dry is None else effect.complete(effect.dry),
+            "knobs": [
+                {
+                    "name": knob.name, "unit": knob.unit, "low": knob.low, "high": knob.high,
+                    "default": knob.default, "curve": knob.curve,
+                    "range": f"{knob.words(knob.low)} to {knob.words(knob.high)}",
+                    "unheard": knob.unheard(len(sound.samples), sound.seconds),
+                }
+                for knob in effect.knobs
+            ],
+            "sound": {
+                "name": sound.name, "seconds": round(sound.seconds, 3), "whole": round(sound.whole, 3),
+                "sample_rate": sound.sample_rate, "channels": len(sound.samples),
+            },
+        }  # fmt: skip
+
+    def setting(
+        self, name: str, values: Mapping[str, float], at: Sequence[float] | None = None,
+        controller: int | None = None,
+    ) -> dict[str, float]:  # fmt: skip
+        """A value for each knob of an effect: as given, the others at their defaults; or those of a place
+        `at` on a controller's pad. EffectError for what the effect has not."""
+        effect = self.effect(name)
+        if controller is None:
+            return effect.complete(values)
+        chosen = self._controller(controller, effect)
+        return effect.from_units(chosen.knobs(np.array(at if at is not None else chosen.clean)))
+
+    def place(self, name: str, setting: Mapping[str, float], controller: int) -> list[float]:
+        """Where on a controller's pad a setting lies, (d,) from 0 to 1."""
+        effect = self.effect(name)
+        chosen = self._controller(controller, effect)
+        return [float(x) for x in np.clip(chosen.position(effect.to_units(setting)), 0.0, 1.0)]
+
+    def render(
+        self, number: int, name: str | None, setting: Mapping[str, float] | None = None,
+        sample_rate: int | None = None,
+    ) -> Wet:  # fmt: skip
+        """The sound of an id through an effect, safe for ears; without an effect's name as it is. At the
+        sound's own rate, or brought to `sample_rate`."""
+        values = None if name is None else self.effect(name).complete(setting or {})
+        key = (number, name, tuple((values or {}).items()), sample_rate)
+        with self._guard:
+            if key in self._wet:
+                return self._wet[key]
+        sound = self.shelf.sound(number)
+        samples = sound.samples
+        if name is not None:
+            samples = self.effect(name).render(samples, sound.sample_rate, values)
+        made = _safe(samples, sound, sample_rate or sound.sample_rate, values)
+        with self._guard:
+            self._wet[key] = made
+            while len(self._wet) > KEPT_WET:
+                self._wet.popitem(last=False)
+        return made
+
+    def keep(self, wet: Wet, number: int) -> int:
+        """Keep what was rendered of the sound of this id as a sound of its own; its id."""
+        name = self.shelf.sound(number).name
+        told = "" if wet.setting is None else ", with the effect"
+        seconds = wet.samples.shape[1] / wet.sample_rate
+        return self.shelf.keep(Sound(name + told, wet.samples, wet.sample_rate, seconds))
+
+    def picture(self, wet: Wet) -> np.ndarray:
+        """Log-mel picture uint8 (mels, frames) of a sound, 0 = floor, 255 = loudest."""
+        import torch
+
+        from timbrespace.features.log_mel import LogMel
+
+        samples = np.ascontiguousarray(wet.samples.mean(0), np.float32)
+        n_fft = 1024 if wet.sample_rate <= 24000 else 2048
+        hop = min(max(32, -(-len(samples) // COLUMNS)), n_fft // 2)
+        feature = LogMel(
+            wet.sample_rate, n_fft=n_fft, hop=hop, mels=MELS, frames=1, floor_db=FLOOR_DB
+        )
+        with torch.no_grad():
+            values = feature.analyse_all(torch.from_numpy(samples)).values.numpy()
+        return np.rint((np.clip(values, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+
+    def make_controller(self, name: str, number: int, dimensions: int) -> None:
+        """Begin to make a controller of an effect on the sound of this id, which `work` tells about."""
+        from timbrespace.controller.heard import SAMPLE_RATE
+        from timbrespace.controller.make import check, make
+
+        effect = self.effect(name)
+        check(effect, KIND, dimensions, CONTROLLER_SETTINGS)
+        dry = _mono(self.shelf.sound(number), SAMPLE_RATE)
+
+        def do(tell: Tell) -> dict[str, Any]:
+            made = make(
+                effect, [dry], kind=KIND, dimensions=dimensions, settings=CONTROLLER_SETTINGS,
+                progress=lambda stage, done, total, facts: tell(stage, done, total),
+            )  # fmt: skip
+            with self._guard:
+                self.controllers.append(made)
+            return {"controllers": self.told_controllers()}
+
+        self.work.begin("controller", do)
+
+    def _controller(self, number: int, effect: Effect) -> Controller:
+        if number >= len(self.controllers):
+            raise NotHere(f"There is no controller {number} here.")
+        chosen = self.controllers[number]
+        if chosen.effect != effect.name:
+            raise EffectError(
+                f"controller {number} plays {chosen.effect}, not {effect.name}; choose that effect first"
+            )
+        return chosen
+
+
+def open_controllers(paths: Sequence[Path]) -> list[Controller]:
+    """Controllers from their files; EffectError where one is none, or its effect is another by now."""
+    from timbrespace.controller import Controller
+
+    opened = [Controller.open(path) for path in paths]
+    for one in opened:
+        one.find_effect()
+    return opened
+
+
+def _safe(
+    samples: np.ndarray, sound: Sound, sample_rate: int, setting: dict[str, float] | None
+) -> Wet:
+    """Faded at both ends and limited to a peak of -1 dBFS."""
+    from timbrespace.audio.files import resample
+
+    moved = resample(np.asarray(samples, np.float32), sound.sample_rate, sample_rate)
+    faded = fade_edges(moved, sample_rate, FADE_MS)
+    lowered = max(0.0, peak_db(faded) - 20.0 * float(np.log10(PEAK)))
+    return Wet(limit(faded, sample_rate, ceiling=PEAK), sample_rate, setting, round(lowered, 2))
+
+
+def _mono(sound: Sound, sample_rate: int) -> np.ndarray:
+    """The mean of the channels (n,), at a rate."""
+    from timbrespace.audio.files import resample
+
+    return resample(sound.samples.mean(0), sound.sample_rate, sample_rate)

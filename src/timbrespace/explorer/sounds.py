@@ -1,0 +1,206 @@
+"""Where the sounds come from that effects are played on: given files, a corpus, the built-in instruments,
+and files dropped on the page."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from timbrespace.audio.files import Audio, read
+from timbrespace.errors import AudioError, TimbrespaceError
+from timbrespace.explorer.view import NotHere
+
+if TYPE_CHECKING:
+    from timbrespace.data.corpus import Corpus
+
+PLAYED = 10.0  # seconds that are played of a sound: a render has to stay instant
+RATES = (8000, 48000)  # Hz that are played as they are; others are brought to the nearest
+DROPPED_BYTES = 32 * 2**20
+DROPPED_SECONDS = 600.0
+KEPT_DROPPED = 16  # files dropped on the page that are kept
+KEPT = 32  # sounds kept ready
+FIRST_DROPPED = 10**9  # ids from here on are dropped files; those below are the source's own
+LONGEST_NAME = 120  # characters
+LEVEL = 10.0 ** (-12.0 / 20.0)  # peak of a built-in note: room for what an effect adds
+
+# General MIDI program and key: what sounds different under the same effect
+NOTES = (
+    ("Electric guitar, E3", 27, 52), ("Steel guitar, A2", 25, 45), ("Grand piano, C4", 0, 60),
+    ("Electric piano, F3", 4, 53), ("Organ, C3", 16, 48), ("Bass, E1", 33, 28), ("Violin, A4", 40, 69),
+    ("Choir, C4", 52, 60), ("Trumpet, G4", 56, 67), ("Saxophone, D4", 65, 62), ("Flute, C5", 73, 72),
+    ("Synthesizer lead, C4", 81, 60), ("Vibraphone, F4", 11, 65),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A sound as it is played: samples (1 or 2, n) float32 at a rate that browsers play; `whole` is its
+    length in seconds before it was cut."""
+
+    name: str
+    samples: np.ndarray
+    sample_rate: int
+    whole: float
+
+    @property
+    def seconds(self) -> float:
+        return self.samples.shape[1] / self.sample_rate
+
+
+class Source(ABC):
+    """Sounds by id; an id is the same as long as the page is served."""
+
+    words: str  # what the sounds are, for the head of their list
+
+    @abstractmethod
+    def names(self) -> list[tuple[int, str]]:
+        """All ids with a name each, in order."""
+
+    @abstractmethod
+    def audio(self, number: int) -> Audio:
+        """The sound of an id; NotHere where there is none, AudioError where it cannot be read."""
+
+
+class Files(Source):
+    """Files that were named when the page was started."""
+
+    words = "The given files"
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
+
+    def names(self) -> list[tuple[int, str]]:
+        return [(number, path.name) for number, path in enumerate(self.paths)]
+
+    def audio(self, number: int) -> Audio:
+        if number >= len(self.paths):
+            raise _missing(number)
+        return read(self.paths[number])
+
+
+class Rows(Source):
+    """The sounds of a corpus, by row id; `find` gives the corpus as it is now."""
+
+    words = "The corpus"
+
+    def __init__(self, find: Callable[[], Corpus]) -> None:
+        self.find = find
+
+    def names(self) -> list[tuple[int, str]]:
+        try:
+            rows = self.find().rows
+            return [(row, name) for row in range(len(rows)) if (name := rows.name(row))]
+        except (TimbrespaceError, OSError):
+            return []  # it moved away: files can still be dropped
+
+    def audio(self, number: int) -> Audio:
+        corpus = self.find()
+        if number >= len(corpus.rows):
+            raise _missing(number)
+        return corpus.audio(number)
+
+
+class BuiltIn(Source):
+    """A few notes of the built-in instruments, rendered when they are first asked for."""
+
+    words = "Built-in instruments"
+
+    def names(self) -> list[tuple[int, str]]:
+        return [(number, name) for number, (name, _, _) in enumerate(NOTES)]
+
+    def audio(self, number: int) -> Audio:
+        from timbrespace.data.instruments import BANK, HELD, RELEASED, SAMPLE_RATE
+        from timbrespace.data.sampler import Sampler
+        from timbrespace.data.soundfont import SoundFont
+
+        if number >= len(NOTES):
+            raise _missing(number)
+        _, program, key = NOTES[number]
+        font = SoundFont.open(BANK)
+        preset = next(p for p in font.presets if (p.bank, p.program) == (0, program))
+        note = Sampler(font, SAMPLE_RATE).note(preset, key, 100, held=HELD, released=RELEASED)
+        return Audio((note * (LEVEL / np.abs(note).max()))[None], SAMPLE_RATE)
+
+
+class Shelf:
+    """The sounds of a source and those dropped on the page, as they are played."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._ready: OrderedDict[int, Sound] = OrderedDict()
+        self._dropped: OrderedDict[int, Sound] = OrderedDict()
+        self._next = FIRST_DROPPED
+        self._names: dict[int, str] = {}
+        self._guard = threading.Lock()
+
+    def names(self) -> list[tuple[int, str]]:
+        """Dropped files first, the newest before the others, then the source's sounds."""
+        with self._guard:
+            dropped = [(number, sound.name) for number, sound in reversed(self._dropped.items())]
+        known = self.source.names()
+        self._names = dict(known)
+        return dropped + known
+
+    def sound(self, number: int) -> Sound:
+        """NotHere where there is none of this id, AudioError where it cannot be read."""
+        with self._guard:
+            for kept in (self._dropped, self._ready):
+                if number in kept:
+                    return kept[number]
+        if number >= FIRST_DROPPED:
+            raise NotHere("This file is not kept any more; drop it again.")
+        audio = self.source.audio(number)
+        if not self._names:
+            self.names()
+        sound = played(self._names.get(number, f"sound {number}"), audio)
+        with self._guard:
+            self._ready[number] = sound
+            while len(self._ready) > KEPT:
+                self._ready.popitem(last=False)
+        return sound
+
+    def drop(self, name: str, data: bytes) -> int:
+        """Keep a file that was dropped on the page; its id. AudioError where it is no usable sound."""
+        shown = " ".join("".join(c if c.isprintable() else " " for c in name).split())[
+            :LONGEST_NAME
+        ]
+        with tempfile.TemporaryDirectory(prefix="timbrespace-") as folder:
+            path = Path(folder) / "sound"  # never the name that the client gives
+            path.write_bytes(data)
+            try:
+                audio = read(path, max_seconds=DROPPED_SECONDS)
+            except AudioError as error:
+                words = str(error).removeprefix(f"{path}: ")
+                raise AudioError(f"{shown or 'This file'} cannot be played: {words}") from None
+        return self.keep(played(shown or "dropped file", audio))
+
+    def keep(self, sound: Sound) -> int:
+        """Keep a sound beside the source's own, until others have taken its place; its id."""
+        with self._guard:
+            number, self._next = self._next, self._next + 1
+            self._dropped[number] = sound
+            while len(self._dropped) > KEPT_DROPPED:
+                self._dropped.popitem(last=False)
+        return number
+
+
+def played(name: str, audio: Audio) -> Sound:
+    """A sound as it is played: its beginning, mono or stereo, at a rate that browsers play."""
+    rate = min(max(audio.sample_rate, RATES[0]), RATES[1])
+    samples = audio.samples if len(audio.samples) <= 2 else audio.mono()[None]
+    cut = Audio(
+        np.asarray(samples[:, : round(PLAYED * audio.sample_rate)], np.float32), audio.sample_rate
+    )
+    return Sound(name, cut.at(rate).samples, rate, audio.seconds)
+
+
+def _missing(number: int) -> NotHere:
+    return NotHere(f"There is no sound {number} here.")

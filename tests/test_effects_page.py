@@ -1,0 +1,592 @@
+"""Effects in the browser: what the server renders and refuses, that nothing hurts ears, and the page itself
+in a real headless browser."""
+
+import io
+import json
+import os
+import re
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from queue import Queue
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+from explorer_stand_in import build
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from starlette.testclient import TestClient
+
+from timbrespace.audio.files import Audio
+from timbrespace.audio.level import fade_edges
+from timbrespace.controller import Axis
+from timbrespace.effects.catalogue import find
+from timbrespace.errors import EffectError
+from timbrespace.explorer import effects_server, server
+from timbrespace.explorer.effects_server import build_app
+from timbrespace.explorer.playing import PEAK, Playing
+from timbrespace.explorer.session import Session
+from timbrespace.explorer.sounds import Shelf, Source, played
+from timbrespace.explorer.view import NotHere
+from timbrespace.explorer.web import serve_app
+
+RATE = 16000
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run", "--autoplay-policy=no-user-gesture-required",
+]  # fmt: skip
+SOUNDS = "document.getElementById('level').value > 0.005"
+
+
+class Notes(Source):
+    """A tone that decays, twice, the second one in stereo and an octave higher."""
+
+    words = "Two notes"
+
+    def names(self) -> list[tuple[int, str]]:
+        return [(0, "low"), (1, "high, stereo")]
+
+    def audio(self, number: int) -> Audio:
+        if number > 1:
+            raise NotHere("There is no such note.")
+        t = np.arange(2 * RATE) / RATE
+        tone = sum(np.sin(2 * np.pi * 220 * (number + 1) * k * t) / k for k in range(1, 9))
+        tone = (0.2 * np.exp(-2 * t) * tone).astype(np.float32)
+        return Audio(np.stack([tone, 0.5 * tone]) if number else tone[None], RATE)
+
+
+class Line:
+    """A controller of overdrive's stand-in: one axis is drive, the other a tone that goes down."""
+
+    effect, kind = "overdrive", "stand-in"
+    axes = (Axis("effect", 0.9, "drive", 1.0), Axis("brightness", -0.9, "tone", -1.0))
+    clean = np.zeros(2)
+
+    def knobs(self, position: np.ndarray) -> np.ndarray:
+        return np.array([position[0], 1.0 - position[1], 0.5])
+
+    def position(self, units: np.ndarray) -> np.ndarray:
+        return np.array([units[0], 1.0 - units[1]])
+
+
+def playing() -> Playing:
+    return Playing(Notes(), controllers=[Line()])  # type: ignore[list-item]
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    known = playing()
+    yield TestClient(build_app(known), base_url="http://127.0.0.1:8765")
+    known.work.close()
+
+
+def heard(answer) -> np.ndarray:
+    """The samples (channels, n) of an answer."""
+    channels = json.loads(answer.headers["x-facts"])["channels"]
+    return np.frombuffer(answer.content, "<f4").reshape(channels, -1)
+
+
+def facts(answer) -> dict:
+    return json.loads(answer.headers["x-facts"])
+
+
+def rendered(client: TestClient, **changes):
+    question = {"sound": 0, "effect": "overdrive", "values": {"drive": 20.0}, **changes}
+    return client.post("/api/effects/render", json=question)
+
+
+def wav(samples: np.ndarray, rate: int = RATE) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="WAV", subtype="FLOAT")
+    return file.getvalue()
+
+
+def dropped(client: TestClient, data: bytes, name: str = "a b.wav", **headers: str):
+    kind = {
+        "content-type": "application/octet-stream",
+        "x-name": name.replace(" ", "%20"),
+        **headers,
+    }
+    return client.post(effects_server.DROP, content=data, headers=kind)
+
+
+# ---- what is rendered ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["overdrive", "delay", "overdrive+reverb"])
+def test_what_is_heard_is_the_effect_s_own_render(client, name):
+    effect = find(name)
+    values = {knob.name: knob.from_unit(0.3) for knob in effect.knobs}
+    answer = rendered(client, sound=1, effect=name, values=values)
+    own = effect.render(Notes().audio(1).samples, RATE, values)
+    assert facts(answer)["setting"] == pytest.approx(values) and facts(answer)["lowered_db"] == 0.0
+    assert np.array_equal(heard(answer), fade_edges(own, RATE, 5.0))
+    dry = rendered(client, effect=None, values={})
+    assert np.array_equal(heard(dry)[0], fade_edges(Notes().audio(0).samples[0], RATE, 5.0))
+
+
+def test_a_place_on_the_pad_turns_the_knobs_and_knobs_have_a_place(client):
+    answer = rendered(client, values={}, at=[0.25, 1.0], controller=0)
+    setting = facts(answer)["setting"]
+    assert setting == pytest.approx({"drive": 10.0, "tone": 800.0, "asymmetry": 0.5})
+    back = rendered(client, values=setting, controller=0)
+    assert facts(back)["place"] == pytest.approx([0.25, 1.0])
+    assert np.array_equal(heard(answer), heard(back))
+
+
+def test_no_setting_is_louder_than_the_cap_or_begins_in_mid_air():
+    known, rng = playing(), np.random.default_rng(3)
+    known.shelf.source.audio = lambda number: Audio(np.ones((1, RATE), np.float32), RATE)  # type: ignore[method-assign]
+    for name in ("eq", "reverb", "overdrive", "compressor"):
+        effect = known.effect(name)
+        for places in [*rng.random((4, len(effect.knobs))), np.ones(len(effect.knobs))]:
+            wet = known.render(0, name, effect.from_units(places))
+            assert np.abs(wet.samples).max() <= PEAK + 1e-6
+            assert np.abs(wet.samples[:, [0, -1]]).max() < 1e-3
+    assert known.render(0, "eq", effect_at(known, "eq", 1.0)).lowered_db > 6.0
+
+
+def effect_at(known: Playing, name: str, place: float) -> dict[str, float]:
+    effect = known.effect(name)
+    return effect.from_units(np.full(len(effect.knobs), place))
+
+
+def test_a_knob_that_cannot_be_heard_in_this_sound_says_why(client):
+    def unheard(sound: int) -> dict[str, str | None]:
+        told = client.post("/api/effects/effect", json={"effect": "chorus", "sound": sound}).json()
+        return {knob["name"]: knob["unheard"] for knob in told["knobs"]}
+
+    assert set(unheard(0).values()) == {None}
+    short = dropped(client, wav(np.zeros(RATE // 2))).json()["sound"]
+    assert unheard(short)["rate"] == "rate needs 1 s to be heard, and this sound has 0.5 s"
+    assert unheard(short)["mix"] is None
+
+
+def test_the_picture_is_that_of_what_is_heard(client):
+    question = {"sound": 0, "effect": "overdrive", "values": {"tone": 800.0, "drive": 0.0}}
+    dark = client.post("/api/effects/picture", json=question)
+    mels, frames = int(dark.headers["x-mels"]), int(dark.headers["x-frames"])
+    bright = client.post("/api/effects/picture", json={**question, "values": {"tone": 7000.0}})
+    one, other = (np.frombuffer(a.content, np.uint8).reshape(mels, frames) for a in (dark, bright))
+    assert one.max() == 255 and one[50:].mean() < 0.7 * other[50:].mean()
+
+
+# ---- what is refused ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        ({"values": {"drvie": 3.0}}, 422, "overdrive has no knob 'drvie'; did you mean drive?"),
+        ({"values": {"drive": 99.0}}, 422, "drive should be from 0 dB to 40 dB, got 99.0"),
+        ({"values": {"drive": "loud"}}, 422, "values"),
+        ({"effect": "overdive"}, 422, "there is no effect 'overdive' here; did you mean overdrive?"),
+        ({"effect": "vst3:/tmp/evil.so"}, 422, "there is no effect 'vst3:/tmp/evil.so' here"),
+        ({"effect": "overdrive+lv2:/tmp/evil"}, 422, "there is no effect"),
+        ({"sound": 7}, 404, "There is no such note"),
+        ({"sound": 10**9}, 404, "drop it again"),
+        ({"controller": 3, "at": [0.5, 0.5]}, 404, "no controller 3"),
+        ({"controller": 0, "effect": "delay", "values": {}}, 422, "plays overdrive, not delay"),
+        ({"at": [0.5, 0.5]}, 422, "a place lies on the pad of a controller"),
+        ({"at": [0.5, 1.5], "controller": 0}, 422, "at: "),
+        ({"rate": 100}, 422, "rate: "),
+        ({"path": "/etc/passwd"}, 422, "path: "),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_played_is_a_sentence(client, change, status, words):
+    answer = rendered(client, **change)
+    assert (answer.status_code, words in answer.json()["error"]) == (status, True), answer.json()
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        ('{"sound": 0, "effect": "overdrive", "values": {"drive": NaN}}', {}, 422),
+        ('{"sound": 0, "effect": "' + 'a' * 20_000 + '"}', {}, 413),
+        ('{"sound": 0}', {"host": "evil.example"}, 403),
+        ('{"sound": 0}', {"origin": "http://evil.example"}, 403),
+        ('{"sound": 0}', {"content-type": "application/octet-stream"}, 415),
+    ],
+)  # fmt: skip
+def test_what_is_no_question_of_our_page_is_refused(client, body, headers, status):
+    headers = {"content-type": "application/json", **headers}
+    answer = client.post("/api/effects/render", content=body, headers=headers)
+    assert answer.status_code == status and answer.json()["error"].endswith((".", "PCM"))
+
+
+def test_a_dropped_file_is_played_by_its_name(client):
+    tone = 0.3 * np.sin(np.arange(3 * 44100) / 10)
+    answer = dropped(client, wav(np.stack([tone, tone, tone], 1), 44100)).json()
+    assert answer["name"] == "a b.wav"
+    assert client.get("/api/effects").json()["sounds"][0] == [answer["sound"], "a b.wav"]
+    played = heard(rendered(client, sound=answer["sound"], effect=None, values={}))
+    assert played.shape == (1, 3 * 44100) and np.allclose(
+        played[0, 300:-300], tone[300:-300], atol=1e-6
+    )
+    at_16k = rendered(client, sound=answer["sound"], effect=None, values={}, rate=RATE)
+    assert heard(at_16k).shape == (1, 3 * RATE)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "0 bytes"), (b"RIFF\0\0\0\0WAVEno sound", "cannot be decoded"), (b"<html>", "a b.wav cannot be"),
+        (wav(np.full(4000, np.nan)), "NaN"), (wav(np.full(4000, 1e4)), "reach 1e+04"),
+        (wav(np.zeros(3)), "3 samples"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_sound_is_a_sentence_without_a_path(client, data, words):
+    answer = dropped(client, data)
+    assert answer.status_code == 422 and words in answer.json()["error"]
+    assert "/tmp" not in answer.json()["error"] and answer.json()["field"] == "file"
+
+
+def test_a_file_is_limited_and_comes_from_our_page_only(client, monkeypatch):
+    assert dropped(client, b"RIFF", origin="http://evil.example").status_code == 403
+    assert dropped(client, b"RIFF", **{"content-type": "text/plain"}).status_code == 415
+    assert dropped(client, b"RIFF", **{"content-length": str(2**26)}).status_code == 413
+
+
+def test_a_long_sound_is_played_from_its_beginning_and_odd_rates_are_brought_in():
+    sound = played("long", Audio(np.zeros((5, 4000 * 30), np.float32), 4000))
+    assert (sound.sample_rate, len(sound.samples), sound.seconds, sound.whole) == (
+        8000,
+        1,
+        10.0,
+        30.0,
+    )
+
+
+def test_the_oldest_dropped_files_make_room(monkeypatch):
+    monkeypatch.setattr("timbrespace.explorer.sounds.KEPT_DROPPED", 2)
+    shelf = Shelf(Notes())
+    first, *others = (shelf.drop(f"{i}", wav(np.zeros(100))) for i in range(3))
+    assert [name for _, name in shelf.names()] == ["2", "1", "low", "high, stereo"]
+    with pytest.raises(NotHere, match="drop it again"):
+        shelf.sound(first)
+
+
+# ---- the explorer's own -------------------------------------------------------------------------
+
+
+def test_the_explorer_plays_effects_on_the_sounds_of_its_corpus():
+    parts = build()
+    session = Session(*parts)
+    client = TestClient(server.build_app(session), base_url="http://127.0.0.1:8765")
+    assert "to-map" in client.get("/effects").text
+    told = client.get("/api/effects").json()
+    assert told["map"] and len(told["sounds"]) == 90 and told["sounds"][5] == [105, "organ_005"]
+    answer = rendered(client, sound=105, effect=None, values={})
+    assert heard(answer).shape == (2, 64 * 256)
+    parts[0].corpus.gone = True
+    lost = rendered(client, sound=106)
+    assert lost.status_code == 404 and "private" not in lost.json()["error"]
+
+
+def test_work_is_one_at_a_time_told_and_stopped():
+    known, may = playing(), threading.Event()
+
+    def do(tell) -> dict:
+        for done in range(1000):
+            tell("render", done, 1000)
+            may.wait(0.01)
+        return {}
+
+    client = TestClient(build_app(known), base_url="http://127.0.0.1:8765")
+    known.work.begin("controller", do)
+    question = {"effect": "overdrive", "sound": 0}
+    second = client.post("/api/effects/controller", json=question)
+    assert second.status_code == 409 and "being made already" in second.json()["error"]
+    assert client.get("/api/effects/work").json()["state"] == "running"
+    client.post("/api/effects/stop", json={})
+    known.work.close()
+    assert client.get("/api/effects/work").json()["sentence"] == "Stopped."
+    known.work.begin("match", lambda tell: (_ for _ in ()).throw(EffectError("It is too soft.")))
+    known.work.close()
+    standing = client.get("/api/effects/work").json()
+    assert (standing["state"], standing["sentence"]) == ("failed", "It is too soft.")
+
+
+# ---- the page -----------------------------------------------------------------------------------
+
+LOOP = """async () => {
+    const { Loop } = await import("/static/loop.js");
+    const rate = 16000, context = new OfflineAudioContext(1, 2 * rate, rate);
+    const tone = (gain) => {
+        const buffer = context.createBuffer(1, rate / 2, rate);
+        buffer.getChannelData(0).forEach((_, i, all) => {
+            all[i] = gain * Math.sin(2 * Math.PI * 200 * i / rate);
+        });
+        return buffer;
+    };
+    const loop = new Loop(context, context.destination);
+    loop.swap(tone(0.5));
+    const changes = Array.from({ length: 30 }, (_, i) => 0.2 + 0.024 * i); // faster than a fade
+    for (const [i, at] of changes.entries()) {
+        context.suspend(at).then(() => { loop.swap(tone(i % 2 ? 0.5 : 0.25)); context.resume(); });
+    }
+    context.suspend(1.5).then(() => { loop.stop(); context.resume(); });
+    const made = await context.startRendering();
+    return [...made.getChannelData(0)];
+}"""
+
+
+def served(known: Playing) -> tuple[str, threading.Event, threading.Thread]:
+    stop, address = threading.Event(), Queue()
+    settings = {"port": 0, "browser": False, "ready": address.put, "stop": stop}
+    thread = threading.Thread(
+        target=serve_app, args=(build_app(known),), kwargs=settings, daemon=True
+    )
+    thread.start()
+    return address.get(timeout=20), stop, thread
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, filter(None, names))), None)
+    with sync_playwright() as play:
+        found = play.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[SimpleNamespace]:
+    known = playing()
+    url, stop, thread = served(known)
+    yield SimpleNamespace(known=known, url=url)
+    stop.set()
+    thread.join(10)
+
+
+@pytest.fixture
+def page(browser: Browser, place: SimpleNamespace) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    tab = context.new_page()
+    complaints: list[str] = []
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.on(
+        "request",
+        lambda r: None if r.url.startswith((place.url, "blob:")) else complaints.append(r.url),
+    )
+    tab.goto(place.url)
+    expect(tab.locator("#said")).to_contain_text("low is played")
+    yield tab
+    context.close()
+    assert complaints == []
+
+
+def until(page: Page, condition: str) -> None:
+    """Wait for a condition; playwright's own way needs eval, which the page forbids."""
+    end = time.monotonic() + 8
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, condition
+        page.wait_for_timeout(20)
+
+
+def values(page: Page) -> list[float]:
+    """What the knobs' numbers say."""
+    return [float(box.input_value()) for box in page.locator("#knobs input[type=number]").all()]
+
+
+def point(page: Page) -> list[float]:
+    """Where the pad's point stands, across and up."""
+    words = page.locator("#pad").get_attribute("aria-description") or ""
+    return [float(words.split()[0]), float(words.split()[2])]
+
+
+def drag(page: Page, *places: tuple[float, float]) -> None:
+    """A drag over the pad's square from place to place, each from 0 to 1."""
+    box = page.locator("#pad").bounding_box()
+    assert box is not None
+    for step, (x, y) in enumerate(places):
+        across = box["x"] + 30 + x * (box["width"] - 60)
+        up = box["y"] + 30 + (1 - y) * (box["height"] - 60)
+        page.mouse.move(across, up)
+        if not step:
+            page.mouse.down()
+    page.mouse.up()
+
+
+def test_a_drag_turns_the_knobs_and_is_heard_at_once(page):
+    assert page.evaluate("document.getElementById('level').value") == 0
+    bodies: list[bytes] = []
+    page.on("response", lambda r: bodies.append(r.body()) if r.url.endswith("/render") else None)
+    with page.expect_response("**/api/effects/render"):
+        drag(page, (0.1, 0.1), (0.3, 0.1), (0.6, 0.5), (0.5, 1.0))
+    expect(page.locator("#said")).to_contain_text("drive ")
+    until(page, SOUNDS)
+    assert values(page)[:2] == pytest.approx([20.0, 800.0], rel=0.02)
+    assert point(page) == pytest.approx([0.5, 1.0], abs=0.01)
+    assert len(set(bodies)) >= 2  # the sound changed with the hand
+    expect(page.locator("#latency")).to_have_text(re.compile(r"^\d{1,3} ms$"))
+    expect(page.locator("#play")).to_have_attribute("aria-pressed", "true")
+    until(page, "document.getElementById('picture').width > 300")
+    page.keyboard.press("Escape")
+    until(page, "document.getElementById('level').value === 0")
+
+
+def test_a_pad_of_a_controller_turns_all_knobs_and_its_point_follows_them(page):
+    expect(page.locator("#pad-of")).to_have_value("0")  # it is there, so it is taken
+    with page.expect_response("**/api/effects/render") as answer:
+        drag(page, (0.75, 0.25))
+    asked = json.loads(answer.value.request.post_data)
+    assert asked["at"] == pytest.approx([0.75, 0.25], abs=0.01) and asked["controller"] == 0
+    expect(page.locator("#said")).to_contain_text("drive ")
+    assert values(page) == pytest.approx([30.0, 800 * 8.75**0.75, 0.5], rel=0.03)
+    number = page.locator("#knobs input[type=number]").first
+    number.fill("10")
+    number.press("Enter")
+    expect(page.locator("#said")).to_contain_text("drive 10 dB")
+    assert point(page) == pytest.approx([0.25, 0.25], abs=0.01)
+    page.click("#flip-y")
+    assert point(page) == pytest.approx([0.25, 0.75], abs=0.01)
+    page.click("#swap")
+    assert point(page) == pytest.approx([0.75, 0.25], abs=0.01)
+    page.locator("#pad").focus()
+    with page.expect_response("**/api/effects/render") as answer:
+        page.keyboard.press("Shift+ArrowUp")  # up is the first axis now
+    assert json.loads(answer.value.request.post_data)["at"] == pytest.approx([0.35, 0.25], abs=0.01)
+    expect(page.locator("#said")).to_contain_text("drive 14 dB")
+
+
+def test_a_value_that_the_knob_has_not_is_a_sentence_and_goes_back(page):
+    number = page.locator("#knobs input[type=number]").first
+    was = values(page)
+    number.fill("99")
+    number.press("Enter")
+    expect(page.locator("#said")).to_contain_text("drive should be from 0 dB to 40 dB, got 99")
+    expect(page.locator("#said")).to_have_class("said bad")
+    page.locator("#pad").focus()
+    assert values(page) == was
+
+
+def test_buffers_change_without_a_click_and_never_add_up(page):
+    made = np.array(page.evaluate(LOOP))
+    steps = np.abs(np.diff(made))
+    slope = 0.5 * 2 * np.pi * 200 / RATE  # the steepest step of the louder tone itself
+    assert np.abs(made).max() <= 0.5 + 1e-6
+    assert steps[200:].max() < 1.15 * slope
+    assert np.abs(np.diff(made, 2))[200:].max() < 0.25 * slope
+    assert np.abs(made[int(1.45 * RATE) : int(1.5 * RATE)]).max() > 0.2
+    assert np.abs(made[int(1.55 * RATE) :]).max() < 1e-4
+
+
+def test_dry_effect_and_reference_are_heard_in_turn_and_blind(page, place, tmp_path):
+    said = page.locator("#said")
+    page.keyboard.press("1")
+    expect(said).to_have_text("Playing the dry sound.")
+    page.keyboard.press("2")
+    expect(said).to_have_text("Playing the effect.")
+    expect(page.get_by_role("radio", name="Reference")).to_be_disabled()
+    page.keyboard.press("3")
+    expect(said).to_have_text("Drop a reference first.")
+    page.click("#reference-here")
+    expect(said).to_contain_text("low, with the effect is the reference")
+    with page.expect_response("**/api/effects/render") as answer:
+        page.keyboard.press("3")
+    assert json.loads(answer.value.request.post_data)["rate"] == RATE
+    expect(said).to_have_text("Playing the reference.")
+    page.select_option("#blind-a", "dry")
+    page.keyboard.press("]")
+    expect(said).to_have_text("Hear X first.")
+    for asked in range(1, 4):
+        page.keyboard.press("x")
+        expect(said).to_have_text("Playing X.")
+        expect(page.locator("#source [aria-checked=true]")).to_have_count(0)  # nothing tells which
+        page.keyboard.press("[")
+        expect(page.locator("#score")).to_contain_text(f"of {asked} right; guessing does as well")
+        right = said.inner_text().startswith("Right: X was A.")
+        assert right or said.inner_text().startswith("Wrong: X was B.")
+
+
+def test_a_preset_is_kept_by_name_and_a_setting_copied_as_text(page):
+    drag(page, (0.25, 0.5))
+    expect(page.locator("#said")).to_contain_text("drive ")
+    kept = values(page)
+    page.fill("#preset-name", "<b>warm</b>")
+    page.press("#preset-name", "Enter")
+    expect(page.locator("#presets li")).to_have_count(1)
+    page.locator("#pad").focus()
+    page.keyboard.press("0")
+    expect(page.locator("#said")).to_contain_text("drive 15 dB, tone 4000 Hz, asymmetry 0.2")
+    page.reload()
+    expect(page.locator("#said")).to_contain_text("low is played")
+    page.get_by_role("button", name="<b>warm</b> overdrive", exact=True).click()
+    expect(page.locator("#said")).to_contain_text("<b>warm</b>: drive")
+    assert values(page) == pytest.approx(kept)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.keyboard.press("c")
+    expect(page.locator("#said")).to_contain_text("Copied")
+    text = page.evaluate("navigator.clipboard.readText()")
+    assert text.startswith(f"--effect overdrive --set drive={kept[0]:g} --set tone=")
+    page.get_by_role("button", name="Forget <b>warm</b>").click()
+    expect(page.locator("#presets li")).to_have_count(0)
+
+
+def test_a_chain_keeps_what_has_the_same_name_and_another_sound_says_what_it_lacks(page, tmp_path):
+    page.select_option("#chain select >> nth=1", "chorus")
+    expect(page.locator("#effect-name")).to_have_text("overdrive+chorus")
+    expect(page.locator("#knobs h4")).to_have_text(["overdrive", "chorus"])
+    assert len(values(page)) == 7
+    short = tmp_path / "short.wav"
+    short.write_bytes(wav(0.1 * np.sin(np.arange(RATE // 2) / 5)))
+    page.set_input_files("#file", short)
+    expect(page.locator("#said")).to_contain_text("short.wav is played")
+    expect(page.locator(".knob.unheard")).to_have_count(1)
+    expect(page.locator(".knob.unheard small")).to_contain_text("needs 1 s to be heard")
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF....WAVE")
+    page.set_input_files("#file", broken)
+    expect(page.locator("#said")).to_contain_text("broken.wav cannot be played")
+    expect(page.locator("#sound-facts")).to_contain_text("short.wav")
+
+
+def test_a_pad_is_made_on_request_with_progress(page, place, monkeypatch):
+    def make(name: str, number: int, dimensions: int) -> None:
+        def do(tell) -> dict:
+            for done in range(4):
+                tell("render", done, 4)
+                time.sleep(0.2)
+            line = Line()
+            line.axes = tuple(Axis("loudness", 0.5, "drive", 0.4) for _ in range(3))  # type: ignore[assignment]
+            line.clean = np.zeros(3)
+            line.knobs = lambda position: np.array([position[2], 0.5, 0.5])  # type: ignore[method-assign]
+            line.position = lambda units: np.array([0.1, 0.2, units[0]])  # type: ignore[method-assign]
+            place.known.controllers = [*place.known.controllers, line]
+            return {"controllers": place.known.told_controllers()}
+
+        assert (name, number, dimensions) == ("overdrive", 0, 3)
+        place.known.work.begin("controller", do)
+
+    monkeypatch.setattr(place.known, "make_controller", make)
+    before = place.known.controllers
+    page.select_option("#make-dimensions", "3")
+    page.click("#make")
+    expect(page.locator("#working-stage")).to_contain_text("render")
+    expect(page.locator("#pad-of")).to_have_value("1")
+    expect(page.locator("#axes-lines input")).to_have_count(3)
+    with page.expect_response("**/api/effects/render") as answer:
+        page.locator("#axis-2").press("End")
+    assert json.loads(answer.value.request.post_data)["at"][2] == 1.0
+    expect(page.locator("#said")).to_contain_text("drive 40 dB")
+    page.select_option("#axis-y", "2")
+    assert point(page)[1] == 1.0
+    place.known.controllers = before
+
+
+@pytest.mark.parametrize("width", [380, 820])
+def test_it_fits_narrow_screens(browser, place, width):
+    context = browser.new_context(viewport={"width": width, "height": 800}, has_touch=True)
+    tab = context.new_page()
+    tab.goto(place.url)
+    expect(tab.locator("#said")).to_contain_text("low is played")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    box = tab.locator("#pad").bounding_box()
+    assert box is not None and box["height"] >= 240
+    tab.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(tab.locator("#said")).to_contain_text("drive 20 dB")
+    context.close()
