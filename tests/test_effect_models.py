@@ -58,7 +58,7 @@ def pairs(tmp_path_factory) -> Path:
         table = csv.DictWriter(file, ["file", "split", "effect", "setting", *columns])
         table.writeheader()
         table.writerows(lines)
-    told = [{"name": name, "knobs": [asdict(knob) for knob in KNOBS[name]]} for name in EFFECTS]
+    told = {name: {"knobs": [asdict(knob) for knob in KNOBS[name]]} for name in EFFECTS}
     verbs.prepare(made / "metadata.csv", out, recipe="effects", workers=0)
     (out / "pairs.json").write_text(json.dumps({"effects": told}))
     return out

@@ -269,7 +269,7 @@ def _knobs_of(recipe: Recipe, corpus: Corpus) -> dict[str, tuple[Knob, ...]]:
     path = corpus.path / "pairs.json"
     try:
         effects = json.loads(path.read_text(encoding="utf-8"))["effects"]
-        return knobs_of_json({effect["name"]: effect["knobs"] for effect in effects})
+        return knobs_of_json({name: facts["knobs"] for name, facts in effects.items()})
     except OSError:
         raise RunError(
             f"recipe {recipe.name} reads knobs off pairs of sounds, and {corpus.place} holds none; make "
