@@ -1,12 +1,25 @@
 """Pairs of dry and wet sounds: their picture, and how they are rendered."""
 
+import csv
+import json
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
+from typer.testing import CliRunner
 
-from timbrespace.errors import AudioError, RecipeError
+from timbrespace import cli, verbs_effects
+from timbrespace.data import pairs
+from timbrespace.data.corpus import Corpus
+from timbrespace.data.pairs import Pairs, grid_of, render_pairs, shared
+from timbrespace.data.prepare import prepare
+from timbrespace.effects import Effect, Knob, catalogue
+from timbrespace.errors import AudioError, CorpusError, EffectError, RecipeError
 from timbrespace.features.catalogue import feature_of
+from timbrespace.features.log_mel import LogMel
 from timbrespace.features.pair import GAIN_DB, Pair
 from timbrespace.recipe.feature import PairSection
 
@@ -126,3 +139,257 @@ def test_recipe_and_feature_agree(channels):
     assert feature.shape[1] == 64 and feature.words.count("/") == feature.stacked - 1
     assert not list(section.misfits())
     assert list(PairSection(channels="angle").misfits())
+
+
+# Rendering
+
+SHORT = {"seconds": 0.512, "workers": 0}  # 8,192 samples
+
+
+class Moody(Effect):
+    """A gain that spoils its result in as many ways as there are, by its mood."""
+
+    name, words = "moody", "a gain, when it is in the mood"
+    knobs = (Knob("mood", "", 0.0, 1.0, 0.5), Knob("gain", "dB", -6.0, 20.0, 0.0))
+
+    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
+        mood = int(10.0 * values["mood"])
+        if mood == 0:
+            return 1e-4 * samples
+        if mood == 1:
+            return np.full_like(samples, np.nan)
+        if mood == 2:
+            raise EffectError("moody crashed (SIGSEGV)")
+        if mood == 3:
+            return samples[..., :-1]
+        if mood == 4:
+            return samples
+        return samples * np.float32(10.0 ** (values["gain"] / 20.0))
+
+
+class Mute(Moody):
+    name = "mute"
+
+    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
+        raise EffectError("mute gave no answer in 5 s")
+
+
+@pytest.fixture(scope="module")
+def dry(tmp_path_factory) -> Path:
+    """A corpus of 24 notes of six instruments, four of them to train on; one note is silence."""
+    folder = tmp_path_factory.mktemp("dry")
+    rng = np.random.default_rng(0)
+    lines = [("file", "split", "instrument", "pitch")]
+    for instrument in range(6):
+        split = ("train", "train", "train", "train", "valid", "test")[instrument]
+        for note in range(4):
+            time = np.arange(rng.integers(4000, 20000)) / RATE
+            pitch = 48 + 5 * note + instrument
+            tone = np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * time) * np.exp(-2 * time)
+            sound = 0.3 * tone + 0.01 * rng.standard_normal(len(time))
+            if (instrument, note) == (0, 0):
+                sound[:] = 3e-4
+            soundfile.write(folder / f"{instrument}-{note}.wav", sound, RATE)
+            lines.append((f"{instrument}-{note}.wav", split, f"i{instrument}", str(pitch)))
+    with open(folder / "notes.csv", "w", newline="") as file:
+        csv.writer(file).writerows(lines)
+    feature = LogMel(n_fft=512, mels=16, frames=16)
+    prepare(folder / "notes.csv", folder / "corpus", feature=feature, workers=0)
+    return folder / "corpus"
+
+
+@pytest.fixture(autouse=True)
+def moods(monkeypatch):
+    monkeypatch.setitem(catalogue.EFFECTS, "moody", Moody())
+    monkeypatch.setitem(catalogue.EFFECTS, "mute", Mute())
+
+
+@pytest.fixture(scope="module")
+def made(dry, tmp_path_factory) -> Pairs:
+    """Random pairs of two effects."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(catalogue.EFFECTS, "moody", Moody())
+        out = tmp_path_factory.mktemp("pairs") / "pairs"
+        return render_pairs(out, dry, ["overdrive", "moody"], number=80, **SHORT)
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """All that was rendered, by name."""
+    files = sorted(p for p in (out / "sounds").rglob("*") if p.is_file())
+    return {str(p.relative_to(out)): p.read_bytes() for p in [*files, out / "pairs.json"]}
+
+
+def test_pairs_keep_instruments_apart_and_every_setting_on_two_sounds(dry, made):
+    corpus, source = Corpus.open(made.path), Corpus.open(dry)
+    assert len(corpus.rows) == 160 and set(np.unique(made.split)) == {0, 1, 2}
+    assert corpus.labels("pitch") == [source.labels("pitch")[row] for row in corpus.labels("sound")]
+    of = {source.labels("instrument")[r]: source.rows.split[r] for r in range(len(source.rows))}
+    known = zip(corpus.labels("instrument"), made.split, strict=True)
+    assert all(of[instrument] == split for instrument, split in known)
+    for setting in np.unique(made.setting):
+        rows = np.flatnonzero(made.setting == setting)
+        assert len(rows) == 2 and len({corpus.labels("sound")[row] for row in rows}) == 2
+        assert len(set(made.split[rows])) == len(set(made.effect[rows])) == 1
+    assert 0 not in corpus.labels("sound")  # the silent note
+
+
+def test_knobs_are_those_that_were_heard(made):
+    """Units from the table, given to the effect again, make the same wet sounds of the dry ones."""
+    rows, units = made.rows("overdrive"), made.units("overdrive")
+    assert units.shape == (80, 3) and units.min() >= 0.0 and units.max() <= 1.0
+    assert units.std(0).min() > 0.2
+    effect, stored = catalogue.find("overdrive"), made.effects["overdrive"]
+    assert stored.knobs == effect.knobs
+    dry, wet = made.sounds(rows)
+    assert np.abs(dry).max(1) == pytest.approx(10 ** (-12 / 20), abs=1e-4)
+    for place in range(0, 80, 7):
+        again = effect.render(dry[place], made.sample_rate, stored.from_units(units[place]))
+        assert np.abs(again - wet[place]).max() < 1e-4
+    with pytest.raises(EffectError, match="only known by its knobs"):
+        stored.render(dry[0], RATE)
+    with pytest.raises(EffectError, match="it has: overdrive, moody"):
+        made.rows("delay")
+
+
+def test_what_cannot_be_used_is_counted_and_drawn_again(made):
+    counts = made.counts["effects"]
+    assert counts["overdrive"]["rejected"] == {}
+    assert set(counts["moody"]["rejected"]) == {"silent", "not finite", "crashed", "wrong length"}
+    assert counts["moody"]["pairs"] == 80 and counts["moody"]["left_out"] == 0
+    mood = made.units("moody")[:, 0]
+    assert mood.min() >= 0.4 and counts["moody"]["identical"] == (mood < 0.5).sum() > 0
+    dry, wet = made.sounds(made.rows("moody"))
+    assert np.array_equal(dry[mood < 0.5], wet[mood < 0.5])
+
+
+def test_levels_are_kept_or_each_their_own(dry, made, tmp_path):
+    dry_sound, wet = made.sounds(made.rows("moody"))
+    mood, gain = made.units("moody").T
+    gain_db = np.where(mood < 0.5, 0.0, -6.0 + 26.0 * gain)
+    peaks = [20 * np.log10(np.abs(x).max(1)) for x in (dry_sound, wet)]
+    assert peaks[1] - peaks[0] == pytest.approx(gain_db, abs=0.02)
+    assert peaks[1].max() == pytest.approx(-1.0, abs=0.01)
+    soft = gain_db > 11.0  # both were made softer
+    assert peaks[0][~soft] == pytest.approx(-12.0, abs=0.01) and (peaks[0][soft] < -12.0).all()
+    assert made.counts["effects"]["moody"]["softened"] == soft.sum() > 0
+    each = render_pairs(tmp_path / "each", dry, ["moody"], number=6, level="each", **SHORT)
+    for sounds in each.sounds(np.arange(6)):
+        assert np.abs(sounds).max(1) == pytest.approx(10 ** (-12 / 20), abs=1e-4)
+
+
+def test_an_interrupted_rendering_ends_in_the_same_bytes(dry, made, tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs, "PART", 8)  # settings
+    asked = {"number": 80, **SHORT}
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if done >= 100:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "pairs"
+    with pytest.raises(KeyboardInterrupt):
+        render_pairs(out, dry, ["overdrive", "moody"], **asked, progress=stop)
+    with pytest.raises(CorpusError, match="run the same|make one with"):
+        Corpus.open(out)
+    first = next((out / "sounds" / "overdrive").iterdir())
+    first.write_bytes(first.read_bytes()[:100])  # as a full disk leaves it
+    with pytest.raises(CorpusError, match="another seed"):
+        render_pairs(out, dry, ["overdrive", "moody"], **asked, seed=1)
+    began = []
+    render_pairs(
+        out, dry, ["overdrive", "moody"], **asked,
+        progress=lambda stage, done, total: began.append((stage, done)),
+    )  # fmt: skip
+    assert 0 < began[0][1] < 100
+    assert contents(out) == contents(made.path)
+    with pytest.raises(CorpusError, match="another number"):
+        render_pairs(out, dry, ["overdrive", "moody"], **{**asked, "number": 10})
+    again = []
+    render_pairs(
+        out, dry, ["overdrive", "moody"], **asked, progress=lambda *at: again.append(at[0])
+    )
+    assert set(again) == {"prepare"}
+
+
+def test_processes_make_the_same_bytes_as_one(dry, tmp_path):
+    asked = {"settings": "grid", "number": 60, "seconds": 0.512}
+    render_pairs(tmp_path / "one", dry, ["overdrive+eq"], **asked, workers=0)
+    render_pairs(tmp_path / "two", dry, ["overdrive+eq"], **asked, workers=2)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_a_grid_holds_the_corners_and_fixed_knobs_stand_in_the_middle(dry, tmp_path):
+    assert (
+        grid_of(3, 27) == (3, 3, 3)
+        and grid_of(2, 700) == (27, 26)
+        and grid_of(4, 3) == (2, 2, 1, 1)
+    )
+    grid = render_pairs(tmp_path / "grid", dry, ["overdrive"], settings="grid", number=27, **SHORT)
+    units = {tuple(np.round(place, 4)) for place in grid.units("overdrive")}
+    assert units == {(a, b, c) for a in (0, 0.5, 1) for b in (0, 0.5, 1) for c in (0, 0.5, 1)}
+    assert set(np.unique(grid.split)) == {0, 1, 2}
+    fixed = render_pairs(
+        tmp_path / "fixed", dry, ["overdrive"], settings="fixed", number=9, **SHORT
+    )
+    assert fixed.units("overdrive") == pytest.approx(np.full((9, 3), 0.5), abs=1e-6)
+    assert len(np.unique(fixed.setting)) == 1
+
+
+def test_numbers_are_shared_as_the_corpus_is():
+    assert shared(100, [80, 10, 10]) == (80, 10, 10)
+    assert shared(7, [1000, 1, 1]) == (5, 1, 1)
+    assert shared(2, [90, 0, 10]) == (1, 0, 1)
+    assert shared(1, [90, 5, 5]) == (1, 0, 0)
+
+
+def test_an_effect_that_gives_nothing_does_not_stop_the_others(dry, tmp_path):
+    made = render_pairs(tmp_path / "pairs", dry, ["mute", "overdrive"], number=70, **SHORT)
+    assert made.counts["effects"]["mute"] == {
+        "pairs": 0, "left_out": 70, "identical": 0, "softened": 0, "grid": [],
+        "rejected": {"hung": pairs.TRIES * pairs.LOST},
+    }  # fmt: skip
+    assert len(made.corpus.rows) == 70 and made.units("mute").shape == (0, 2)
+    with pytest.raises(
+        CorpusError, match="no effect gave a single pair .mute: mute gave no answer"
+    ):
+        render_pairs(tmp_path / "none", dry, ["mute"], number=70, **SHORT)
+    assert not (tmp_path / "none" / "sounds").exists()
+
+
+@pytest.mark.parametrize(
+    "asked, told",
+    [
+        ({"settings": "randm"}, "settings should be fixed, random, grid"),
+        ({"level": "loud"}, "level should be kept, each"),
+        ({"number": 0}, "at least 1 pair"),
+        ({"effects": ["overdrve"]}, "did you mean overdrive"),
+        ({"effects": []}, "at least one effect"),
+        ({"seconds": 0.001}, "whole number from 1024"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_one_sentence(dry, tmp_path, asked, told):
+    asked = {"effects": ["overdrive"], **SHORT, **asked}
+    with pytest.raises((CorpusError, EffectError, RecipeError), match=told):
+        render_pairs(tmp_path / "pairs", dry, asked.pop("effects"), **asked)
+    assert not (tmp_path / "pairs").exists()
+
+
+def test_folders_that_hold_something_else_are_left_alone(dry, made, tmp_path):
+    (tmp_path / "mine.txt").write_text("kept")
+    with pytest.raises(CorpusError, match="not empty and holds no pairs"):
+        render_pairs(tmp_path, dry, ["overdrive"], **SHORT)
+    with pytest.raises(CorpusError, match="holds pairs; give the corpus of dry sounds"):
+        render_pairs(tmp_path / "pairs", made.path, ["overdrive"], **SHORT)
+    with pytest.raises(CorpusError, match="make some with"):
+        Pairs.open(dry)
+
+
+def test_the_command_says_what_it_made(dry, tmp_path):
+    out = tmp_path / "pairs"
+    words = ["effects", "pairs", "--corpus", dry, "--effects", "moody", "-n", 20, "--out", out]
+    words = [*map(str, words), "--seconds", "0.512", "--workers", "1"]
+    told = CliRunner().invoke(cli.app, words)
+    assert told.exit_code == 0 and "20 pairs in" in told.stdout and "rejected" in told.stdout
+    said = json.loads(CliRunner().invoke(cli.app, [*words, "--json"]).stdout)
+    assert said["pairs"] == 20 and said["effects"]["moody"]["rejected"]
+    verbs_effects.effects_pairs(out, corpus=dry, effects="moody", n=20, seconds=0.512, workers=1)
+    assert Pairs.open(out).counts == {k: said[k] for k in ("pairs", "splits", "effects")}

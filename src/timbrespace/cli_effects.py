@@ -1,10 +1,11 @@
 """The command line of effects: `timbrespace effects VERB`, one thin command per verb."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from timbrespace.terminal import Json, print_json
+from timbrespace.terminal import Bars, Json, Out, Workers, print_json
 
 effects = typer.Typer(
     name="effects", help="Apply, learn, match and play audio effects.",
@@ -31,6 +32,44 @@ def effects_list(
         typer.echo(f"{effect['name']:16} {effect['words']}")
         for knob in effect["knobs"]:
             typer.echo(f"  {knob['name']:14} {knob['range']}  (default {knob['default']})")
+
+
+@effects.command("pairs")
+def effects_pairs(
+    corpus: Annotated[Path, typer.Option(help="A prepared corpus of dry sounds.")],
+    out: Out,
+    names: Annotated[
+        str, typer.Option("--effects", help="Names with commas between, or all: ten of our own.")
+    ] = "all",
+    settings: Annotated[str, typer.Option(help="Of the knobs: fixed, random or grid.")] = "random",
+    number: Annotated[int, typer.Option("-n", min=1, help="Pairs of each effect.")] = 1000,
+    seconds: Annotated[float, typer.Option(help="Length of a dry sound.")] = 2.048,
+    sample_rate: Annotated[int, typer.Option(help="Hz.")] = 16000,
+    level: Annotated[
+        str, typer.Option(help="kept: the wet sound's own; each: every sound's peak at -12 dBFS.")
+    ] = "kept",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Render pairs of dry and wet sounds with known knobs, as a corpus to train on.
+
+    The same command again goes on where it was interrupted.
+
+    Example: timbrespace effects pairs --corpus corpus --effects delay,overdrive -n 700 --out pairs
+    """
+    from timbrespace import verbs_effects
+
+    with Bars() as bars:
+        made = verbs_effects.effects_pairs(
+            out, corpus=corpus, effects=names, settings=settings, n=number, seconds=seconds,
+            sample_rate=sample_rate, level=level, seed=seed, workers=workers, progress=bars,
+        )  # fmt: skip
+    if as_json:
+        print_json({"out": str(out), **made.counts})
+        return
+    for line in made.lines:
+        typer.echo(line)
 
 
 @effects.command("play")

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from timbrespace.data.pairs import Pairs
 
 StrPath = str | Path
+Progress = Callable[[str, int, int, dict[str, float]], None]
 
 
 def effects_list(name: str | None = None) -> list[dict[str, Any]]:
@@ -28,6 +32,30 @@ def effects_list(name: str | None = None) -> list[dict[str, Any]]:
         }
         for effect in chosen
     ]  # fmt: skip
+
+
+def effects_pairs(
+    out: StrPath, *, corpus: StrPath, effects: str | Sequence[str] = "all", settings: str = "random",
+    n: int = 1000, seconds: float = 2.048, sample_rate: int = 16000, level: str = "kept",
+    seed: int = 0, workers: int | None = None, progress: Progress | None = None,
+) -> "Pairs":  # fmt: skip
+    """Render `n` pairs of a dry and a wet sound for each effect, as a corpus in the folder `out`.
+
+    corpus: a prepared one of dry sounds. effects: names, or "all" for ten of our own. The rest as in
+    data.pairs.render_pairs. The same call again goes on where it was interrupted.
+    """
+    from timbrespace.data.pairs import ALL, render_pairs
+
+    names = effects.split(",") if isinstance(effects, str) else list(effects)
+    names = [one for name in names for one in (ALL if name.strip() == "all" else (name.strip(),))]
+    tell = None
+    if progress is not None:
+        tell = lambda stage, done, total: progress(stage, done, total, {})  # noqa: E731
+    return render_pairs(
+        out, corpus, [name for name in names if name], settings=settings, number=n,
+        seconds=seconds, sample_rate=sample_rate, level=level, seed=seed, workers=workers,
+        progress=tell,
+    )  # fmt: skip
 
 
 def effects_play(

@@ -6,6 +6,7 @@ when the same command runs again. The user's files are only ever read.
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def prepare(
     split: tuple[float, float, float] = splits.SHARES, split_lists: str | Path | None = None,
     seed: int = 0, strict: bool = False,
     max_seconds: float | None = None, cluster: str | None = None,
-    progress: Progress | None = None,
+    beside: Collection[str] = (), progress: Progress | None = None,
 ) -> Corpus:  # fmt: skip
     """Make (or bring up to date) the corpus of the sounds in `source` in the folder `out`.
 
@@ -55,7 +56,8 @@ def prepare(
     the sounds of a folder.
     split_by, split (shares of train, valid, test), split_lists and seed: see `splits.Splitting`.
     workers: processes, all cores by default where that pays; cluster: the address of a Dask scheduler
-    whose workers do it instead (see data.cluster). progress is told (files done, files in all).
+    whose workers do it instead (see data.cluster). beside: names of what else lies in `out`, the sounds
+    among them. progress is told (files done, files in all).
     Files that cannot be used are skipped and reported; CorpusError when none can, with strict when
     one cannot (after all is written), when `out` holds something else or lies in the source, when
     another prepare is at it, and when the disk is full.
@@ -69,7 +71,7 @@ def prepare(
     if not max_seconds > 0:
         raise CorpusError(f"max_seconds should be above 0, got {max_seconds}")
     with outlined(source) as outline, fetched(labels_csv) as labels, fetched(split_lists) as lists:
-        _refuse_place(outline, home)
+        _refuse_place(outline, home, beside)
         how = splits.Splitting(split_by, split, seed, lists)
         listing = outline.listed(lambda path: list_source(path, layout, labels))
         if how.lists is not None:
@@ -142,21 +144,22 @@ def prepare(
     return Corpus.open(home.place)
 
 
-def _refuse_place(source: Outline, home: Home) -> None:
+def _refuse_place(source: Outline, home: Home, beside: Collection[str]) -> None:
     here, there, out = Path(source.given), Path(home.place), home.path
     if there == here or here in there.parents:
         raise CorpusError(
             f"the corpus cannot be in the folder of the sounds ({source.told}), which is never "
             "changed; choose an --out outside it"
         )
-    if there in here.parents:
+    if there in here.parents and not beside:
         raise CorpusError(f"{home.told} contains the sounds themselves; choose another --out")
     if out.exists() and not out.is_dir():
         raise CorpusError(f"{home.told} is a file; choose a new folder as --out")
     if not out.is_dir():
         return
     facts = home.table()
-    strangers = [name for name in home.tops() if name.partition(".tmp.")[0] not in OURS]
+    ours = {*OURS, *beside}
+    strangers = [name for name in home.tops() if name.partition(".tmp.")[0] not in ours]
     if strangers and facts is None:
         raise CorpusError(
             f"{home.told} holds something that is not a corpus ({printable(strangers[0])}); choose "
