@@ -1,11 +1,12 @@
 """The command line of effects: `timbrespace effects VERB`, one thin command per verb."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from timbrespace.terminal import Bars, Json, Out, Workers, print_json
+from timbrespace.terminal import Bars, Format, Json, Out, Workers, print_json
 
 effects = typer.Typer(
     name="effects", help="Apply, learn, match and play audio effects.",
@@ -28,10 +29,87 @@ def effects_list(
     if as_json:
         print_json({"effects": found})
         return
-    for effect in found:
-        typer.echo(f"{effect['name']:16} {effect['words']}")
-        for knob in effect["knobs"]:
-            typer.echo(f"  {knob['name']:14} {knob['range']}  (default {knob['default']})")
+    whole = [effect for effect in found if "knobs" in effect]
+    for effect in whole:
+        _table(effect)
+    if len(found) > len(whole):
+        typer.echo("Of hosts (name one to see its knobs)")
+    for effect in found[len(whole) :]:
+        typer.echo(f"  {effect['name']:28} {effect['words']}")
+
+
+def _table(effect: dict[str, Any]) -> None:
+    typer.echo(f"{effect['name']}: {effect['words']}")
+    wide = max((len(knob["name"]) for knob in effect["knobs"]), default=0)
+    for knob in effect["knobs"]:
+        told = [
+            "evenly in its logarithm" if knob["curve"] == "log" else "",
+            "not heard in mono" if knob["stereo"] else "",
+            f"not heard in less than {knob['seconds']:g} s" if knob["seconds"] else "",
+        ]
+        line = f"{knob['range']:20} default {knob['default']:<8g} {', '.join(filter(None, told))}"
+        typer.echo(f"  {knob['name']:{wide}}  {line}".rstrip())
+    typer.echo(f"  level: {effect['level']}")
+    dry = effect["dry"]
+    words = ", ".join(f"{name} {value:g}" for name, value in (dry or {}).items())
+    typer.echo(f"  dry at: {'no setting' if dry is None else words}\n")
+
+
+@effects.command("apply")
+def effects_apply(
+    files: Annotated[list[Path], typer.Argument(help="Sound files.")],
+    effect: Annotated[str, typer.Option(help="Its name, as delay, or overdrive+delay.")],
+    out: Out,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A knob: drive=12, in a chain overdrive.drive=12. Repeatable."),
+    ] = None,
+    format: Format = "wav16",
+    as_json: Json = False,
+) -> None:
+    """Sounds with an effect, each at its own rate, length and channels.
+
+    What would pass full scale is limited. Files that cannot be used are named, the rest goes on.
+
+    Example: timbrespace effects apply guitar.wav --effect overdrive --set drive=12 --out wet
+    """
+    from timbrespace import verbs_effects
+
+    with Bars() as bars:
+        made = verbs_effects.effects_apply(
+            files, out, effect=effect, setting=_setting(settings), format=format, progress=bars
+        )
+    bad = [one for one in made if one.error]
+    if as_json:
+        print_json({"sounds": [vars(one) for one in made]})
+    else:
+        for one in made:
+            if one.file:
+                typer.echo(str(one.file) + _told(one.limited, one.unheard))
+    for one in bad:
+        typer.echo(f"timbrespace: {one.error}", err=True)
+    if bad:
+        raise typer.Exit(2)
+
+
+def _told(limited: float, unheard: Sequence[str]) -> str:
+    limits = [f"its highest peak limited by {limited:.1f} dB"] if limited >= 0.05 else []
+    told = "; ".join([*limits, *unheard])
+    return f"  ({told})" if told else ""
+
+
+def _setting(words: list[str] | None) -> dict[str, float]:
+    """Knobs by name, of words such as drive=12."""
+    from timbrespace.errors import EffectError
+
+    setting: dict[str, float] = {}
+    for word in words or ():
+        name, _, value = word.partition("=")
+        try:
+            setting[name.strip()] = float(value)
+        except ValueError:
+            raise EffectError(f"--set {word} is no knob and number; write it as drive=12") from None
+    return setting
 
 
 @effects.command("pairs")
