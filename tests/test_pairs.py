@@ -12,9 +12,11 @@ import torch
 from typer.testing import CliRunner
 
 from timbrespace import cli, verbs_effects
-from timbrespace.data import pairs
+from timbrespace.data import pair_parts, pair_rendering
 from timbrespace.data.corpus import Corpus
-from timbrespace.data.pairs import Pairs, grid_of, render_pairs, shared
+from timbrespace.data.pair_rendering import render_pairs
+from timbrespace.data.pair_settings import grid_of, shared
+from timbrespace.data.pairs import Pairs
 from timbrespace.data.prepare import prepare
 from timbrespace.effects import Effect, Knob, catalogue
 from timbrespace.errors import AudioError, CorpusError, EffectError, RecipeError
@@ -278,7 +280,7 @@ def test_levels_are_kept_or_each_their_own(dry, made, tmp_path):
 
 
 def test_an_interrupted_rendering_ends_in_the_same_bytes(dry, made, tmp_path, monkeypatch):
-    monkeypatch.setattr(pairs, "PART", 8)  # settings
+    monkeypatch.setattr(pair_rendering, "PART", 8)  # settings
     asked = {"number": 80, **SHORT}
 
     def stop(stage: str, done: int, total: int) -> None:
@@ -345,7 +347,7 @@ def test_an_effect_that_gives_nothing_does_not_stop_the_others(dry, tmp_path):
     made = render_pairs(tmp_path / "pairs", dry, ["mute", "overdrive"], number=70, **SHORT)
     assert made.counts["effects"]["mute"] == {
         "pairs": 0, "left_out": 70, "identical": 0, "softened": 0, "grid": [],
-        "rejected": {"hung": pairs.TRIES * pairs.LOST},
+        "rejected": {"hung": pair_parts.TRIES * pair_parts.LOST},
     }  # fmt: skip
     assert len(made.corpus.rows) == 70 and made.units("mute").shape == (0, 2)
     with pytest.raises(

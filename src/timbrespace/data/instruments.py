@@ -14,26 +14,22 @@ Source: Engel et al. 2017, "Neural Audio Synthesis of Musical Notes with WaveNet
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import json
-import os
 import shutil
 import struct
-import subprocess
-import sys
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from typing import Any
 
 import numpy as np
 
 from timbrespace.atomic import remove_abandoned, write_bytes
+from timbrespace.data import children
 from timbrespace.data.sampler import Sampler, audible_zones, transposition
 from timbrespace.data.soundfont import Preset, SoundFont
 from timbrespace.errors import CorpusError
@@ -555,126 +551,50 @@ def _finish(
 
 
 class _Counter:
-    """Adds up notes from several threads and tells the caller."""
+    """Adds up notes and tells the caller."""
 
     def __init__(self, done: int, total: int, progress: Progress | None) -> None:
         self.done, self.total, self.progress = done, total, progress
-        self._lock = threading.Lock()
 
     def add(self, notes: int) -> None:
-        with self._lock:
-            self.done += notes
-            if self.progress is not None:
-                self.progress(self.done, self.total)
+        self.done += notes
+        if self.progress is not None:
+            self.progress(self.done, self.total)
 
 
 def _in_parallel(
     path: Path, jobs: Sequence[tuple[Instrument, list[tuple[int, int]]]], out: Path, workers: int,
     add: Callable[[int], None],
 ) -> dict[str, dict]:  # fmt: skip
-    """Hand instruments to worker processes over pipes, one line of JSON a message.
-
-    Plain child processes, not multiprocessing: they need no guard in the caller's script, share no
-    lock with a training that runs beside, and start without torch.
-    """
-    queue: SimpleQueue[tuple[Instrument, list[tuple[int, int]]]] = SimpleQueue()
-    for job in jobs:
-        queue.put(job)
+    """The records of instruments that worker processes render."""
     records: dict[str, dict] = {}
-    failures: list[CorpusError] = []
-    children = [_start_worker(path, out) for _ in range(workers)]
-
-    def serve(child: subprocess.Popen[str]) -> None:
-        assert child.stdin is not None and child.stdout is not None
-        while not failures:
-            try:
-                item, pairs = queue.get_nowait()
-            except Empty:
-                break
-            try:
-                child.stdin.write(json.dumps([asdict(item), pairs]) + "\n")
-                child.stdin.flush()
-            except OSError:
-                failures.append(CorpusError("A rendering process ended early; start again."))
-                return
-            for line in child.stdout:
-                message = json.loads(line)
-                if "error" in message:
-                    failures.append(CorpusError(message["error"]))
-                    return
-                if "record" in message:
-                    records[item.name] = message["record"]
-                    break
-                add(message["notes"])
-            else:
-                failures.append(
-                    CorpusError(
-                        "A rendering process ended early (out of memory?); start again with fewer "
-                        "workers, finished instruments are kept."
-                    )
-                )
-
-    threads = [threading.Thread(target=serve, args=(child,), daemon=True) for child in children]
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
-            for pipe in (child.stdin, child.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
-    if failures:
-        raise failures[0]
+    children.share(
+        serve_notes, [str(path.resolve()), str(out.resolve())],
+        [[asdict(item), pairs] for item, pairs in jobs], workers, add,
+        lambda place, record: records.update({jobs[place][0].name: record}),
+    )  # fmt: skip
     return records
 
 
-def _start_worker(path: Path, out: Path) -> subprocess.Popen[str]:
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    packages = str(Path(__file__).resolve().parents[2])
-    environment = {
-        **os.environ, **dict.fromkeys(threads, "1"),
-        "PYTHONPATH": os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")])),
-    }  # fmt: skip
-    code = "from timbrespace.data.instruments import serve_notes; serve_notes()"
-    child = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env=environment,
-    )  # fmt: skip
-    assert child.stdin is not None
-    child.stdin.write(json.dumps([str(path.resolve()), str(out.resolve())]) + "\n")
-    child.stdin.flush()
-    return child
-
-
 def serve_notes() -> None:
-    """The body of a worker process: instruments come in on stdin, records go out on stdout."""
-    path, out = (Path(text) for text in json.loads(sys.stdin.readline()))
+    """The body of a worker process: instruments come in, records go out."""
 
-    def say(message: dict[str, object]) -> None:
-        sys.stdout.write(json.dumps(message) + "\n")
-        sys.stdout.flush()
+    def prepared(given: list[str]) -> children.Work:
+        font, out = SoundFont.open(given[0]), Path(given[1])
 
-    try:
-        font = SoundFont.open(path)
-        for line in sys.stdin:
-            item, pairs = json.loads(line)
+        def work(job: Any, tell: children.Tell) -> dict:
+            item, pairs = job
             item["pitches"], item["recordings"] = tuple(item["pitches"]), tuple(item["recordings"])
-            record = render_instrument(
-                font, Instrument(**item), [(p, v) for p, v in pairs], out,
-                lambda notes: say({"notes": notes}),
-            )  # fmt: skip
-            say({"record": record})
-    except CorpusError as error:
-        say({"error": str(error)})
-    except (BrokenPipeError, KeyboardInterrupt):  # the parent is gone or going
-        return
-    except OSError as error:
-        say({"error": str(_disk_error(out, error))})
+            try:
+                return render_instrument(
+                    font, Instrument(**item), [(p, v) for p, v in pairs], out, tell
+                )
+            except OSError as error:
+                raise _disk_error(out, error) from None
+
+        return work
+
+    children.answer(prepared)
 
 
 def _disk_error(out: Path, error: OSError) -> CorpusError:
