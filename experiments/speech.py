@@ -23,7 +23,7 @@ import numpy as np
 
 from timbrespace.atomic import write_text
 from timbrespace.audio import files
-from timbrespace.errors import CorpusError, MissingExtra, TimbrespaceError
+from timbrespace.errors import AudioError, CorpusError, MissingExtra, TimbrespaceError
 from timbrespace.terminal import Bars
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
@@ -149,7 +149,12 @@ def made_clips(package: Package, out: Path) -> list[dict[str, str]]:
     rows: list[dict[str, str]] = []
     with Bars() as progress:
         for done, (voice, path) in enumerate(found, 1):
-            for number, clip in enumerate(clips(read(path))):
+            try:
+                sound = read(path)
+            except AudioError as error:
+                progress.say(f"left out: {path.name}: {str(error).rpartition(': ')[2]}")
+                continue
+            for number, clip in enumerate(clips(sound)):
                 words = "-".join(path.relative_to(inside).with_suffix("").parts[-3:])
                 name = f"clips/{voice.speaker}/{words}-{number}.flac"
                 (out / name).parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,24 @@ from typing import Any
 
 import numpy as np
 
+from timbrespace.effects.hosts.plugin import PluginEffect
+from timbrespace.effects.hosts.process import worker
+from timbrespace.effects.knobs import Knob
+
+__all__ = ["BAD", "GOOD", "load", "misbehaving", "worker"]
+
+GOOD, BAD = np.array([0.0, 0.5], np.float32), np.array([0.5, 0.5], np.float32)
+
+
+class MisbehavingEffect(PluginEffect):
+    host = "test"
+    module = "misbehaving"
+
+
+def misbehaving(place: str, limit: float = 20.0) -> MisbehavingEffect:
+    knobs = (Knob("much", "dB", 0.0, 1.0, 0.5),)
+    return MisbehavingEffect(f"test:{place}", "", knobs, place, limit)
+
 
 class Misbehaving:
     def __init__(self, place: str) -> None:

@@ -7,31 +7,23 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from misbehaving import BAD, GOOD, misbehaving, worker
 
 from timbrespace import verbs
 from timbrespace.effects import hosts
 from timbrespace.effects.catalogue import find
 from timbrespace.effects.hosts import lv2, pedalboard, turtle
-from timbrespace.effects.hosts.plugin import PluginEffect
-from timbrespace.effects.hosts.process import worker
 from timbrespace.effects.knobs import Knob
 from timbrespace.errors import EffectError, MissingExtra
 
 RATE = 16000
-
-
-class Misbehaving(PluginEffect):
-    host = "test"
-    module = "misbehaving"
-
-
-def misbehaving(place: str, limit: float = 20.0) -> Misbehaving:
-    return Misbehaving(f"test:{place}", "", (Knob("much", "dB", 0.0, 1.0, 0.5),), place, limit)
 
 
 def impulse(samples: int = 2 * RATE) -> np.ndarray:
@@ -53,9 +45,6 @@ def gone(pid: int, seconds: float = 5.0) -> bool:
             return True
         time.sleep(0.02)
     return False
-
-
-GOOD, BAD = np.array([0.0, 0.5], np.float32), np.array([0.5, 0.5], np.float32)
 
 
 @pytest.mark.parametrize(
@@ -93,17 +82,19 @@ def test_what_a_plugin_prints_does_not_get_into_its_sound():
 @pytest.mark.parametrize("sound", ["GOOD", "BAD"], ids=["idle", "hanging"])
 def test_a_worker_ends_with_its_parent_even_when_that_is_killed(sound):
     code = (
-        "import os, signal, threading, test_hosts as t\n"
-        "effect = t.misbehaving('hang')\n"
-        "effect.render(t.GOOD, 16000)\n"
-        "print(t.worker(effect.name, effect.module, 'hang').facts()['pid'], flush=True)\n"
+        "import os, signal, threading\n"
+        "from misbehaving import BAD, GOOD, misbehaving, worker\n"
+        "effect = misbehaving('hang')\n"
+        "print(worker(effect.name, effect.module, 'hang').facts()['pid'], flush=True)\n"
         "threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGKILL)).start()\n"
-        f"effect.render(t.{sound}, 16000)\n"
+        f"effect.render({sound}, 16000)\n"
         "threading.Event().wait()\n"
     )
+    here = str(Path(__file__).parent)
     parent = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True
-    )
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": here},
+        capture_output=True, text=True,
+    )  # fmt: skip
     assert parent.returncode == -signal.SIGKILL, parent.stderr
     assert gone(int(parent.stdout))
 
@@ -116,6 +107,23 @@ def test_a_fork_has_workers_of_its_own():
         os._exit(0 if np.array_equal(effect.render(BAD, RATE), BAD) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert np.array_equal(effect.render(GOOD, RATE), GOOD)
+
+
+def test_after_ctrl_c_the_next_call_gets_its_own_sound():
+    effect = misbehaving("hang")
+    effect.render(GOOD, RATE)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        effect.render(BAD, RATE)
+    assert np.array_equal(effect.render(GOOD, RATE), GOOD)
+
+
+def test_threads_that_share_a_plugin_get_their_own_sounds():
+    effect = misbehaving("well")
+    sounds = [np.full(1000 + i, i, np.float32) for i in range(1, 9)] * 5
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda sound: effect.render(sound, RATE), sounds))
+    assert all(np.array_equal(a, b) for a, b in zip(made, sounds, strict=True))
 
 
 def test_a_warm_render_costs_a_few_milliseconds():

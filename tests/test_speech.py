@@ -53,10 +53,17 @@ def test_no_speaker_is_in_two_splits_and_no_file_has_two_voices(speech):
     assert not re.search(italian, "x/sounds/it_IT_m_Carlo/silence/1.g722")
 
 
-def test_what_was_done_is_not_fetched_again_and_prepare_takes_it(speech, tmp_path, monkeypatch):
+def test_what_was_done_is_not_fetched_again_and_prepare_takes_it(
+    speech, tmp_path, monkeypatch, capsys
+):
     sounds = {
         "festvox-ru": ["wav/a.wav"],
-        "fillets-ng-data-cs": ["city/cs/vit-m-a.ogg", "city/cs/vit-v-a.ogg", "city/cs/vit-x-a.ogg"],
+        "fillets-ng-data-cs": [
+            "city/cs/vit-m-a.ogg",
+            "city/cs/vit-v-a.ogg",
+            "city/cs/vit-x-a.ogg",
+            "b/cs/b-m-none.ogg",
+        ],
     }
     fetched: list[str] = []
     fails = True
@@ -74,7 +81,7 @@ def test_what_was_done_is_not_fetched_again_and_prepare_takes_it(speech, tmp_pat
             if name.endswith("copyright"):
                 (folder / name).write_text("as you like")
             else:
-                soundfile.write(folder / name, talk(3.0), 16000)
+                soundfile.write(folder / name, talk(0.0 if "none" in name else 3.0), 16000)
 
     monkeypatch.setattr(speech, "run", system)
     out = tmp_path / "out"
@@ -83,6 +90,7 @@ def test_what_was_done_is_not_fetched_again_and_prepare_takes_it(speech, tmp_pat
     fails = False
     speech.fetch(out, list(sounds))
     assert fetched == list(sounds)
+    assert "left out: b-m-none.ogg: only 0 samples" in capsys.readouterr().err
     assert (out / "licences/festvox-ru.txt").read_text() == "as you like"
     prepare(out / "metadata.csv", tmp_path / "corpus", workers=0)
     corpus = Corpus.open(tmp_path / "corpus")

@@ -142,17 +142,13 @@ def state() -> str:
 def folders() -> list[Path]:
     """Where LV2 bundles are looked for: LV2_PATH, then the system's usual folders."""
     home = Path.home()
-    usual = {
-        "darwin": [home / "Library/Audio/Plug-Ins/LV2", Path("/Library/Audio/Plug-Ins/LV2")],
-        "win32": [
-            Path(os.environ.get(name, "")) / "LV2"
-            for name in ("APPDATA", "COMMONPROGRAMFILES")
-            if name in os.environ
-        ],
-    }.get(
-        sys.platform,
-        [home / ".lv2", *(Path(p) / "lv2" for p in ("/usr/local/lib", "/usr/lib", "/usr/lib64"))],
-    )
+    if sys.platform == "darwin":
+        usual = [home / "Library/Audio/Plug-Ins/LV2", Path("/Library/Audio/Plug-Ins/LV2")]
+    else:
+        usual = [
+            home / ".lv2",
+            *(Path(p) / "lv2" for p in ("/usr/local/lib", "/usr/lib", "/usr/lib64")),
+        ]
     named = [Path(p) for p in os.environ.get("LV2_PATH", "").split(os.pathsep) if p]
     return [*named, *(folder for folder in usual if folder not in named)]
 

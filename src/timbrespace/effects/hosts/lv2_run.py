@@ -1,6 +1,7 @@
 """An LV2 plug-in at work, through the C interface of LV2 core 1.18; only ever in a worker's process."""
 
 import ctypes as c
+import os
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class Lv2Plugin:
         else:
             raise EffectError(f"{about.library.name} holds no {about.uri}")
         self.descriptor = found
-        self.seed = c.CDLL(None).srand
+        self.seed = c.CDLL(None).srand  # of rand(), which noise and dither are made with
 
     def facts(self) -> dict[str, Any]:
         return {}
@@ -77,7 +78,7 @@ class Lv2Plugin:
         about, plugin = self.about, self.descriptor.contents
         self.seed(1)
         instance = plugin.instantiate(
-            self.descriptor, sample_rate, f"{about.bundle}/".encode(), c.byref(c.c_void_p())
+            self.descriptor, sample_rate, os.fsencode(f"{about.bundle}/"), c.byref(c.c_void_p())
         )
         if not instance:
             raise EffectError(f"it does not work at {sample_rate} Hz")

@@ -4,6 +4,7 @@ Requests and replies are a line of JSON and, where there is sound, raw little-en
 over the worker's standard input and output; nothing is pickled. `worker.py` is the other side.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -47,7 +48,7 @@ class Worker:
     def __init__(self, name: str, module: str, place: str) -> None:
         self.name = name
         self.command = [
-            sys.executable, "-m", "timbrespace.effects.hosts.worker", module, place,
+            sys.executable, "-P", "-m", "timbrespace.effects.hosts.worker", module, place,
         ]  # fmt: skip
         self.lock = threading.RLock()
         self.process: subprocess.Popen[bytes] | None = None
@@ -78,7 +79,7 @@ class Worker:
             return
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), **SURROUNDINGS},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **SURROUNDINGS},
         )  # fmt: skip
         self.words = self._ask(LOAD_SECONDS).words
 
@@ -87,7 +88,11 @@ class Worker:
         with self.lock:
             if self.process:
                 self.process.kill()
-                self.process.communicate()
+                self.process.wait()
+                for pipe in (self.process.stdin, self.process.stdout):
+                    with contextlib.suppress(OSError):  # what it had no time to read
+                        assert pipe
+                        pipe.close()
 
     def _ask(
         self, limit: float, request: bytes = b"", shape: tuple[int, ...] | None = None

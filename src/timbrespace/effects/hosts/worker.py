@@ -4,6 +4,7 @@ MODULE's `load(place)` gives a `Plugin`. What it says of itself is the first lin
 request on standard input (`process.py` says how they look) is answered by one reply.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -36,6 +37,7 @@ def main() -> None:
     silent = os.open(os.devnull, os.O_RDWR)
     os.dup2(silent, 0)
     os.dup2(silent, 1)  # a plug-in that prints must not print into the replies
+    _leave_no_core_files()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, who ends us
     waiting: queue.SimpleQueue[tuple[dict[str, Any], bytes]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, waiting), daemon=True).start()
@@ -56,6 +58,13 @@ def main() -> None:
             _say(replies, {"error": _sentence(error)})
         else:
             _say(replies, {"shape": made.shape}, made.tobytes())
+
+
+def _leave_no_core_files() -> None:
+    with contextlib.suppress(ImportError):  # Windows has none
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _listen(requests: BinaryIO, waiting: queue.SimpleQueue[tuple[dict[str, Any], bytes]]) -> None:
