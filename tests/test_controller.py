@@ -1,40 +1,212 @@
 """Controllers: a place in a small cube to the knobs of an effect, and back."""
 
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from timbrespace.controller import Controller
-from timbrespace.controller.make import make
+from timbrespace.cli import app
+from timbrespace.controller import Controller, fit, layout, measure
+from timbrespace.controller.heard import SAMPLE_RATE, Ear
+from timbrespace.controller.make import make, rendered
+from timbrespace.effects import Effect, Knob
 from timbrespace.effects.catalogue import find
+from timbrespace.errors import EffectError, MissingExtra
+from timbrespace.geometry.axes import rank_correlation
+
+
+class Trim(Effect):
+    """A gain and three knobs that do nothing: one number says all that is heard of it."""
+
+    name = "trim"
+    words = "a gain, and knobs that nobody hears"
+    knobs = (
+        Knob("gain", "dB", -30.0, 0.0, 0.0),
+        Knob("a", "", 0.0, 1.0, 0.5),
+        Knob("b", "", 0.0, 1.0, 0.5),
+    )
+
+    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
+        return samples * np.float32(10.0 ** (values["gain"] / 20.0))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """A third of the steps: enough for what is claimed here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "EAR_STEPS", 300)
+        patch.setattr(fit, "STEPS", 400)
+        yield
 
 
 @pytest.fixture(scope="module")
-def sounds() -> list[np.ndarray]:
-    """One bright sound: a falling saw at 150 Hz with a little noise."""
-    t = np.arange(32768) / 16000
+def sound() -> np.ndarray:
+    """A bright sound: a falling saw at 150 Hz with a little noise."""
+    t = np.arange(32768) / SAMPLE_RATE
     saw = 2.0 * (150.0 * t % 1.0) - 1.0
     noise = 0.05 * np.random.default_rng(0).standard_normal(len(t))
-    return [(0.3 * np.exp(-1.5 * t) * (saw + noise)).astype(np.float32)]
+    return (0.25 * np.exp(-1.5 * t) * (saw + noise)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
-def made(sounds) -> Controller:
-    return make(find("overdrive"), sounds, kind="pca", settings=200)
+def made(sound) -> Controller:
+    return make(find("overdrive"), [sound], settings=250)
 
 
-def test_knobs_stay_in_range_and_positions_come_back(made):
+@pytest.fixture(scope="module")
+def heard(made, sound) -> tuple[np.ndarray, np.ndarray]:
+    """Random positions and how much effect, brightness and loudness is heard there."""
+    ear = Ear([sound])
+    places = np.random.default_rng(3).random((80, 2))
+    told = [ear.hear(rendered(find("overdrive"), ear, one))[1] for one in made.knobs(places)]
+    return places, np.array(told)
+
+
+def test_positions_come_back_and_knobs_stay_in_range(made):
     places = np.random.default_rng(1).random((100, 2))
     units = made.knobs(places)
     assert units.shape == (100, 3) and units.min() >= 0.0 and units.max() <= 1.0
-    back = made.position(units)
-    assert np.abs(back - places).mean() < 0.1  # of a side; at random it would be 0.33
+    assert np.abs(made.position(units) - places).mean() < 0.08  # 1/3 where nothing is known
     assert np.array_equal(made.knobs(places + 5.0), made.knobs(np.ones((100, 2))))
+    assert np.array_equal(made.knobs(made.clean), made.knobs(np.zeros(2)))
+
+
+def test_two_numbers_tell_the_two_knobs_that_are_heard(made):
+    units = np.random.default_rng(4).random((300, 3))
+    told = measure.knobs_from_position(made, units)
+    assert told["knob_r2_each"]["drive"] > 0.8 and told["knob_r2_each"]["tone"] > 0.8
+    assert measure.evenness(made.position(units)) > 0.8
+
+
+def test_the_first_axis_rises_with_the_effect_and_the_corner_is_clean(made, heard, sound):
+    places, told = heard
+    assert rank_correlation(places[:, 0], told[:, 0]) > 0.8
+    ear = Ear([sound])
+    clean = ear.hear(rendered(find("overdrive"), ear, made.knobs(made.clean)))[1][0]
+    assert clean < np.quantile(told[:, 0], 0.05)
 
 
 def test_a_controller_is_the_same_after_it_was_saved(made, tmp_path):
     made.save(tmp_path / "pad.safetensors")
     opened = Controller.open(tmp_path / "pad.safetensors")
-    assert opened.axes == made.axes and opened.made == made.made
+    assert opened.facts == made.facts and opened.find_effect() is find("overdrive")
     places = np.random.default_rng(2).random((50, 2))
     assert np.array_equal(opened.knobs(places), made.knobs(places))
     assert np.array_equal(opened.position(opened.knobs(places)), made.position(made.knobs(places)))
+
+
+@pytest.mark.parametrize("kind", ["bottleneck", "pca"])
+def test_a_knob_that_nobody_hears_gets_no_room(kind, sound):
+    found = make(Trim(), [sound], kind=kind, settings=150)
+    units = np.random.default_rng(5).random((200, 3))
+    told = measure.knobs_from_position(found, units)["knob_r2_each"]
+    assert told["gain"] > 0.7
+    assert found.axes[0].knob == "gain" and found.axes[0].knob_correlation < -0.9
+
+
+def test_settings_that_lie_together_are_spread_evenly_in_order():
+    rng = np.random.default_rng(8)
+    heap = np.clip(0.5 + 0.05 * rng.standard_normal((150, 2)) ** 3, 0.0, 1.0)  # most in the middle
+    places = layout.spread_evenly(layout.oriented(heap, heap[:, ::-1]), seed=0)
+    assert measure.evenness(heap) < 0.4 < 0.9 < measure.evenness(places)
+    assert rank_correlation(places[:, 0], heap[:, 1]) > 0.9
+    assert rank_correlation(places[:, 1], heap[:, 0]) > 0.9
+
+
+def test_umap_that_is_not_installed_is_said(sound, monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(MissingExtra, match="bottleneck and pca need nothing extra"):
+        make(Trim(), [sound], kind="umap", settings=60)
+
+
+def test_the_same_seed_gives_the_same_controller(sound, monkeypatch):
+    monkeypatch.setattr(fit, "EAR_STEPS", 20)
+    monkeypatch.setattr(fit, "STEPS", 20)
+    one, same, other = (
+        make(find("overdrive"), [sound], settings=60, seed=seed) for seed in (1, 1, 2)
+    )
+    places = np.random.default_rng(6).random((20, 2))
+    assert np.array_equal(one.knobs(places), same.knobs(places)) and one.axes == same.axes
+    assert not np.array_equal(one.knobs(places), other.knobs(places))
+
+
+def test_what_cannot_be_made_is_said(sound):
+    class Single(Trim):
+        knobs = Trim.knobs[:1]
+
+    for effect, asked, words in (
+        (Single(), {}, "one knob, which is its own controller"),
+        (find("overdrive"), {"dimensions": 4}, "overdrive has 3 knobs"),
+        (find("overdrive"), {"dimensions": 9}, "2 to 8 dimensions, got 9"),
+        (find("overdrive"), {"kind": "tsne"}, "no controller of kind 'tsne'"),
+        (find("overdrive"), {"settings": 5}, "at least 60 settings, got 5"),
+    ):
+        with pytest.raises(EffectError, match=words):
+            make(effect, [sound], **asked)
+    with pytest.raises(EffectError, match="louder than -60 dBFS"):
+        make(find("overdrive"), [0.0 * sound], settings=60)
+
+
+def test_a_controller_that_does_not_fit_is_refused(made, tmp_path):
+    path = tmp_path / "pad.safetensors"
+    replace(made, effect="overdrve").save(path)
+    with pytest.raises(EffectError, match="did you mean overdrive"):
+        Controller.open(path).find_effect()
+    replace(made, effect="bitcrush").save(path)
+    with pytest.raises(EffectError, match="other knobs or ranges"):
+        Controller.open(path).find_effect()
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(EffectError, match="damaged"):
+        Controller.open(path)
+    with pytest.raises(EffectError, match="is no file"):
+        Controller.open(tmp_path / "none")
+    with pytest.raises(EffectError, match=r"2 dimensions from 0 to 1, got the shape \(3,\)"):
+        made.knobs(np.zeros(3))
+    with pytest.raises(EffectError, match="got NaN"):
+        made.knobs(np.array([0.5, np.nan]))
+
+
+def test_half_way_lies_between_where_sounds_lie_on_a_line():
+    line = np.linspace(0.0, 1.0, measure.STEPS)[None, :, None] * np.ones((3, 1, 4))
+    straight = measure._of_paths(line)
+    assert straight["midpoint"] == pytest.approx(1.0)
+    assert straight["roughness"] == pytest.approx(0.0, abs=1e-9)
+    bent = measure._of_paths(np.concatenate([line, line**2], 2))
+    assert bent["midpoint"] > 1.01 and bent["non_linearity"] > 0.1
+
+
+def test_random_settings_cover_themselves_and_one_sound_covers_little():
+    spread = np.random.default_rng(7).random((200, 3))
+    assert measure.coverage(spread, spread) == 1.0
+    assert measure.coverage(spread, spread[:1]) < 0.05
+    assert measure.evenness(spread[:, :2]) > 0.9
+    assert measure.evenness(np.full((50, 2), 0.5)) == pytest.approx(1 / 25)
+
+
+def test_the_command_makes_measures_and_tells(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit, "EAR_STEPS", 50)
+    monkeypatch.setattr(fit, "STEPS", 50)
+    for name, few in (("RENDERED", 6), ("PLACES", 12), ("PATHS", 2)):
+        monkeypatch.setattr(measure, name, few)
+    out = tmp_path / "pad.safetensors"
+    asked = [
+        "effects",
+        "controller",
+        "--effect",
+        "overdrive",
+        "--settings",
+        "60",
+        "--out",
+        str(out),
+    ]
+    made = CliRunner().invoke(app, [*asked, "--json"])
+    assert made.exit_code == 0, made.output
+    facts = json.loads(made.stdout.splitlines()[-1])
+    assert facts["measures"]["held_out_sound"] and len(facts["axes"]) == 2
+    told = CliRunner().invoke(app, ["effects", "controller", str(out)])
+    assert told.exit_code == 0 and "clean corner: drive" in told.stdout
+    assert CliRunner().invoke(app, ["effects", "controller"]).exit_code == 2

@@ -15,8 +15,8 @@ RANKS = [
     {"recipe", "render", "batches", "vocoders"},
     {"runs"},
     {"training", "mapping", "recognition"},
-    {"priors", "exporting", "directions", "likeness", "controller"},
-    {"evaluation"},
+    {"priors", "exporting", "directions", "likeness"},
+    {"evaluation", "controller"},
     {"explorer", "writeup"},
     {"verbs", "verbs_effects", "cli", "cli_effects", "terminal", "__init__", "__main__"},
 ]

@@ -16,7 +16,9 @@ VERBS = (
     "paper", "reconstruct", "explain", "encode", "decode", "morph", "generate", "play", "export",
     "search", "explore", "demo", "doctor", "vocoder_train", "vocoder_info", "vocoder_evaluate",
 )  # fmt: skip
-EFFECT_VERBS = ("effects_list", "effects_apply", "effects_pairs", "effects_play")
+EFFECT_VERBS = (
+    "effects_list", "effects_apply", "effects_pairs", "effects_play", "effects_controller",
+)  # fmt: skip
 
 __all__ = ["EFFECT_VERBS", "VERBS", "__version__"]
 

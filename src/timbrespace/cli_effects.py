@@ -177,3 +177,47 @@ def effects_play(
         *(sounds or ()), effect=effect, controller=controller or (), port=port, browser=browser,
         ready=lambda url: typer.echo(f"effects: {url}  (Ctrl-C ends it)", err=True),
     )  # fmt: skip
+
+
+@effects.command("controller")
+def effects_controller(
+    file: Annotated[
+        Path | None, typer.Argument(help="A controller to tell of, in place of making one.")
+    ] = None,
+    effect: Annotated[str | None, typer.Option(help="The effect to play.")] = None,
+    sounds: Annotated[
+        list[Path] | None,
+        typer.Option(help="A corpus, or a file (repeatable; the last one measures)."),
+    ] = None,
+    kind: Annotated[str, typer.Option(help="bottleneck, umap or pca.")] = "bottleneck",
+    dimensions: Annotated[int, typer.Option(help="2 to 8.")] = 2,
+    settings: Annotated[int, typer.Option(help="How many random settings to learn from.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    out: Annotated[Path | None, typer.Option("--out", help="Where it goes.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a controller: 2 to 8 numbers that play all knobs of an effect; or tell of one.
+
+    Example: timbrespace effects controller --effect overdrive --out pad.safetensors
+    """
+    if file is None and (effect is None or out is None):
+        raise typer.BadParameter("give --effect and --out to make a controller, or one to tell of")
+    if file is not None and (effect is not None or out is not None):
+        raise typer.BadParameter("give a controller to tell of, or --effect and --out, not both")
+    from timbrespace import verbs_effects
+    from timbrespace.controller import Controller
+
+    if file is not None:
+        made = Controller.open(file)
+    else:
+        assert effect is not None and out is not None
+        with Bars() as bars:
+            made = verbs_effects.effects_controller(
+                effect, out, sounds=sounds or (), kind=kind, dimensions=dimensions,
+                settings=settings, seed=seed, progress=bars,
+            )  # fmt: skip
+    if as_json:
+        print_json({"file": str(file or out), **made.facts})
+        return
+    for line in made.lines:
+        typer.echo(line)

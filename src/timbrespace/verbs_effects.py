@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from timbrespace.controller import Controller
     from timbrespace.data.pairs import Pairs
     from timbrespace.effects import Effect, Setting
 
@@ -138,3 +139,29 @@ def effects_play(
 
     files = [controller] if isinstance(controller, str | Path) else controller
     serve(sounds, effect=effect, controllers=files, port=port, browser=browser, ready=ready)
+
+
+def effects_controller(
+    effect: str, out: StrPath, *, sounds: Sequence[StrPath] = (), kind: str = "bottleneck",
+    dimensions: int = 2, settings: int = 1000, seed: int = 0, progress: Progress | None = None,
+) -> "Controller":  # fmt: skip
+    """Make a controller of an effect, measure it on settings and a sound that it does not know, and write
+    it to `out`. sounds: a corpus, or files; without any, notes of the built-in instruments."""
+    from dataclasses import replace
+
+    from timbrespace.controller.make import check, make
+    from timbrespace.controller.measure import measure
+    from timbrespace.controller.sounds import dry_sounds
+    from timbrespace.effects.catalogue import find
+
+    found = find(effect)
+    check(found, kind, dimensions, settings)
+    dry = dry_sounds(sounds, seed=seed)
+    made = make(
+        found, dry.made_on, kind=kind, dimensions=dimensions, settings=settings, seed=seed,
+        progress=progress,
+    )  # fmt: skip
+    measures = {**measure(made, dry.kept, progress=progress), "held_out_sound": dry.apart}
+    whole = replace(made, made={**made.made, "about": dry.about}, measures=measures)
+    whole.save(out)
+    return whole

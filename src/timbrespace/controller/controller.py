@@ -80,6 +80,36 @@ class Controller:
         """The position (d,) of the sound with the least effect."""
         return np.zeros(self.dimensions)
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What it is and what it was measured to do, as plain data."""
+        clean = self.knobs(self.clean)
+        return {
+            "effect": self.effect, "kind": self.kind, "dimensions": self.dimensions,
+            "knobs": [knob.name for knob in self.knob_list],
+            "axes": [{**asdict(axis), "words": axis.words} for axis in self.axes],
+            "clean": {
+                knob.name: knob.from_unit(float(place))
+                for knob, place in zip(self.knob_list, clean, strict=True)
+            },
+            "made": self.made, "measures": self.measures,
+        }  # fmt: skip
+
+    @property
+    def lines(self) -> list[str]:
+        """The same for people."""
+        clean = ", ".join(
+            f"{knob.name} {knob.words(knob.from_unit(float(place)))}"
+            for knob, place in zip(self.knob_list, self.knobs(self.clean), strict=True)
+        )
+        return [
+            f"{self.effect} in {self.dimensions} dimensions ({self.kind}), from {self.made['settings']} "
+            f"settings on {self.made['sounds']} sounds",
+            *(f"axis {number}: {axis.words}" for number, axis in enumerate(self.axes, 1)),
+            f"clean corner: {clean}",
+            *(told(self.measures) if self.measures else []),
+        ]
+
     def knobs(self, position: np.ndarray) -> np.ndarray:
         """Where the knobs stand, (..., K) from 0 to 1, at positions (..., d); those outside of 0..1 are
         brought in. EffectError for another number of dimensions and for NaN."""
@@ -153,6 +183,36 @@ class Controller:
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             raise EffectError(f"{path} is no controller, or a damaged one; make it anew") from None
         return opened
+
+
+def told(found: dict[str, Any]) -> list[str]:
+    """What `measure` found, a sentence each."""
+    best = max(found["knob_r2_each"], key=found["knob_r2_each"].get)
+    lines = [
+        f"knobs: a position tells {found['knob_r2']:.2f} of them (mean R²; {best} "
+        f"{found['best_knob_r2']:.2f}) and gives back {found['returned_r2']:.2f}",
+        f"reach: {found['coverage']:.0%} of random settings have a position that sounds like them; "
+        f"{found['evenness']:.0%} of the first two axes' square is used",
+    ]
+    if found["audio"] is not None:
+        lines.append(
+            f"sound: at a setting's position {found['audio']:.2f} as far from it as the dry sound (MR-STFT; "
+            f"knobs in the middle {found['audio_centre']:.2f})"
+        )
+    if None not in (found["midpoint"], found["midpoint_naive"]):
+        lines.append(
+            f"way: over the middle {found['midpoint']:.2f} times the direct one (turning all knobs straight: "
+            f"{found['midpoint_naive']:.2f}), roughness {found['roughness']:.2f} "
+            f"({found['roughness_naive']:.2f}), bend {found['non_linearity']:.2f} "
+            f"({found['non_linearity_naive']:.2f})"
+        )
+    lines.append(
+        f"clean corner: {found['clean_db']:.1f} dB of effect, and {found['clean_rank']:.0%} of random "
+        "positions have less"
+    )
+    if not found["held_out_sound"]:
+        lines.append("measured on a sound of the making: give two or more, and one is kept back")
+    return lines
 
 
 def unit_of(outputs: np.ndarray) -> np.ndarray:

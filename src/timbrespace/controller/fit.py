@@ -1,7 +1,7 @@
 """The networks of a controller, trained on what random settings do to a sound.
 
 An ear foretells from knobs what is heard: the timbre, how much effect and how much brightness there is. An
-encoder takes knobs to a position, a decoder takes a position to knobs, and what they do is judged by the ear, so
+encoder takes knobs to a position, a decoder takes a position to knobs, and the ear judges what they do, so
 that a knob which cannot be heard is given no room.
 """
 
@@ -23,7 +23,7 @@ EAR_STEPS, STEPS, BATCH = 1000, 1200, 128
 NOISE = 0.03  # standard deviation of a position in training: what lies near sounds alike
 STEP = 0.1  # of a position, over which an axis should rise
 WEIGHTS = {
-    "heard": 1.0, "knobs": 0.3, "even": 1.0, "aligned": 0.2, "rising": 1.0, "middle": 0.5, "clean": 0.3,
+    "heard": 1.0, "knobs": 0.3, "even": 1.0, "aligned": 0.2, "rising": 1.0, "middle": 1.0, "clean": 0.3,
 }  # fmt: skip
 
 Tell = Callable[[int, int], None]

@@ -6,10 +6,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from timbrespace.controller import layout
 from timbrespace.controller.controller import Axis, Controller
 from timbrespace.controller.fit import Heard, fit, wanted_axes
 from timbrespace.controller.heard import FOLLOWED, SAMPLE_RATE, Ear
-from timbrespace.controller.layout import oriented, pca_places, spread_evenly, umap_places
 from timbrespace.effects.effect import Effect
 from timbrespace.errors import EffectError
 from timbrespace.geometry.axes import rank_correlation
@@ -95,10 +95,10 @@ def fitted(
     places = None
     if kind != "bottleneck":
         raw = (
-            pca_places(heard.timbre, dimensions) if kind == "pca"
-            else umap_places(heard.timbre, dimensions, seed)
+            layout.pca_places(heard.timbre, dimensions) if kind == "pca"
+            else layout.umap_places(heard.timbre, dimensions, seed)
         )  # fmt: skip
-        places = spread_evenly(oriented(raw, wanted_axes(heard.told)[0]), seed)
+        places = layout.spread_evenly(layout.oriented(raw, wanted_axes(heard.told)[0]), seed)
 
     def tell(done: int, total: int) -> None:
         if progress is not None:
