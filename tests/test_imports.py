@@ -15,7 +15,7 @@ RANKS = [
     {"recipe", "render", "batches", "vocoders"},
     {"runs"},
     {"training", "mapping", "recognition"},
-    {"priors", "exporting", "directions", "likeness"},
+    {"priors", "exporting", "directions", "likeness", "matching"},
     {"evaluation", "controller"},
     {"explorer", "writeup"},
     {"verbs", "verbs_effects", "cli", "cli_effects", "terminal", "__init__", "__main__"},

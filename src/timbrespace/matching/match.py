@@ -1,0 +1,221 @@
+"""From a dry sound and a reference to a setting, with what each step gained and how sure each knob is.
+
+Conventions
+-----------
+A paired reference is the same sound with the effect; a style reference is another sound with it. Sounds are
+(..., n) at one rate. Distances are taken with the dry sound's peak at -12 dBFS, the reference by the same
+gain, over the beginning of the sounds: from rest to four seconds after the dry sound sets in.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from timbrespace.audio.level import peak_db
+from timbrespace.effects.effect import Effect
+from timbrespace.errors import EffectError
+from timbrespace.matching.certainty import Certainty, certainties
+from timbrespace.matching.cues import cues
+from timbrespace.matching.distance import Target, log_mel_l1, mr_stft
+from timbrespace.matching.search import search
+from timbrespace.matching.trials import Progress, Trials
+
+PEAK_DB = -12.0  # of the dry sound where distances are taken
+SECONDS = 4.0  # that are listened to, from where the dry sound sets in
+ONSET_DB = -40.0  # re the peak, where a sound sets in
+SHORTEST = 64  # samples
+SILENT_DB = -100.0  # a peak below it is silence
+RENDERS = 120
+TRIED = 32  # renders for each effect where several are tried
+KEPT = 3  # effects that are searched to the end
+CLEAR = 0.5  # of the next best effect's distance: so much nearer is sure
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says before any search: how probable each effect is, and places (K,) of its knobs."""
+
+    probabilities: Mapping[str, float]
+    places: Mapping[str, np.ndarray]
+
+
+Predict = Callable[[np.ndarray, np.ndarray, int], Prediction]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a match: the MR-STFT distance and log-mel L1 (dB) of its best setting from the reference,
+    after so many renders and seconds."""
+
+    name: str
+    mr_stft: float
+    log_mel_db: float
+    renders: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Match:
+    """A setting of an effect for a reference. `steps` begin with doing nothing; `others`: how far other
+    effects came, by name; `note`: what should be known about it."""
+
+    effect: Effect
+    setting: dict[str, float]
+    steps: tuple[Step, ...]
+    knobs: tuple[Certainty, ...]
+    others: Mapping[str, float] = field(default_factory=dict)
+    note: str | None = None
+
+    @property
+    def ratio(self) -> float:
+        """The distance that is left, as a share of that of doing nothing."""
+        return self.steps[-1].mr_stft / max(self.steps[0].mr_stft, 1e-12)
+
+    @property
+    def sure(self) -> str:
+        """How sure the effect is: "asked for", "sure" or "rough"."""
+        if not self.others:
+            return "asked for"
+        return "sure" if self.steps[-1].mr_stft <= CLEAR * min(self.others.values()) else "rough"
+
+
+def match(
+    effect: Effect, dry: np.ndarray, reference: np.ndarray, sample_rate: int, *,
+    renders: int = RENDERS, seconds: float | None = None, seed: int = 0,
+    predict: Predict | None = None, progress: Progress | None = None, intervals: bool = True,
+) -> Match:  # fmt: skip
+    """The setting of `effect` with which `dry` (..., n) comes nearest to `reference` (..., n), the same sound
+    with the effect, at `sample_rate` Hz.
+
+    At most `renders` renders are made for the search and 60 more for the intervals, in about `seconds`.
+    The same seed gives the same match where time does not end it. EffectError for a sound that is silent
+    or too short, and for two lengths.
+    """
+    began = time.monotonic()
+    dry, reference = heard(dry, reference, sample_rate)
+    gain = 10.0 ** ((PEAK_DB - peak_db(dry)) / 20.0)
+    told = Teller(reference, sample_rate, gain, began)
+    steps = [told("nothing", dry, 0)]
+    until = began + (seconds if seconds is not None else float("inf"))
+    late = began + 0.8 * (until - began)
+    trials = Trials(
+        effect,
+        dry,
+        sample_rate,
+        Target(reference, gain),
+        renders=renders,
+        until=late,
+        progress=progress,
+    )
+    starts = [np.full(len(effect.knobs), 0.5), effect.to_units({})]
+    steps.append(told("centre", trials.sound(starts[0]), 1))
+    if effect.dry is not None:
+        starts.append(effect.to_units(effect.dry))
+    if predict is not None:
+        predicted = predict(dry, reference, sample_rate).places.get(effect.name)
+        if predicted is not None:
+            starts.insert(0, predicted)
+            steps.append(told("prediction", trials.sound(predicted), 1))
+    search(trials, starts, cues(dry, reference, sample_rate, effect.knobs), seed=seed)
+    place = trials.best
+    steps.append(told("search", trials.sound(place), len(trials.places)))
+    knobs = certainties(trials, place, until=until) if intervals else []
+    return Match(
+        effect, effect.from_units(place), tuple(steps), tuple(knobs), note=_note(effect, steps)
+    )  # fmt: skip
+
+
+def match_one_of(
+    effects: Sequence[Effect], dry: np.ndarray, reference: np.ndarray, sample_rate: int, *,
+    renders: int = RENDERS, seconds: float | None = None, seed: int = 0,
+    predict: Predict | None = None, progress: Progress | None = None,
+) -> Match:  # fmt: skip
+    """The effect among `effects`, and its setting, with which `dry` comes nearest; arguments as in `match`.
+
+    The three most probable ones are searched to the end: by the model's classes where one predicts, else by
+    a short search with each.
+    """
+    if len(effects) == 1:
+        return match(
+            effects[0], dry, reference, sample_rate, renders=renders, seconds=seconds, seed=seed,
+            predict=predict, progress=progress,
+        )  # fmt: skip
+    share = None if seconds is None else seconds / (KEPT + 1)
+    if predict is not None:
+        likely = predict(*heard(dry, reference, sample_rate), sample_rate).probabilities
+        ranked = sorted(effects, key=lambda e: -likely.get(e.name, 0.0))
+        far: dict[str, float] = {}
+    else:
+        each = None if share is None else share / len(effects)
+        far = {}
+        for number, effect in enumerate(effects):
+            tried = match(
+                effect, dry, reference, sample_rate, renders=TRIED, seconds=each, seed=seed,
+                intervals=False,
+            )  # fmt: skip
+            far[effect.name] = tried.steps[-1].mr_stft
+            if progress is not None:
+                progress("effects", number + 1, len(effects), {})
+        ranked = sorted(effects, key=lambda e: far[e.name])
+    whole = [
+        match(
+            effect, dry, reference, sample_rate, renders=renders, seconds=share, seed=seed,
+            predict=predict, progress=progress,
+        )
+        for effect in ranked[:KEPT]
+    ]  # fmt: skip
+    best = min(whole, key=lambda m: m.steps[-1].mr_stft)
+    far.update({m.effect.name: m.steps[-1].mr_stft for m in whole})
+    others = {name: value for name, value in far.items() if name != best.effect.name}
+    return replace(best, others=others)
+
+
+class Teller:
+    """Tells how far sounds are from a reference, both times `gain`, and when."""
+
+    def __init__(self, reference: np.ndarray, sample_rate: int, gain: float, began: float) -> None:
+        self.gain = np.float32(gain)
+        self.reference, self.sample_rate, self.began = self.gain * reference, sample_rate, began
+
+    def __call__(self, name: str, sound: np.ndarray, renders: int) -> Step:
+        sound = self.gain * sound
+        return Step(
+            name, mr_stft(sound, self.reference),
+            log_mel_l1(sound, self.reference, self.sample_rate), renders,
+            time.monotonic() - self.began,
+        )  # fmt: skip
+
+
+def heard(
+    dry: np.ndarray, reference: np.ndarray, sample_rate: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The beginning of both that is listened to; EffectError for what cannot be compared."""
+    if dry.shape != reference.shape:
+        raise EffectError(
+            f"a sound of shape {dry.shape} came with a reference of shape {reference.shape}; cut both "
+            "alike, or match the style of another sound"
+        )
+    for name, sound in (("sound", dry), ("reference", reference)):
+        if sound.shape[-1] < SHORTEST:
+            raise EffectError(
+                f"the {name} has {sound.shape[-1]} samples; a match needs at least {SHORTEST}"
+            )
+        if peak_db(sound) <= SILENT_DB:
+            raise EffectError(f"the {name} is silent; give one in which something is heard")
+    loud = np.abs(dry).reshape(-1, dry.shape[-1]).max(0)
+    onset = int(np.argmax(loud >= loud.max() * 10.0 ** (ONSET_DB / 20.0)))
+    end = onset + round(SECONDS * sample_rate)
+    return dry[..., :end], reference[..., :end]
+
+
+def _note(effect: Effect, steps: Sequence[Step]) -> str | None:
+    if steps[0].mr_stft < 1e-3:
+        return "the reference is the sound itself; no effect is needed"
+    if steps[-1].mr_stft >= 0.98 * steps[0].mr_stft:
+        return (
+            f"no setting of {effect.name} comes nearer than the sound as it is; this effect does not "
+            "seem to be in the reference"
+        )
+    return None

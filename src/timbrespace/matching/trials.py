@@ -1,0 +1,81 @@
+"""Settings that are tried for one reference, and what each was worth: what every step of a search shares."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from timbrespace.effects.effect import Effect
+from timbrespace.errors import EffectError
+from timbrespace.matching.distance import Target
+
+FOUND = 0.002  # of the distance of doing nothing: what comes this near is found
+
+Progress = Callable[[str, int, int, dict[str, float]], None]
+
+
+class Spent(Exception):
+    """There is no more budget, or nothing more to find: a search ends where it stands."""
+
+
+class Trials:
+    """Places (K,) of an effect's knobs, 0 to 1, each with the distance of its render from a target.
+
+    At most `renders` are made, none later than `until` (`time.monotonic`); `Spent` tells a search to end. A
+    place where the effect fails is as far away as can be.
+    """
+
+    def __init__(
+        self, effect: Effect, dry: np.ndarray, sample_rate: int, target: Target, *, renders: int,
+        until: float = float("inf"), progress: Progress | None = None,
+    ) -> None:  # fmt: skip
+        """`dry` (..., n) at `sample_rate` Hz, with the target's number of samples."""
+        self.effect, self.dry, self.sample_rate, self.target = effect, dry, sample_rate, target
+        self.renders, self.until, self.progress = renders, until, progress
+        self.nothing = target.distance(dry)
+        self.places: list[np.ndarray] = []
+        self.distances: list[float] = []
+        self.nearest: np.ndarray | None = None  # the sound of the best place
+        self.stage = "search"
+
+    def __call__(self, place: np.ndarray) -> float:
+        """The distance at this place; Spent where no more can be tried."""
+        return self.hear(place)[0]
+
+    def hear(self, place: np.ndarray) -> tuple[float, np.ndarray | None]:
+        """The distance at this place, and its sound; None where the effect failed."""
+        if len(self.places) >= self.renders or time.monotonic() > self.until or self.found:
+            raise Spent
+        inside = np.clip(np.asarray(place, float), 0.0, 1.0)
+        try:
+            sound = self.sound(inside)
+            distance = self.target.distance(sound)
+        except EffectError:
+            sound, distance = None, float("inf")
+        if distance < self.least:
+            self.nearest = sound
+        self.places.append(inside)
+        self.distances.append(distance)
+        if self.progress is not None:
+            facts = {"distance": self.least / max(self.nothing, 1e-12)}
+            self.progress(self.stage, len(self.places), self.renders, facts)
+        return distance, sound
+
+    def sound(self, place: np.ndarray) -> np.ndarray:
+        """What the effect makes of the dry sound at this place; not counted as a trial."""
+        return self.effect.render(self.dry, self.sample_rate, self.effect.from_units(place))
+
+    @property
+    def least(self) -> float:
+        """The least distance so far; infinity before the first trial."""
+        return min(self.distances, default=float("inf"))
+
+    @property
+    def best(self) -> np.ndarray:
+        """The place of the least distance so far."""
+        return self.places[int(np.argmin(self.distances))]
+
+    @property
+    def found(self) -> bool:
+        """Whether the target is reached."""
+        return self.least <= FOUND * self.nothing

@@ -1,0 +1,148 @@
+"""Matching finds the setting that made a reference, says how sure it is, and keeps its budget."""
+
+from dataclasses import replace
+
+import auraloss
+import numpy as np
+import pytest
+import torch
+
+from timbrespace.effects.catalogue import find
+from timbrespace.effects.effect import Effect
+from timbrespace.effects.knobs import Knob
+from timbrespace.errors import EffectError
+from timbrespace.matching.cues import cues
+from timbrespace.matching.distance import SIZES, log_mel_l1, mr_stft
+from timbrespace.matching.match import match, match_one_of
+
+RATE = 16000
+
+
+def pluck(seconds: float = 1.5, seed: int = 0) -> np.ndarray:
+    """A note of many partials with a noisy start, peak near -6 dBFS."""
+    rng, t = np.random.default_rng(seed), np.arange(round(seconds * RATE)) / RATE
+    tone = sum(np.sin(2 * np.pi * 147.0 * k * t) * np.exp(-t * (1.0 + k)) / k for k in range(1, 30))
+    noise = rng.standard_normal(len(t)) * np.exp(-t * 30.0)
+    return (0.25 * (tone + noise)).astype(np.float32)
+
+
+class Gain(Effect):
+    """A gain in dB beside a knob that does nothing and one of stereo."""
+
+    name = "gain"
+    words = "louder or softer"
+    knobs = (
+        Knob("gain", "dB", -20.0, 20.0, 0.0),
+        Knob("idle", "", 0.0, 1.0, 0.5),
+        Knob("width", "", 0.0, 1.0, 0.5, stereo=True),
+    )
+
+    def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
+        return samples * np.float32(10.0 ** (values["gain"] / 20.0))
+
+
+def test_the_distance_is_that_of_the_field():
+    one, other = pluck(), find("overdrive").render(pluck(), RATE)
+    published = auraloss.freq.MultiResolutionSTFTLoss(
+        fft_sizes=list(SIZES), hop_sizes=[n // 2 for n in SIZES], win_lengths=list(SIZES),
+        w_sc=0.0, w_lin_mag=1.0, w_log_mag=1.0,
+    )  # fmt: skip
+    theirs = published(*(torch.from_numpy(x)[None, None] for x in (other, one)))
+    assert mr_stft(other, one) == pytest.approx(float(theirs), rel=1e-4)
+    assert mr_stft(one, one) == 0.0
+    # where nothing lies below the floor, twice as loud is 6.02 dB everywhere
+    noise = 0.1 * np.random.default_rng(0).standard_normal(RATE)
+    assert log_mel_l1(2 * noise, noise, RATE) == pytest.approx(6.02, abs=0.01)
+
+
+def test_delays_and_rates_are_read_from_the_pair():
+    dry = pluck()
+    delay, ringmod = find("delay"), find("ringmod")
+    late = delay.render(dry, RATE, {"time": 173.0, "mix": 0.4})
+    ring = ringmod.render(dry, RATE, {"carrier": 517.0})
+    times = [delay.knobs[k].from_unit(p) for k, p in cues(dry, late, RATE, delay.knobs) if k == 0]
+    carriers = [p for k, p in cues(dry, ring, RATE, ringmod.knobs) if k == 0]
+    assert times[0] == pytest.approx(173.0, abs=0.1)
+    assert ringmod.knobs[0].from_unit(carriers[0]) == pytest.approx(517.0, abs=1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "knob", "tolerance"),
+    [
+        ("overdrive", {"drive": 27.0, "tone": 1800.0, "asymmetry": 0.7}, "drive", 1.0),
+        ("delay", {"time": 211.0, "feedback": 0.6, "tone": 2000.0, "mix": 0.5}, "time", 0.5),
+        ("ringmod", {"carrier": 90.0, "depth": 0.6, "shape": 0.3}, "depth", 0.05),
+    ],
+)
+def test_a_known_setting_is_found_again(name, setting, knob, tolerance):
+    effect, dry = find(name), pluck()
+    found = match(effect, dry, effect.render(dry, RATE, setting), RATE)
+    assert found.setting[knob] == pytest.approx(setting[knob], abs=tolerance)
+    assert found.ratio < 0.1 and found.note is None
+    effect.complete(found.setting)  # never out of range
+    known = {c.knob: c for c in found.knobs}[knob]
+    assert known.low <= setting[knob] <= known.high
+    assert [step.name for step in found.steps] == ["nothing", "centre", "search"]
+
+
+def test_the_same_seed_tries_the_same_and_keeps_its_budget():
+    effect, dry, made = find("chorus"), pluck(), []
+    wet = effect.render(dry, RATE, {"rate": 2.2, "depth": 0.8, "delay": 17.0, "mix": 0.7})
+    render = effect.render
+
+    def counted(*arguments: object) -> np.ndarray:
+        made.append(arguments)
+        return render(*arguments)
+
+    effect = find("chorus")
+    effect.render = counted
+    try:
+        one, two = (
+            match(effect, dry, wet, RATE, renders=50, seed=3, intervals=False) for _ in "ab"
+        )
+    finally:
+        del effect.render
+    assert one.setting == two.setting and one.steps[-1].mr_stft < one.steps[0].mr_stft
+    assert one.steps[-1].renders == 50
+    assert len(made) == 2 * (50 + 2)  # the centre and the result are heard once more, to be told
+
+
+def test_a_knob_that_cannot_be_heard_is_called_so():
+    dry, effect = pluck(), Gain()
+    found = match(effect, dry, 0.5 * dry, RATE)
+    gain, idle, width = found.knobs
+    assert gain.word == "sure" and gain.low <= -6.02 <= gain.high
+    assert idle.word == "cannot be heard here" and (idle.low, idle.high) == (0.0, 1.0)
+    assert width.word == "cannot be heard here" and "mono" in str(width.why)
+
+
+def test_the_effect_is_told_where_none_is_named():
+    dry, effects = pluck(), [find(name) for name in ("overdrive", "delay", "ringmod")]
+    wet = effects[1].render(dry, RATE, {"time": 120.0, "feedback": 0.5, "mix": 0.5})
+    found = match_one_of(effects, dry, wet, RATE, renders=60)
+    assert found.effect.name == "delay" and found.sure == "sure"
+    assert set(found.others) == {"overdrive", "ringmod"}
+
+
+def test_a_reference_without_the_effect_and_sounds_that_cannot_be_compared_are_said():
+    dry, ringmod = pluck(), find("ringmod")
+    backwards = np.ascontiguousarray(dry[::-1])
+    assert "no effect is needed" in str(match(ringmod, dry, dry, RATE, renders=8).note)
+    loud = match(replace_dry(ringmod), dry, 0.99 * dry + 0.01 * backwards, RATE, renders=20)
+    assert "does not seem to be in the reference" in str(loud.note)
+    for sound, reference, words in (
+        (dry, dry[:-1], "cut both alike"), (0 * dry, dry, "the sound is silent"),
+        (dry, 0 * dry, "the reference is silent"), (dry[:1], dry[:1], "1 samples"),
+    ):  # fmt: skip
+        with pytest.raises(EffectError, match=words):
+            match(ringmod, sound, reference, RATE)
+
+
+def replace_dry(effect: Effect) -> Effect:
+    """The same effect with a depth that always does much."""
+
+    class Deep(type(effect)):
+        dry = None
+        knobs = tuple(replace(k, low=0.9) if k.name == "depth" else k for k in effect.knobs)
+
+    return Deep()
