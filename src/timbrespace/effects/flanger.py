@@ -37,7 +37,7 @@ class Flanger(Differentiable):
         places, wet = now - behind, read(x, now - behind, maths)
         strongest, shortest = maths.largest(echo), -maths.largest(-behind)
         while strongest > INAUDIBLE and shortest < len(now):
-            wet = wet + echo * read(wet, places, maths)
+            wet = wet + echo * (echo > INAUDIBLE) * read(wet, places, maths)
             # Before the beginning there is no course to read: it goes back at its first step.
             places = maths.interpolated(places, places) + maths.xp.clip(places, None, 0.0)
             echo, strongest, shortest = echo**2, strongest**2, 2.0 * shortest

@@ -68,5 +68,5 @@ class Knob:
         return None
 
     def words(self, value: float) -> str:
-        """A value with its unit, for people."""
-        return f"{value:.4g} {self.unit}".rstrip()
+        """A value with its unit, for people: four digits."""
+        return f"{float(f'{value:.4g}'):g} {self.unit}".rstrip()

@@ -1,0 +1,446 @@
+"""Effects: what each does to a sound, against theory and plain loops, and at the edges."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from scipy.signal import butter, sosfilt
+
+from timbrespace import verbs_effects
+from timbrespace.cli import app
+from timbrespace.effects import Chain, Effect, Knob
+from timbrespace.effects.catalogue import EFFECTS, find
+from timbrespace.effects.reverb import decay_time
+from timbrespace.errors import EffectError
+
+RATE = 16000
+OWN = list(EFFECTS.values())
+DIFFERENTIABLE = [effect for effect in OWN if effect.differentiable]
+RNG = np.random.default_rng(7)
+NOISE = (0.3 * RNG.standard_normal(RATE // 2)).astype(np.float32)
+named = pytest.mark.parametrize("effect", OWN, ids=lambda e: e.name)
+
+
+def click(n: int = RATE) -> np.ndarray:
+    return np.eye(1, n, dtype=np.float32)[0]
+
+
+def sine(frequency: float, level: float = 1.0, n: int = RATE) -> np.ndarray:
+    return (level * np.sin(2 * np.pi * frequency / RATE * np.arange(n))).astype(np.float32)
+
+
+def response(
+    effect: Effect, setting: dict[str, float], n: int = RATE
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies in Hz and the effect's magnitudes there, from its answer to a soft click."""
+    answer = 1000 * effect.render(0.001 * click(n), RATE, setting)
+    return np.fft.rfftfreq(n, 1 / RATE), np.abs(np.fft.rfft(answer))
+
+
+def corners(effect: Effect, count: int) -> list[dict[str, float]]:
+    places = RNG.integers(0, 2, (count, len(effect.knobs)))
+    return [effect.from_units(place) for place in places]
+
+
+# What holds for all
+
+
+@named
+def test_the_ends_of_all_knobs_give_usable_sounds_of_any_length_rate_and_level(effect):
+    square = np.sign(sine(110.0, n=3000))
+    sounds = (
+        np.zeros(500), np.ones(1), np.array([1.0, -1.0]), square, 100 * RNG.standard_normal(400),
+        1e-20 * RNG.standard_normal(300),
+    )  # fmt: skip
+    for number, setting in enumerate(corners(effect, 12)):
+        for rate in (8000, 16000, 44100, 48000)[number % 2 :: 2]:
+            for sound in sounds:
+                made = effect.render(sound, rate, setting)  # refuses NaN and other lengths
+                assert np.abs(made).max() <= 100 * np.abs(sound).max()
+                assert sound.any() or not made.any(), "silence stays silence"
+
+
+@named
+def test_the_same_sound_and_setting_give_the_same_samples_in_any_company(effect):
+    setting = effect.from_units(RNG.random(len(effect.knobs)))
+    alone = effect.render(NOISE, RATE, setting)
+    beside = effect.render(np.stack([np.roll(NOISE, 9) * 3, NOISE])[None], RATE, setting)[0, 1]
+    assert np.array_equal(alone, effect.render(NOISE, RATE, setting))
+    assert np.allclose(alone, beside, atol=1e-6)
+
+
+@named
+def test_a_sound_is_made_as_it_goes_on(effect):
+    setting = effect.from_units(RNG.random(len(effect.knobs)))
+    whole = effect.render(NOISE, RATE, setting)
+    begun = effect.render(NOISE[:3001], RATE, setting)
+    assert np.allclose(whole[:2990], begun[:2990], atol=1e-5)  # 10: what lies between samples
+
+
+@pytest.mark.parametrize("effect", [e for e in OWN if e.dry], ids=lambda e: e.name)
+def test_dry_is_the_sound_itself(effect):
+    setting = {**effect.from_units(RNG.random(len(effect.knobs))), **effect.dry}
+    assert np.array_equal(effect.render(NOISE, RATE, setting), NOISE)
+
+
+@named
+def test_places_and_settings_are_inverse(effect):
+    places = RNG.random(len(effect.knobs))
+    assert np.allclose(effect.to_units(effect.from_units(places)), places)
+    assert effect.from_units(np.full(len(places), 2.0)) == {k.name: k.high for k in effect.knobs}
+
+
+def test_a_wrong_knob_a_wrong_value_and_a_wrong_sound_are_told():
+    delay = find("delay")
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"tme": 30}, "delay has no knob 'tme'; did you mean time?"),
+        ({"time": 5}, "delay: time should be from 20 ms to 600 ms, got 5"),
+        ({"mix": "much"}, "delay: mix should be from 0 to 1, got much"),
+    )
+    for setting, words in cases:
+        with pytest.raises(EffectError) as told:
+            delay.render(NOISE, RATE, setting)
+        assert str(told.value) == words
+    with pytest.raises(EffectError, match="without samples"):
+        delay.render(np.zeros((2, 0)), RATE)
+    with pytest.raises(EffectError, match="NaN or infinity; repair"):
+        delay.render(np.array([0.0, np.nan]), RATE)
+    with pytest.raises(EffectError, match="no effect 'dely'; did you mean delay?"):
+        find("overdrive+dely")
+
+
+def test_what_cannot_be_heard_says_so():
+    rate = next(k for k in find("chorus").knobs if k.name == "rate")
+    assert "needs 1 s to be heard, and this sound has 0.5 s" in str(rate.unheard(1, 0.5))
+    assert rate.unheard(1, 1.5) is None
+    assert "mono" in str(Knob("width", "", 0.0, 1.0, 0.5, stereo=True).unheard(1, 9.0))
+
+
+# What each does
+
+
+def test_overdrive_keeps_quiet_sounds_and_makes_the_harmonics_it_says():
+    overdrive = find("overdrive")
+    quiet = overdrive.render(sine(500.0, 1e-4), RATE, {"drive": 20.0, "tone": 7000.0})
+    assert np.abs(quiet[RATE // 2 :]).max() == pytest.approx(1e-4, rel=0.01)
+    for asymmetry, even in ((0.0, 1e-4), (1.0, 0.02)):
+        loud = overdrive.render(sine(500.0, 0.5), RATE, {"drive": 20.0, "asymmetry": asymmetry})
+        partials = np.abs(np.fft.rfft(loud[-RATE // 2 :]))[::250]  # 0, 500, 1000 Hz ...
+        assert partials[3] > 0.1 * partials[1]
+        assert (partials[2] > even * partials[1]) == bool(asymmetry)
+        assert partials[0] < 1e-3 * partials[1]
+
+
+def test_the_delay_echoes_at_its_time_softer_and_darker():
+    made = find("delay").render(
+        click(), RATE, {"time": 50.0, "feedback": 0.5, "tone": 2000.0, "mix": 0.25}
+    )
+    pole = np.exp(-2 * np.pi * 2000 / RATE)
+    assert made[0] == pytest.approx(0.75) and made[800] == pytest.approx(0.25)
+    assert made[1600:1603] == pytest.approx(0.25 * 0.5 * (1 - pole) * pole ** np.arange(3))
+    assert made[2400:3200].sum() == pytest.approx(0.25 * 0.5**2, rel=1e-4)
+    assert not made[1:800].any() and not made[801:1600].any()
+
+
+def test_the_room_dies_away_at_every_frequency_at_its_own_pace():
+    room = find("reverb").render(
+        click(2 * RATE), RATE, {"size": 0.6, "damping": 0.5, "predelay": 50.0, "mix": 1.0}
+    )
+    assert not room[:800].any() and np.sum(room**2) == pytest.approx(1.0, rel=0.1)
+    middles, times = np.array([350.0, 700.0, 1400.0, 2800.0, 5600.0]), []
+    for middle in middles:
+        band = butter(3, [middle / 1.3, middle * 1.3], "bandpass", fs=RATE, output="sos")
+        left = 10 * np.log10(np.cumsum(np.square(sosfilt(band, room)[::-1]))[::-1])
+        left -= left[0]  # Schroeder's backward sum, dB
+        times.append(2 * (np.argmax(left < -35) - np.argmax(left < -5)) / RATE)
+    assert times == pytest.approx(decay_time(0.6, 0.5, middles), rel=0.15)
+
+
+@pytest.mark.parametrize("name", ["chorus", "flanger"])
+def test_at_rest_a_copy_makes_a_comb(name):
+    delay = 8.0  # ms: notches at odd multiples of 62.5 Hz, peaks between
+    still = {"depth": 0.0, "delay": delay, "mix": 0.5}
+    if name == "flanger":
+        still["feedback"] = 0.0
+    frequencies, gains = response(find(name), still, 2 * RATE)
+    assert gains[np.isin(frequencies, 125.0 * np.arange(1, 50))].min() > 0.999
+    assert gains[np.isin(frequencies, 62.5 * np.arange(1, 99, 2))].max() < 1e-3
+
+
+def test_the_flanger_is_its_own_recursion_while_it_moves():
+    flanger, n = find("flanger"), 2000
+    setting = {"rate": 2.0, "depth": 0.8, "delay": 3.0, "feedback": 0.7, "mix": 1.0}
+    x = sine(200.0, n=n) + sine(430.0, n=n)
+    made = flanger.render(x, RATE, setting)
+    wet, swing = np.zeros(n), np.cos(2 * np.pi * 2.0 / RATE * np.arange(n))
+    behind = 48 * (1 - 0.45 * 0.8 * (1 - swing))
+    for t in range(n):
+        place = t - behind[t]
+        if place >= 0:
+            at, share = int(place), place % 1
+            fed = x[:n] + 0.7 * wet
+            wet[t] = (1 - share) * fed[at] + share * fed[at + 1]
+    assert np.abs(made - wet).max() < 0.02 * np.abs(wet).max()
+
+
+def test_the_phaser_is_its_own_loop_while_it_moves():
+    phaser, n = find("phaser"), 700
+    setting = {"rate": 5.0, "depth": 1.0, "centre": 900.0, "feedback": 0.7}
+    made = phaser.render(NOISE[:n], RATE, setting)
+    corner = np.minimum(900 * 2 ** (1.5 * np.sin(2 * np.pi * 5 / RATE * np.arange(n))) / RATE, 0.45)
+    a = (np.tan(np.pi * corner) - 1) / (np.tan(np.pi * corner) + 1)
+    # Each all-pass filter answers at once, so the loop closes on a sum that is linear in what it is fed.
+    before, after, wanted = np.zeros(4), np.zeros(4), []
+    for t, x in enumerate(NOISE[:n]):
+        rest = 0.0
+        for k in range(4):
+            rest = a[t] * rest + before[k] - a[t] * after[k]
+        fed = x + 0.7 * (a[t] ** 4 * x + rest) / (1 - 0.7 * a[t] ** 4)
+        for k in range(4):
+            out = a[t] * fed + before[k] - a[t] * after[k]
+            before[k], after[k], fed = fed, out, out
+        wanted.append(0.5 * (x + out))
+    assert np.allclose(made, wanted, atol=1e-5)
+
+
+def test_the_phasers_notches_lie_where_its_stages_turn_by_half():
+    frequencies, gains = response(find("phaser"), {"depth": 0.0, "centre": 1000.0, "feedback": 0.0})
+    for turn in (22.5, 67.5):
+        warped = np.tan(np.pi * 1000 / RATE) * np.tan(np.radians(turn))
+        notch = RATE / np.pi * np.arctan(warped)
+        near = np.abs(frequencies - notch) < 3
+        assert gains[near].min() < 0.01
+    assert gains[0] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_the_compressor_has_the_static_curve_it_says():
+    compressor = find("compressor")
+    for level in (-40.0, -21.0, -20.0, -10.0, 0.0):
+        square = np.full(RATE, 10 ** (level / 20))
+        made = compressor.render(square, RATE, {"threshold": -20.0, "ratio": 4.0})
+        over = level + 20.0
+        knee = max(0.0, over + 3.0) ** 2 / 12.0 if over <= 3.0 else over
+        assert 20 * np.log10(made[-1]) == pytest.approx(level - 0.75 * knee, abs=0.01)
+
+
+def test_the_compressors_times_are_those_of_its_knobs():
+    compressor, step = find("compressor"), np.ones(2 * RATE)
+    step[: RATE // 2] = step[RATE:] = 0.001
+    made = compressor.render(
+        step, RATE, {"threshold": -40.0, "ratio": 10.0, "attack": 20.0, "release": 100.0}
+    )
+    lowered = -20 * np.log10(made / step)
+    full = lowered[RATE - 1]
+    assert full == pytest.approx(36.0, abs=0.01) and np.abs(lowered[: RATE // 2 - 10]).max() < 1e-5
+    for start, ms, share in ((RATE // 2, 20, 1 - np.exp(-1)), (RATE, 100, np.exp(-1))):
+        assert lowered[start + ms * RATE // 1000] == pytest.approx(share * full, rel=0.02)
+
+
+def test_the_equaliser_is_the_cookbooks():
+    setting = {
+        "low_frequency": 200.0, "low_gain": 12.0, "mid_frequency": 1000.0, "mid_gain": -18.0,
+        "mid_q": 2.0, "high_frequency": 4000.0, "high_gain": 6.0,
+    }  # fmt: skip
+    frequencies, gains = response(find("eq"), setting)
+    z = np.exp(-2j * np.pi * frequencies / RATE)  # what the analogue prototypes become
+
+    def analogue(frequency: float) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (1 - z) / (1 + z) / np.tan(np.pi * frequency / RATE)
+
+    low, s, high = analogue(200.0), analogue(1000.0), analogue(4000.0)
+    a, b, c = (10 ** (gain / 40) for gain in (12.0, -18.0, 6.0))
+    wanted = a * (low**2 + np.sqrt(2 * a) * low + a) / (a * low**2 + np.sqrt(2 * a) * low + 1)
+    wanted = wanted * (s**2 + s * b / 2 + 1) / (s**2 + s / (2 * b) + 1)
+    wanted = wanted * c * (c * high**2 + np.sqrt(2 * c) * high + 1)
+    wanted = wanted / (high**2 + np.sqrt(2 * c) * high + c)
+    assert np.allclose(gains[:-1], np.abs(wanted[:-1]), rtol=1e-3)
+
+
+def test_the_bands_of_the_multiband_sum_to_a_level_response_at_rest():
+    multiband = find("multiband")
+    _, gains = response(multiband, {})
+    assert np.abs(20 * np.log10(gains)).max() < 0.01
+    loud = multiband.render(
+        sine(50.0), RATE, {"low_threshold": -20.0, "low_gain": 6.0, "release": 500.0}
+    )
+    settled = 20 * np.log10(np.abs(loud[-RATE // 4 :]).max())
+    assert settled == pytest.approx(-15.0 + 6.0, abs=0.5)  # 4:1 above -20 dB, and the gain
+    high = multiband.render(sine(6000.0, 0.02), RATE, {"low_gain": 12.0, "mid_gain": -12.0})
+    assert np.abs(high[-RATE // 4 :]).max() == pytest.approx(0.02, rel=0.05)
+
+
+def test_bitcrush_leaves_few_levels_and_few_samples():
+    made = find("bitcrush").render(sine(101.0), RATE, {"bits": 3.0, "rate": 4000.0})
+    assert set(np.unique(made)) <= set(np.arange(-4, 5) / 4)
+    held = made.reshape(-1, 4)
+    assert (held == held[:, :1]).all() and len(np.unique(made)) == 9
+
+
+def test_ring_modulation_makes_side_bands_and_leaves_nothing_between():
+    made = find("ringmod").render(sine(1000.0), RATE, {"carrier": 300.0})
+    spectrum = 2 * np.abs(np.fft.rfft(made)) / RATE
+    assert spectrum[[700, 1300]] == pytest.approx([0.5, 0.5], abs=1e-3)
+    assert np.delete(spectrum, [700, 1300]).max() < 1e-3
+
+
+def test_the_tremolo_goes_from_full_level_down_by_its_depth():
+    made = find("tremolo").render(np.ones(RATE), RATE, {"rate": 4.0, "depth": 0.75})
+    assert made[0] == 1.0 and made.min() == pytest.approx(0.25)
+    assert np.argmin(made[:4000]) == 2000 and made[4000] == pytest.approx(1.0)
+    hard = find("tremolo").render(np.ones(RATE), RATE, {"rate": 4.0, "depth": 0.75, "shape": 1.0})
+    assert np.mean((hard > 0.27) & (hard < 0.98)) < 0.2
+
+
+# Gradients
+
+
+@pytest.mark.parametrize("effect", DIFFERENTIABLE, ids=lambda e: e.name)
+def test_torch_makes_the_same_sound_with_gradients_for_every_knob(effect):
+    torch = pytest.importorskip("torch")
+    settings = [effect.from_units(place) for place in RNG.random((2, len(effect.knobs)))]
+    settings.append({knob.name: knob.low for knob in effect.knobs})
+    settings.append({knob.name: knob.high for knob in effect.knobs})
+    for n in (4000, 1):
+        sounds = np.stack([np.roll(NOISE, k)[:n] for k in range(len(settings))])
+        values = {
+            knob.name: torch.tensor(
+                [s[knob.name] for s in settings], dtype=torch.float64, requires_grad=True
+            )
+            for knob in effect.knobs
+        }
+        made = effect.process_tensor(torch.from_numpy(sounds), RATE, **values)
+        wanted = [effect.render(x, RATE, s) for x, s in zip(sounds, settings, strict=True)]
+        assert made.dtype == torch.float32
+        assert np.abs(made.detach().numpy() - wanted).max() < 1e-3
+        made.square().sum().backward()
+        for name, value in values.items():
+            assert value.grad is not None and torch.isfinite(value.grad).all(), name
+
+
+@pytest.mark.parametrize("effect", DIFFERENTIABLE, ids=lambda e: e.name)
+def test_gradients_are_the_slopes_of_the_sound(effect):
+    torch = pytest.importorskip("torch")
+    x = torch.from_numpy(NOISE[None, :3000]).double()
+    target = torch.from_numpy(np.roll(NOISE, 5)[None, :3000]).double()
+    place = 0.3 + 0.4 * RNG.random(len(effect.knobs))
+    setting = effect.from_units(place)
+
+    def far(**values: Any) -> Any:
+        made = effect.process_tensor(x, RATE, **values)
+        return (made * target).sum() + made.square().sum()
+
+    values = {
+        k: torch.tensor([v], dtype=torch.float64, requires_grad=True) for k, v in setting.items()
+    }
+    far(**values).backward()
+    for knob in effect.knobs:
+        if (effect.name, knob.name) in {("delay", "time"), ("reverb", "predelay")}:
+            continue  # rounded to a sample: the slope is that of the delay that it stands for
+        step = 1e-6 * (knob.high - knob.low)
+        sides = [
+            {
+                k: torch.tensor([v + sign * step * (k == knob.name)], dtype=torch.float64)
+                for k, v in setting.items()
+            }
+            for sign in (1, -1)
+        ]
+        slope = (far(**sides[0]) - far(**sides[1])) / (2 * step)
+        assert float(values[knob.name].grad) == pytest.approx(float(slope), rel=1e-2, abs=1e-7)
+
+
+def test_an_effect_without_gradients_says_so():
+    assert {e.name for e in OWN} - {e.name for e in DIFFERENTIABLE} == {"bitcrush"}
+    with pytest.raises(EffectError, match="bitcrush gives its knobs no gradients; choose"):
+        find("bitcrush").process_tensor(None, RATE)  # pyright: ignore[reportArgumentType]
+
+
+# Chains
+
+
+def test_a_chain_is_its_effects_one_after_another():
+    chain = find("eq+delay+delay")
+    setting = {"eq.low_gain": 9.0, "delay.time": 30.0, "delay2.time": 70.0, "delay2.mix": 0.9}
+    by_hand = find("eq").render(NOISE, RATE, {"low_gain": 9.0})
+    by_hand = find("delay").render(by_hand, RATE, {"time": 30.0})
+    by_hand = find("delay").render(by_hand, RATE, {"time": 70.0, "mix": 0.9})
+    assert np.array_equal(chain.render(NOISE, RATE, setting), by_hand)
+    assert chain.name == "eq+delay+delay" and chain.differentiable
+    assert np.array_equal(chain.render(NOISE, RATE, chain.dry), NOISE)
+    assert find("delay+compressor").dry is None
+    assert Chain([Chain([find("eq"), find("delay")]), find("delay")]).knobs == chain.knobs
+    with pytest.raises(EffectError, match=r"no knob 'delay3.time'; did you mean delay2?.time\?"):
+        chain.complete({"delay3.time": 30.0})
+
+
+def test_a_chain_hands_gradients_through():
+    torch = pytest.importorskip("torch")
+    chain = find("overdrive+eq")
+    values = {k.name: torch.tensor([k.default], requires_grad=True) for k in chain.knobs}
+    made = chain.process_tensor(torch.from_numpy(NOISE[None]), RATE, **values)
+    made.square().mean().backward()
+    assert float(values["overdrive.drive"].grad) != 0.0
+    assert not find("overdrive+bitcrush").differentiable
+
+
+# Verbs
+
+
+@pytest.fixture
+def files(tmp_path) -> Path:
+    stereo = np.stack([sine(300.0, 0.99), sine(400.0, 0.5)], 1)
+    soundfile.write(tmp_path / "stereo.wav", stereo, 44100)
+    soundfile.write(tmp_path / "silent.flac", np.zeros(5000), 8000)
+    soundfile.write(tmp_path / "one.wav", np.ones(1), RATE)
+    (tmp_path / "bad.wav").write_text("no sound")
+    return tmp_path
+
+
+def test_apply_keeps_rate_and_channels_limits_and_names_what_is_bad(files):
+    names = ["stereo.wav", "bad.wav", "one.wav", "silent.flac"]
+    made = verbs_effects.effects_apply(
+        [files / name for name in names], files / "out", effect="eq+tremolo",
+        setting={"eq.low_gain": 18.0, "tremolo.rate": 3.0},
+    )  # fmt: skip
+    assert [one.file and one.file.name for one in made] == [
+        "stereo.eq+tremolo.wav", None, None, "silent.eq+tremolo.wav"
+    ]  # fmt: skip
+    sound, rate = soundfile.read(files / "out" / "stereo.eq+tremolo.wav")
+    assert rate == 44100 and sound.shape == (RATE, 2) and 0.97 < np.abs(sound).max() < 0.99
+    assert made[0].limited > 3.0 and "tremolo.rate needs 0.5 s" in made[0].unheard[0]
+    assert "bad.wav: not a sound file" in str(made[1].error) and "1 samples" in str(made[2].error)
+    assert not soundfile.read(files / "out" / "silent.eq+tremolo.wav")[0].any()
+
+
+def test_apply_at_the_command_line(files, capsys):
+    words = ["effects", "apply", str(files / "stereo.wav"), str(files / "bad.wav")]
+    code = app(
+        [*words, "--effect", "overdrive", "--set", "drive=12", "--out", str(files), "--json"],
+        standalone_mode=False,
+    )
+    told = capsys.readouterr()
+    first, second = json.loads(told.out)["sounds"]
+    assert code == 2 and Path(first["file"]).exists() and second["file"] is None
+    assert "bad.wav: not a sound file" in told.err
+    with pytest.raises(EffectError, match="write it as drive=12"):
+        app(
+            [*words, "--effect", "overdrive", "--set", "drive", "--out", "x"], standalone_mode=False
+        )
+
+
+def test_list_tells_every_knob_and_is_what_the_page_says(capsys):
+    app(["effects", "list", "chorus"], standalone_mode=False)
+    told = capsys.readouterr().out
+    assert (
+        "0.1 to 5 Hz" in told and "not heard in less than 1 s" in told and "dry at: mix 0" in told
+    )
+    found = {one["name"]: one for one in verbs_effects.effects_list()}
+    assert set(EFFECTS) <= set(found) and len(EFFECTS) == 12
+    page = (Path(__file__).parent.parent / "docs" / "effects.md").read_text(encoding="utf-8")
+    for effect in OWN:
+        row = f"| `{effect.name}` | {effect.words} | "
+        knobs = ", ".join(f"{k['name']} {k['range']}" for k in found[effect.name]["knobs"])
+        assert f"{row}{knobs} |" in page, f"docs/effects.md should have: {row}{knobs} |"
