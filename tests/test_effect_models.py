@@ -23,6 +23,8 @@ from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recognition import predict
 from timbrespace.runs import Run
 from timbrespace.training import loop
+from timbrespace.training.state import State
+from timbrespace.training.step import train_step
 
 RATE, SAMPLES = 16000, 8192
 EFFECTS = ("delay", "overdrive", "ringmod")
@@ -238,6 +240,15 @@ def test_training_says_how_well_effects_and_knobs_are_heard(run):
     line = run.history()[-1]
     assert {"train_effect", "train_knobs", "train_invariance"} <= line.keys()
     assert 0.0 <= line["valid_effect_error"] <= 1.0 and 0.0 < line["valid_knob_error"] < 0.5
+
+
+def test_a_term_without_weight_is_not_asked_for():
+    settings = (*SMALL, "objective.weights.invariance=0", "objective.weights.effect=0",
+                "model.heads.effect=false")  # fmt: skip
+    wanted = recipe.load("effects", settings=settings)
+    state = State.fresh(wanted, torch.device("cpu"), vocabulary())
+    figures = train_step(state, wanted, picture(), {}, steps=2, autocast=False)
+    assert "knobs" in figures and not {"effect", "invariance"} & figures.keys()
 
 
 def test_the_predicted_settings_can_be_heard(pairs, run):

@@ -26,7 +26,7 @@ from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.runs import Run
 
 PAIRS = 10  # each of another effect
-KEPT = 50  # epochs whose predictions stay: some 25 MB
+KEPT = 50  # epochs whose predictions stay: some 35 MB
 PEAK_DB = -12.0  # of a dry sound where it enters its effect, as in the pairs
 
 log = logging.getLogger(__name__)

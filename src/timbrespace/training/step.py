@@ -74,7 +74,8 @@ def train_step(
     terms = state.objective.terms(out.x, x, out.latent.nats(out.z))
     terms |= out.latent.terms | out.terms | extra
     beta = beta_at(recipe, state, steps)
-    loss = total(terms, {"reconstruction": 1.0, "kl": beta, **recipe.objective.weights})
+    further = {name: weight for name, weight in recipe.objective.weights.items() if weight}
+    loss = total(terms, {"reconstruction": 1.0, "kl": beta, **further})
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     mse = (out.x.detach().float() - x).square().mean()
