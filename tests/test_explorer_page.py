@@ -340,6 +340,25 @@ def test_what_was_heard_is_downloaded_as_wav(page, place):
     assert sample_rate == 16000 and len(samples) == 64 * 256 and np.abs(samples).max() > 0.3
 
 
+def test_what_is_chosen_is_sent_to_the_page_of_effects(page, place):
+    index = alone(place)
+    assert page.locator("#to-effects").is_disabled()
+    page.mouse.click(*pixel(page, place, place.parts[1].maps["umap"][index]))
+    expect(page.locator("#to-effects")).to_be_enabled()
+    name = page.locator("#card-name").inner_text()
+    page.keyboard.press("f")
+    expect(page.locator("#said")).to_contain_text(f"{name} is played")
+    expect(page.locator("#list-count")).to_have_text("90")
+    page.click("#to-map")
+    expect(page.locator("#said")).to_contain_text("90 sounds on the map")
+    page.keyboard.down("Alt")
+    page.mouse.click(*pixel(page, place, np.array([5.0, 2.0])))
+    page.keyboard.up("Alt")
+    expect(page.locator("#said")).to_contain_text("Playing what the model makes at this spot")
+    page.keyboard.press("f")
+    expect(page.locator("#said")).to_contain_text("Between the sounds is played")
+
+
 def test_a_whole_morph_is_one_wav(page):
     page.locator("#morph-steps").fill("3")
     page.locator("#list").focus()

@@ -700,7 +700,7 @@ function downloadHeard() {
 async function toEffects() {
   if (!selected) return say("Select a sound or a spot first, then play effects on it.");
   try {
-    const row = selected.kind === "sound" ? data.rows[selected.index] : heard && (await drop(heard.wav, heard.name)).sound;
+    const row = selected.kind === "sound" ? data.rows[selected.index] : heard && (await drop(heard.wav, title())).sound;
     if (row !== null) location.href = `/effects?sound=${row}`;
   } catch (error) {
     sayError(error);

@@ -242,7 +242,9 @@ function showDelay(delay) {
   delays.push(delay);
   if (delays.length > MOVES) delays.shift();
   const sorted = [...delays].sort((a, b) => a - b);
-  element("latency", HTMLOutputElement).value = `${Math.round(sorted[sorted.length >> 1])} ms`;
+  const shown = element("latency", HTMLOutputElement);
+  shown.value = `${Math.round(sorted[sorted.length >> 1])} ms`;
+  shown.title = `9 of 10 within ${Math.round(sorted[Math.floor(0.9 * sorted.length)])} ms`;
 }
 
 /** @param {string} name @param {number} value @param {Event} event @param {boolean} done */

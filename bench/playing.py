@@ -1,0 +1,99 @@
+"""How soon a drag on the page of effects is heard, in a real browser, for every effect of our own.
+
+    python bench/playing.py            (Chromium by playwright; a minute)
+
+A pointer goes over the pad of two knobs while a note of four seconds (16 kHz) loops. Told is the time from the
+pointer event to the moment at which the new buffer begins, as the page itself measures it; the sound card's
+own delay comes after it. Beside it stands what the effect alone takes.
+"""
+
+import math
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+from queue import Queue
+
+import result
+from playwright.sync_api import Page, expect, sync_playwright
+
+from timbrespace.effects.catalogue import EFFECTS
+from timbrespace.explorer.effects_server import build_app
+from timbrespace.explorer.playing import Playing
+from timbrespace.explorer.sounds import BuiltIn
+from timbrespace.explorer.web import serve_app
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
+PAUSE = 25  # milliseconds between two moves of the pointer
+
+
+def drag(page: Page, moves: int) -> tuple[float, float]:
+    """Milliseconds from hand to sound: the median, and what 9 of 10 moves keep within."""
+    box = page.locator("#pad").bounding_box()
+    assert box is not None
+    for step in range(moves):
+        turn = 2 * math.pi * step / moves
+        across, up = 0.5 + 0.3 * math.cos(turn), 0.5 + 0.3 * math.sin(2 * turn)
+        page.mouse.move(box["x"] + across * box["width"], box["y"] + up * box["height"])
+        if not step:
+            page.mouse.down()
+        page.wait_for_timeout(PAUSE)
+    page.mouse.up()
+    page.wait_for_timeout(300)
+    shown = page.locator("#latency")
+    words = shown.get_attribute("title") or ""
+    return float(shown.inner_text().split()[0]), float(words.split()[-2])
+
+
+def render_ms(playing: Playing, name: str, runs: int) -> float:
+    """Milliseconds that the effect takes on the note, the least of several runs."""
+    effect, sound, best = playing.effect(name), playing.shelf.sound(0), math.inf
+    for _ in range(runs):
+        began = time.perf_counter()
+        effect.render(sound.samples, sound.sample_rate)
+        best = min(best, time.perf_counter() - began)
+    return 1000 * best
+
+
+def main() -> None:
+    options = result.options(__doc__)
+    options.add_argument("--moves", type=int, default=60, help="Of the pointer, for each effect.")
+    options.add_argument("--out", type=Path, default=result.FOLDER / "playing.md")
+    given = options.parse_args()
+    playing, address, stop = Playing(BuiltIn()), Queue(), threading.Event()
+    settings = {"port": 0, "browser": False, "ready": address.put, "stop": stop}
+    threading.Thread(
+        target=serve_app, args=(build_app(playing),), kwargs=settings, daemon=True
+    ).start()
+    url, rows, load = address.get(timeout=60), [], result.busy()
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, filter(None, names))), None)
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
+        for name in EFFECTS:
+            page = browser.new_page(viewport={"width": 1400, "height": 900})
+            page.goto(url)
+            expect(page.locator("#said")).to_contain_text("is played")
+            page.get_by_label("Effect", exact=True).last.select_option(name)
+            expect(page.locator("#effect-name")).to_have_text(name)
+            drag(page, 10)  # the first sound opens the sound card
+            median, most = drag(page, given.moves)
+            rows.append(
+                (name, f"{render_ms(playing, name, 5):.1f}", f"{median:.0f}", f"{most:.0f}")
+            )
+            page.close()
+        version = browser.version
+        browser.close()
+    stop.set()
+    command = f"python bench/playing.py --moves {given.moves}"
+    result.write(
+        given.out,
+        "From hand to sound",
+        result.made_by(command, f"Chromium {version}", load=load),
+        result.table(("effect", "render, ms", "hand to sound, ms: median", "9 of 10 within"), rows),
+    )
+
+
+if __name__ == "__main__":
+    main()
