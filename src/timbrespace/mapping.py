@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from timbrespace.atomic import write_arrays, write_bytes, write_text
+from timbrespace.data.corpus import Corpus
 from timbrespace.errors import MissingExtra, RunError
 from timbrespace.geometry.neighbours import nearest
 from timbrespace.machine import use_bfloat16
@@ -114,7 +115,7 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
         # PCA needs nothing extra; `timbrespace doctor` names the extra for UMAP
         with suppress(ImportError, MissingExtra):
             maps["umap"] = umap_map(mean, seed=run.recipe.seed)
-    labels = {name: list(corpus.labels(name)) for name in corpus.label_names}
+    labels = {name: shown_labels(corpus, name) for name in corpus.label_names}
     version = sha256(mean.tobytes() + repr(sorted(maps)).encode()).hexdigest()[:12]
     folder = run.path / "space"
     folder.mkdir(exist_ok=True)
@@ -138,6 +139,16 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
         if old.name not in (file, weights.name):
             old.unlink(missing_ok=True)
     return space
+
+
+def shown_labels(corpus: Corpus, name: str) -> list[Any]:
+    """The label of every row of a corpus, as maps are coloured by it: where knobs of effects stand
+    (EFFECT.KNOB, which pairs keep as text) as numbers."""
+    values = corpus.labels(name)
+    effects = set(corpus.labels("effect")) if "effect" in corpus.label_names else set()
+    if not any(name.startswith(f"{effect}.") for effect in effects):
+        return values
+    return [None if value in (None, "") else float(value) for value in values]
 
 
 def _plain(value: Any) -> Any:

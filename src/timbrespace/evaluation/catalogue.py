@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 QUESTIONS = {
     "heard": "heard",
     "waves": "waves",
+    "effects": "effects",
     "pitch": "pitch",
     "swap": "swap",
     "structure": "structure",

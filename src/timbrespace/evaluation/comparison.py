@@ -33,7 +33,8 @@ PCA = ("8", "16", "32", "64")
 FIGURES = (
     "bits_per_sound", "rmse_db", "rmse_db_at_mean", "mr_stft", "mr_stft_inversion", "in_use", "in_use_of",
     "family_on_z", "family_majority", "pitch_on_z", "pitch_majority", "minutes", "seconds_per_epoch",
-    "epochs", "mean_sound_rmse_db", "mean_per_pitch_rmse_db", "linear_code_rmse_db",
+    "epochs", "effect_knn", "effect_forest", "effect_chance", "knob_mae", "knob_mae_centre",
+    "mean_sound_rmse_db", "mean_per_pitch_rmse_db", "linear_code_rmse_db",
     *(f"pca_{k}_rmse_db" for k in PCA),
 )  # fmt: skip
 INTERVALS = {  # where metrics.json has the interval of a figure of one run
@@ -45,6 +46,7 @@ INTERVALS = {  # where metrics.json has the interval of a figure of one run
 KEYS = (
     "run", "recipe", "feature", "seed", "group", "split", "sounds", "corpus_digest", *FIGURES,
     *(f"{key}_interval" for key in INTERVALS), "family_on_z_interval", "pitch_on_z_interval",
+    "effect_knn_interval", "effect_forest_interval", "knob_mae_interval",
     "in_use_kind", "verdict", "sentence",
 )  # fmt: skip
 CONFIDENCE = 0.95
@@ -117,7 +119,8 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
     codes = at("rate", "codes") is not None
     family, pitch = reader("family"), reader("pitch")
     ends = {key: at(*place) for key, place in INTERVALS.items()}
-    ends |= {"family_on_z": family[1], "pitch_on_z": pitch[1]}
+    effects, effect_ends = _of_effects(at("effects") or {})
+    ends |= {"family_on_z": family[1], "pitch_on_z": pitch[1], **effect_ends}
     faults = at("faults") or []
     return {
         "run": path, "recipe": run.name, "feature": run.feature.words, "seed": run.recipe.seed,
@@ -135,6 +138,7 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
         "minutes": sum(seconds) / 60.0 if seconds else None,
         "seconds_per_epoch": statistics.median(seconds) if seconds else None,
         "epochs": epochs,
+        **effects,
         "mean_sound_rmse_db": at("floors", "mean_sound_rmse_db"),
         "mean_per_pitch_rmse_db": at("floors", "mean_per_pitch_rmse_db"),
         "linear_code_rmse_db": at("floors", "linear_code_rmse_db"),
@@ -143,6 +147,29 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
         "verdict": ", ".join(faults) or ("healthy" if at("healthy") else None),
         "sentence": None, "difference": None, "metrics": metrics,
     }  # fmt: skip
+
+
+def _of_effects(
+    found: dict[str, Any],
+) -> tuple[dict[str, float | None], dict[str, Sequence[float] | None]]:
+    """Of runs of pairs: accuracy on mu by the 5 nearest and by a forest beside chance, and the mean error of
+    the identifiable knobs beside that of their centres, by the head where there is one, else by trees on
+    mu; and the ends of their intervals."""
+    which = found.get("which") or {}
+    mu = (which.get("views") or {}).get("mu") or {}
+    methods = (found.get("knobs") or {}).get("methods") or {}
+    knobs = methods.get("head") or methods.get("mu_trees") or {}
+    figures = {f"effect_{name}": (mu.get(name) or {}).get("mean") for name in ("knn", "forest")}
+    ends: dict[str, Sequence[float] | None] = {"knob_mae": knobs.get("mae_interval")}
+    for name in ("knn", "forest"):
+        line = mu.get(name) or {}
+        known = line.get("low") is not None
+        ends[f"effect_{name}"] = (line["low"], line["high"]) if known else None
+    return figures | {
+        "effect_chance": which.get("chance"),
+        "knob_mae": knobs.get("mae"),
+        "knob_mae_centre": (methods.get("centre") or {}).get("mae"),
+    }, ends
 
 
 def over_seeds(lines: Sequence[Row]) -> Row:
@@ -230,6 +257,8 @@ def cells(table: Sequence[Row]) -> list[list[str]]:
         ),
         "family on z": lambda x: _beside(x, "family_on_z", "family_majority"),
         "pitch on z": lambda x: _beside(x, "pitch_on_z", "pitch_majority"),
+        "effect": lambda x: _beside(x, "effect_knn", "effect_chance"),
+        "knobs off": lambda x: _beside(x, "knob_mae", "knob_mae_centre"),
         "min": lambda x: _figure(x, "minutes", 1),
         "s/epoch": lambda x: _figure(x, "seconds_per_epoch", 1),
         "epochs": lambda x: _figure(x, "epochs", 0),
@@ -237,6 +266,9 @@ def cells(table: Sequence[Row]) -> list[list[str]]:
     }  # fmt: skip
     if warning(table) is None:
         del columns["group"]
+    for name, key in (("effect", "effect_knn"), ("knobs off", "knob_mae")):
+        if all(line[key] is None for line in table):  # no run of pairs
+            del columns[name]
     return [list(columns), *([column(line) for column in columns.values()] for line in table)]
 
 

@@ -45,6 +45,7 @@ Progress = Callable[[str, int, int, dict[str, float]], None]
 SPLITS = ("train", "valid", "test")
 PROBED = ("family", "pitch", "velocity")  # what z says of these is asked of every run
 PROBE_ROWS = 3_000  # training sounds that the probes learn from
+PAIR_ROWS = 6_000  # training pairs: those of each effect are learnt from by themselves
 TRAIN_ROWS = 512  # training sounds whose distortion stands beside
 INVERTED = 16  # sounds whose way through the feature's inversion is measured, the ceiling
 BEST, WORST, RANDOM = 3, 4, 5  # examples in the report
@@ -184,7 +185,8 @@ def measure(
     with torch.no_grad():
         tell(0, steps)
         here = Encoded.of(run, measured, rows, rng)
-        some = _some(train_rows, PROBE_ROWS, rng)
+        most = PAIR_ROWS if run.feature.kind == "pair" else PROBE_ROWS
+        some = _some(train_rows, most, rng)
         there = Encoded.of(run, learnt, some, rng)
         tell(1, steps)
         pitches = labels_of(measured, "pitch", rows)
@@ -208,7 +210,8 @@ def measure(
     train_families = labels_of(learnt, "family", some)
     train_pitches = labels_of(learnt, "pitch", some)
     names = dict.fromkeys((*PROBED, *run.recipe.model.condition.names, *labels))
-    facts = Facts(run, measured, learnt, split, seed, here, there, fitted, studies)
+    maps = _maps(measured, here, there if learnt is measured else None, space)
+    facts = Facts(run, measured, learnt, split, seed, here, there, fitted, studies, maps)
     probes = {name: _probe(facts, name) for name in names}
     answers = catalogue.ask(
         facts, questions, lambda name: tell(before + questions.index(name), steps)
@@ -297,7 +300,7 @@ def measure(
     return Measured(
         metrics,
         _table(measured, rows, errors, nats, unit, near.each, facts.groups, each),
-        _maps(measured, here, there if learnt is measured else None, space),
+        maps,
         measured,
         pictured,
     )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from timbrespace.batches import Pictures
     from timbrespace.data.corpus import Corpus
     from timbrespace.data.ratings import Study
+    from timbrespace.evaluation.report import Map
     from timbrespace.evaluation.views import Views
     from timbrespace.runs import Run
 
@@ -116,8 +117,8 @@ class Facts:
     """A run, the corpus it is measured on (`corpus`), the one that floors and probes learn from
     (`learnt`), rows of both through the encoder, and the floors fitted on all training rows.
 
-    here: the rows of `split`. there: at most 3,000 training rows. studies: those that the
-    question of perception asks about, if any.
+    here: the rows of `split`. there: at most 3,000 training rows, of pairs 6,000. studies: those that
+    the question of perception asks about, if any. maps: those of the report.
     """
 
     run: "Run"
@@ -129,6 +130,7 @@ class Facts:
     there: Encoded
     floors: Floors
     studies: "tuple[Study, ...] | None" = None
+    maps: "Sequence[Map]" = ()
 
     def rng(self, name: str) -> np.random.Generator:
         """Random numbers of a question's own: the same whatever else is asked."""
@@ -142,11 +144,17 @@ class Facts:
         """The same of `there`."""
         return labels(self.learnt, name, self.there.rows)
 
+    def refuse_pairs(self, why: str) -> None:
+        """Unanswerable for a run whose sounds are pairs, and `why`."""
+        if self.run.feature.kind == "pair":
+            raise Unanswerable(f"each sound is a pair, dry and then wet, {why}")
+
     @cached_property
     def groups(self) -> list[Any]:
-        """What intervals and tests draw as a whole: the instrument of each row of `here`, its file
-        where it has none."""
-        known = self.labels("instrument") or [None] * len(self.here.rows)
+        """What intervals and tests draw as a whole: the instrument or speaker of each row of `here`, its
+        file where it has none."""
+        nobody = [None] * len(self.here.rows)
+        known = self.labels("instrument") or self.labels("speaker") or nobody
         files = [self.corpus.rows[row].file for row in self.here.rows]
         return [file if name is None else name for name, file in zip(known, files, strict=True)]
 

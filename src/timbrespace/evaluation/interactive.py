@@ -78,10 +78,12 @@ class Atlas:
     ) -> "Atlas":  # fmt: skip
         """Rows of a corpus on the maps of a run so named, with the labels of each, the figures in
         `sounds` (the text of sounds.csv) and the part of the corpus that the run has it in."""
+        from timbrespace.mapping import shown_labels
+
         own = [corpus.rows[row] for row in rows.tolist()]
         columns: dict[str, list[Any]] = {}
         for label in corpus.label_names:
-            values = corpus.labels(label)
+            values = shown_labels(corpus, label)
             columns[label] = [_known(values[row]) for row in rows.tolist()]
         columns["part"] = [parts.get(row) for row in rows.tolist()]
         measures = {int(line["row"]): line for line in csv.DictReader(io.StringIO(sounds))}

@@ -22,7 +22,13 @@ from timbrespace.evaluation.figures.curves import (
     training_curves,
     where,
 )
-from timbrespace.evaluation.figures.maps import map_by_name, map_by_number, maps_by_name, way
+from timbrespace.evaluation.figures.maps import (
+    map_by_name,
+    map_by_number,
+    maps_by_knob,
+    maps_by_name,
+    way,
+)
 from timbrespace.evaluation.figures.matrices import moves
 from timbrespace.evaluation.figures.pictures import sounds, spectrograms, strips
 from timbrespace.evaluation.figures.plane import rate_distortion
@@ -34,6 +40,7 @@ __all__ = [
     "bits_per_dimension",
     "map_by_name",
     "map_by_number",
+    "maps_by_knob",
     "maps_by_name",
     "moves",
     "pitch_errors",

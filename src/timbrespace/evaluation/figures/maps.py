@@ -108,6 +108,31 @@ def maps_by_name(panels: Sequence[tuple[str, np.ndarray, Sequence[Any], np.ndarr
     return png(figure)
 
 
+def maps_by_knob(xy: np.ndarray, names: Sequence[str], places: np.ndarray) -> Drawing:
+    """A small map (N, 2) for each of K knobs, coloured by where it stands, places (N, K) from 0 to 1;
+    points without one (NaN) are grey."""
+    across = min(len(names), 6)
+    down = -(-len(names) // across)
+    figure = sheet(1.55 * across + 0.5, 1.65 * down)
+    panels = figure.subplots(down, across, squeeze=False).ravel()
+    drawn = None
+    for axes in panels[len(names) :]:
+        axes.set_visible(False)
+    for axes, name, column in zip(panels, names, places.T, strict=False):
+        known = np.isfinite(column)
+        axes.scatter(*xy[~known].T, s=2, color=FLOOR, alpha=0.3, linewidths=0, rasterized=True)
+        drawn = axes.scatter(
+            *xy[known].T, s=4, c=column[known], cmap="cividis", vmin=0.0, vmax=1.0, linewidths=0,
+            rasterized=True,
+        )  # fmt: skip
+        _empty(axes, "")
+        axes.set_title(shorten(name, 26), fontsize=7)
+    if drawn is not None:
+        bar = figure.colorbar(drawn, ax=list(panels), pad=0.01, fraction=0.02)
+        bar.ax.tick_params(labelsize=7)
+    return png(figure)
+
+
 def way(
     sounds: np.ndarray, ways: dict[str, np.ndarray], ends: tuple[str, str],
     rows: Sequence[tuple[str, np.ndarray]], heads: Sequence[str], feature: Decibels,

@@ -54,13 +54,16 @@ def overlap(names: Sequence[str], table: Table, merges: Table, title: str) -> by
     return png(figure)
 
 
-def confusion(rows: Sequence[str], columns: Sequence[str], table: Table, title: str) -> bytes:
-    """Shares (R, C): of the sounds of each row how many are said to be of each column."""
+def confusion(
+    rows: Sequence[str], columns: Sequence[str], table: Table, title: str,
+    labels: tuple[str, str] = ("family", "said by the nearest sounds"),
+) -> bytes:  # fmt: skip
+    """Shares (R, C): of the sounds of each row how many are said to be of each column; `labels` of both."""
     figure = sheet(_side(len(columns)) + 1.6, _side(len(rows)) + 1.2)
     axes = figure.add_subplot()
     _cells(axes, _array(table), rows, columns)
-    axes.set_ylabel("family", fontsize=9)
-    axes.set_xlabel("said by the nearest sounds", fontsize=9)
+    axes.set_ylabel(labels[0], fontsize=9)
+    axes.set_xlabel(labels[1], fontsize=9)
     axes.set_title(shorten(title, 80), fontsize=10)
     return png(figure)
 
