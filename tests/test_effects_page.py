@@ -503,6 +503,33 @@ def test_dry_effect_and_reference_are_heard_in_turn_and_blind(page, place, tmp_p
         assert right or said.inner_text().startswith("Wrong: X was B.")
 
 
+def test_a_reference_is_matched_with_progress_and_its_setting_taken(page):
+    page.select_option("#pad-of", "-1")
+    drag(page, (0.75, 0.25))
+    expect(page.locator("#said")).to_contain_text("overdrive: drive 30 dB")
+    wanted = values(page)
+    page.click("#reference-here")
+    expect(page.locator("#said")).to_contain_text("is the reference")
+    page.locator("#pad").focus()
+    page.keyboard.press("0")
+    expect(page.locator("#said")).to_contain_text("drive 15 dB")
+    page.keyboard.press("m")
+    expect(page.locator("#working-stage")).to_contain_text("match")
+    expect(page.locator("#match-words")).to_contain_text("distance is left", timeout=20_000)
+    expect(page.locator("#said")).to_have_text("Playing the match.")
+    assert values(page)[0] == 15.0  # the knobs are the hand's
+    page.click("#match-take")
+    expect(page.locator("#said")).to_contain_text("overdrive: drive")
+    assert values(page)[:2] == pytest.approx(wanted[:2], rel=0.1)
+
+
+def test_what_cannot_be_matched_is_a_sentence(client):
+    silent = dropped(client, wav(np.zeros(RATE))).json()["sound"]
+    question = {"effect": "overdrive", "sound": 0, "reference": silent}
+    answer = client.post("/api/effects/match", json=question)
+    assert answer.status_code == 422 and "the reference is silent" in answer.json()["error"]
+
+
 def test_a_preset_is_kept_by_name_and_a_setting_copied_as_text(page):
     drag(page, (0.25, 0.5))
     expect(page.locator("#said")).to_contain_text("drive ")

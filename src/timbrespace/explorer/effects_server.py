@@ -77,6 +77,14 @@ class ControllerQuestion(Question):
     dimensions: int = Field(default=2, ge=2, le=8)
 
 
+class MatchQuestion(Question):
+    """The setting of an effect that brings a sound to a reference."""
+
+    effect: EffectName
+    sound: Number
+    reference: Number
+
+
 class StopQuestion(Question):
     """Stop the work that is being done."""
 
@@ -127,6 +135,11 @@ def routes(playing: Playing, turns: Turns) -> list[Route]:
         )
         return JSONResponse(playing.work.standing.told())
 
+    async def match(request: Request) -> Response:
+        asked = await question(request, MatchQuestion)
+        await turns.take(request, lambda: playing.match(asked.effect, asked.sound, asked.reference))
+        return JSONResponse(playing.work.standing.told())
+
     async def work(request: Request) -> Response:
         return JSONResponse(playing.work.standing.told())
 
@@ -144,6 +157,7 @@ def routes(playing: Playing, turns: Turns) -> list[Route]:
         Route(DROP, drop, methods=["POST"]),
         Route("/api/effects/keep", keep, methods=["POST"]),
         Route("/api/effects/controller", make_controller, methods=["POST"]),
+        Route("/api/effects/match", match, methods=["POST"]),
         Route("/api/effects/work", work),
         Route("/api/effects/stop", stop, methods=["POST"]),
     ]

@@ -26,12 +26,14 @@ from timbrespace.explorer.work import Tell, Work
 
 if TYPE_CHECKING:
     from timbrespace.controller import Controller
+    from timbrespace.matching.match import Match
 
 FADE_MS = 5.0
 KEPT_EFFECTS = 16
 KEPT_WET = 8
 MELS, FLOOR_DB, COLUMNS = 80, -80.0, 480  # of a picture
 KIND = "bottleneck"  # of controllers that are made for the page
+MATCH_SECONDS = 8.0
 CONTROLLER_SETTINGS = 300  # renders of a controller made for the page: it is there within a minute
 
 
@@ -194,6 +196,27 @@ class Playing:
             values = feature.analyse_all(torch.from_numpy(samples)).values.numpy()
         return np.rint((np.clip(values, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
 
+    def match(self, name: str, number: int, reference: int) -> None:
+        """Begin to search the setting with which the sound of the one id comes nearest to that of the other,
+        the same sound with the effect; `work` tells about it. EffectError where they cannot be compared."""
+        from timbrespace.matching.match import heard, match
+
+        effect, sound = self.effect(name), self.shelf.sound(number)
+        dry = _mono(sound, sound.sample_rate)
+        wanted = _mono(self.shelf.sound(reference), sound.sample_rate)
+        length = min(len(dry), len(wanted))
+        dry, wanted = dry[:length], wanted[:length]
+        heard(dry, wanted, sound.sample_rate)
+
+        def do(tell: Tell) -> dict[str, Any]:
+            found = match(
+                effect, dry, wanted, sound.sample_rate, seconds=MATCH_SECONDS,
+                progress=lambda stage, done, total, facts: tell(stage, done, total),
+            )  # fmt: skip
+            return {"effect": effect.name, "values": found.setting, "words": _told_match(found)}
+
+        self.work.begin("match", do)
+
     def make_controller(self, name: str, number: int, dimensions: int) -> None:
         """Begin to make a controller of an effect on the sound of this id, which `work` tells about."""
         from timbrespace.controller.heard import SAMPLE_RATE
@@ -252,3 +275,18 @@ def _mono(sound: Sound, sample_rate: int) -> np.ndarray:
     from timbrespace.audio.files import resample
 
     return resample(sound.samples.mean(0), sound.sample_rate, sample_rate)
+
+
+def _told_match(found: Match) -> str:
+    """What came of a match: how near it is, and how sure each knob."""
+    last = found.steps[-1]
+    told = [
+        f"{knob.knob} cannot be heard" if knob.word == "cannot be heard here"
+        else f"{knob.knob} {knob.value:.3g} {knob.unit}".rstrip() + f" ({knob.low:.3g} to {knob.high:.3g})"
+        for knob in found.knobs
+    ]  # fmt: skip
+    words = (
+        f"{100 * found.ratio:.0f} % of the dry sound's distance is left, after {last.renders} renders in "
+        f"{last.seconds:.1f} s: {', '.join(told)}."
+    )
+    return words if found.note is None else f"{words} But {found.note}."

@@ -319,6 +319,9 @@ async function chooseSound(number) {
   kept.delete("dry");
   kept.delete("effect");
   kept.delete("prediction");
+  prediction = null; // it was for the other sound
+  showMatch("");
+  if (source === "prediction") source = "effect";
   kept.delete("reference"); // at the other sound's rate
   try {
     await loadEffect();
@@ -505,11 +508,24 @@ function takeReference(taken) {
   kept.delete("prediction");
   button("match").disabled = false;
   $("reference-name").textContent = `Reference: ${taken.name}.`;
-  $("match-words").textContent = "";
+  showMatch("");
   if (source === "reference" || source === "prediction") source = "effect";
   select("blind-a").value = "reference";
   showSource();
   say(`${taken.name} is the reference.`);
+}
+
+/** @param {string} words */
+function showMatch(words) {
+  $("match-words").textContent = words;
+  $("match-words").hidden = button("match-take").hidden = !words;
+}
+
+/** The knobs to what was found. @param {Event} event */
+async function takeMatch(event) {
+  if (!prediction) return;
+  if (prediction.effect !== effectName()) await chooseChain(prediction.effect.split("+"));
+  await setAll(prediction.values, event);
 }
 
 let working = false;
@@ -551,7 +567,7 @@ async function watch(standing) {
   } else {
     prediction = { effect: standing.result.effect, values: standing.result.values };
     kept.delete("prediction");
-    $("match-words").textContent = standing.result.words;
+    showMatch(standing.result.words);
     select("blind-b").value = "prediction";
     showSource();
     say(`The match is there: ${standing.result.words}`);
@@ -705,6 +721,7 @@ select("axis-y").addEventListener("change", () => chooseAxis("y", Number(select(
 select("pad-of").addEventListener("change", () => choosePad(Number(select("pad-of").value)));
 button("make").addEventListener("click", () => begin("/api/effects/controller", { effect: effectName(), sound, dimensions: Number(select("make-dimensions").value) }));
 button("match").addEventListener("click", () => match());
+button("match-take").addEventListener("click", (event) => { takeMatch(event); });
 button("working-stop").addEventListener("click", () => { ask("/api/effects/stop", {}).catch(sayError); });
 button("defaults").addEventListener("click", (event) => { reset(event); });
 button("copy").addEventListener("click", copy);
