@@ -16,7 +16,7 @@ class Chorus(Differentiable):
 
     name = "chorus"
     words = "two copies that drift in pitch and time beside the sound"
-    level = "up to 3 dB softer where the copies do not agree"
+    level = "softer where the copies do not agree, by about 4 dB for most sounds"
     knobs = (
         Knob("rate", "Hz", 0.1, 5.0, 0.8, "log", seconds=1.0),
         Knob("depth", "", 0.0, 1.0, 0.5),
