@@ -23,6 +23,7 @@ lint: $(VENV)/.installed-dev
 # Writes bench/results/*.md; takes three quarters of an hour and wants a quiet machine.
 bench: $(VENV)/.installed-dev $(CORPUS)
 	$(BIN)/python bench/instruments.py
+	$(BIN)/python bench/plugins.py
 	$(BIN)/python bench/features.py $(NOTES)
 	$(BIN)/python bench/inversion.py $(NOTES)
 	$(BIN)/python bench/prepare.py $(NOTES)

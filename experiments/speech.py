@@ -31,7 +31,7 @@ import result
 
 RATE = 16000  # Hz
 CLIP = 32768  # samples
-LEAST = 8000  # samples of speech in a clip
+LEAST = 16000  # samples of speech in a clip
 QUIET_DB = -45.0  # dBFS; edges and clips whose RMS is below are left out
 FRAME = 320  # samples over which the RMS of edges is taken
 COLUMNS = ("file", "split", "speaker", "language", "licence")

@@ -206,6 +206,8 @@ def test_every_effect_of_pedalboard_runs_at_both_ends_of_its_knobs(name):
     for place in (0.0, 1.0):
         setting = effect.from_units(np.full(len(effect.knobs), place))
         assert effect.render(sound, RATE, setting).shape == sound.shape
+    if effect.dry:
+        assert np.allclose(effect.render(sound, RATE, effect.dry), sound, atol=2e-7)
 
 
 BUNDLE = """

@@ -5,6 +5,7 @@ Its setters take almost any number, so the ranges are ours: what is heard, and w
 
 import importlib.metadata
 
+from timbrespace.effects.effect import Setting
 from timbrespace.effects.hosts.plugin import PluginEffect
 from timbrespace.effects.knobs import Knob
 from timbrespace.errors import EffectError, MissingExtra, suggestion
@@ -120,10 +121,19 @@ BUILT_IN: dict[str, tuple[str, tuple[Knob, ...]]] = {
             Knob("damping", "", 0.0, 1.0, 0.5),
             Knob("wet_level", "", 0.0, 1.0, 0.33),
             Knob("dry_level", "", 0.0, 1.0, 0.4),
-            Knob("width", "", 0.0, 1.0, 1.0, stereo=True),
+            Knob("width", "", 0.0, 1.0, 1.0),
         ),
     ),
 }
+
+
+# Settings at which a sound is left as it is, up to rounding.
+DRY: dict[str, Setting] = {
+    "Chorus": {"mix": 0.0}, "Delay": {"mix": 0.0}, "Phaser": {"mix": 0.0}, "Gain": {"gain_db": 0.0},
+    "HighShelfFilter": {"gain_db": 0.0}, "LowShelfFilter": {"gain_db": 0.0},
+    "PeakFilter": {"gain_db": 0.0}, "Compressor": {"ratio": 1.0}, "NoiseGate": {"ratio": 1.0},
+    "PitchShift": {"semitones": 0.0}, "Reverb": {"wet_level": 0.0, "dry_level": 0.5},
+}  # fmt: skip
 
 
 class PedalboardEffect(PluginEffect):
@@ -138,7 +148,9 @@ def find(name: str) -> PedalboardEffect:
         raise EffectError(f"pedalboard has no effect {name!r}; {hint}")
     need()
     words, knobs = BUILT_IN[name]
-    return PedalboardEffect(f"pedalboard:{name}", words, knobs, name)
+    effect = PedalboardEffect(f"pedalboard:{name}", words, knobs, name)
+    effect.dry = DRY.get(name)
+    return effect
 
 
 def listed() -> list[tuple[str, str]]:
