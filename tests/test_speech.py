@@ -27,7 +27,7 @@ def talk(seconds: float, db: float = -20.0) -> np.ndarray:
 
 def test_clips_are_whole_loud_and_lose_nothing_inside(speech):
     edge = np.zeros(8000, np.float32)
-    said = talk(5.0)
+    said = talk(5.5)
     made = list(speech.clips(np.concatenate([edge, said, edge])))
     assert [clip.shape for clip in made] == [(32768,)] * 3
     assert np.array_equal(np.concatenate(made)[: len(said)], said)
@@ -81,7 +81,7 @@ def test_what_was_done_is_not_fetched_again_and_prepare_takes_it(
             if name.endswith("copyright"):
                 (folder / name).write_text("as you like")
             else:
-                soundfile.write(folder / name, talk(0.0 if "none" in name else 3.0), 16000)
+                soundfile.write(folder / name, talk(0.0 if "none" in name else 3.5), 16000)
 
     monkeypatch.setattr(speech, "run", system)
     out = tmp_path / "out"
