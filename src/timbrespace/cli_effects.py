@@ -43,7 +43,7 @@ def _table(effect: dict[str, Any]) -> None:
     wide = max((len(knob["name"]) for knob in effect["knobs"]), default=0)
     for knob in effect["knobs"]:
         told = [
-            "evenly in its logarithm" if knob["curve"] == "log" else "",
+            "logarithmic" if knob["curve"] == "log" else "",
             "not heard in mono" if knob["stereo"] else "",
             f"not heard in less than {knob['seconds']:g} s" if knob["seconds"] else "",
         ]
