@@ -17,17 +17,17 @@ from torch import Tensor
 
 from timbrespace.audio.files import write
 from timbrespace.batches import Pictures
+from timbrespace.data.pair_parts import DRY_PEAK
 from timbrespace.effects.catalogue import find
 from timbrespace.effects.effect import Effect
 from timbrespace.effects.knobs import Knob
-from timbrespace.errors import EffectError
+from timbrespace.errors import CorpusError, EffectError
 from timbrespace.features.pair import Pair
 from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.runs import Run
 
 PAIRS = 10  # each of another effect
 KEPT = 50  # epochs whose predictions stay: some 35 MB
-PEAK_DB = -12.0  # of a dry sound where it enters its effect, as in the pairs
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Example:
         own = units[self.places].tolist()
         setting = {knob.name: knob.from_unit(u) for knob, u in zip(self.knobs, own, strict=True)}
         peak = max(float(np.abs(self.dry).max()), 1e-6)
-        gain = 10.0 ** (PEAK_DB / 20.0) / peak
+        gain = DRY_PEAK / peak  # as loud as the pairs' dry sounds enter their effects
         return self.effect.render(self.dry * gain, sample_rate, setting) / gain
 
 
@@ -85,7 +85,7 @@ class Listening:
             for name, samples in (("dry", example.dry), ("reference", example.wet)):
                 sounds[f"{example.name}/{name}"] = samples
             sounds[f"{example.name}/prediction"] = made
-        for old in sorted(self.folder.glob("epoch-*"))[:-KEPT]:
+        for old in sorted(self.folder.glob("epoch-*"), key=lambda f: int(f.name[6:]))[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
         return sounds
 
@@ -94,7 +94,7 @@ class Listening:
 
 
 def _examples(run: Run, valid: Pictures) -> Iterator[Example]:
-    """The first validation pair of each effect; an effect that is not on this machine has none."""
+    """The first validation pair of each effect; none of an effect or a sound that is not there."""
     assert isinstance(run.feature, Pair)
     start = 0
     for number, name in enumerate(run.vocabulary.words["effect"][:PAIRS]):
@@ -106,12 +106,12 @@ def _examples(run: Run, valid: Pictures) -> Iterator[Example]:
             continue
         position = int(found[0])
         row = int(valid.rows[position])
-        sound = run.corpus.audio(row, run.feature.sample_rate).samples.mean(0)
-        dry, wet = sound[: run.feature.samples], sound[run.feature.samples :][: run.feature.samples]
         try:
             effect = find(name)
-        except EffectError as error:
+            sound = run.corpus.audio(row, run.feature.sample_rate).mono()
+        except (EffectError, CorpusError) as error:
             log.warning("no validation audio of %s: %s", name, error)
             continue
+        dry, wet = np.split(sound[: 2 * run.feature.samples], [run.feature.samples])
         title = "".join(c if c.isalnum() or c in "+-_" else "_" for c in name)
         yield Example(f"{title}-{row}", position, dry, wet, effect, knobs, places)
