@@ -175,6 +175,7 @@ def test_half_way_lies_between_where_sounds_lie_on_a_line():
     straight = measure._of_paths(line)
     assert straight["midpoint"] == pytest.approx(1.0)
     assert straight["roughness"] == pytest.approx(0.0, abs=1e-9)
+    assert straight["non_linearity"] == pytest.approx(0.0, abs=1e-9)
     bent = measure._of_paths(np.concatenate([line, line**2], 2))
     assert bent["midpoint"] > 1.01 and bent["non_linearity"] > 0.1
 

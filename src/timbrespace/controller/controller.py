@@ -28,9 +28,9 @@ OVER = (
 class Axis:
     """What one axis of a controller does to the sound.
 
-    follows: what of the sound goes with it most, "effect" (how much there is), "brightness", "loudness",
-    and correlation: Spearman's rho with it from -1 to 1. knob: the knob that goes with it most, with its
-    own rho. All measured at random positions.
+    follows: what of the sound goes with it most (of two within 0.1 the first): "effect" (how much there
+    is), "brightness" or "loudness"; correlation: Spearman's rho with it from -1 to 1. knob: the knob that
+    goes with it most, with its own rho. All measured at random positions.
     """
 
     follows: str

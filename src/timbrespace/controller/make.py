@@ -19,6 +19,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 LEAST, MOST = 2, 8  # dimensions
 SETTINGS, LEAST_SETTINGS = 1000, 60
 TRIED = 200  # positions at which the axes are listened to
+ALIKE = 0.1  # of two things that an axis follows so nearly alike, the first of FOLLOWED is named
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 
@@ -128,6 +129,8 @@ def _with_axes(
     for along in places.T:
         heard = [rank_correlation(along, column) for column in told.T]
         turned = [rank_correlation(along, column) for column in units.T]
-        first, knob = int(np.abs(heard).argmax()), int(np.abs(turned).argmax())
+        strong = np.abs(heard)
+        first = int(np.argmax(strong >= strong.max() - ALIKE))
+        knob = int(np.abs(turned).argmax())
         axes.append(Axis(FOLLOWED[first], heard[first], names[knob], turned[knob]))
     return replace(controller, axes=tuple(axes))

@@ -17,7 +17,7 @@ from timbrespace.controller.make import Progress, rendered
 from timbrespace.effects.effect import Effect
 from timbrespace.geometry.axes import explained, local_guess, rank_correlation
 from timbrespace.geometry.neighbours import nearest
-from timbrespace.render.distance import mr_stft
+from timbrespace.matching.distance import mr_stft
 
 SETTINGS = 600  # of which positions are asked, as in the pilot
 RENDERED, PLACES, PATHS = 100, 300, 40  # settings and positions that are heard, pairs of positions
@@ -94,26 +94,19 @@ def knobs_from_position(controller: Controller, units: np.ndarray) -> dict[str, 
 def audio_error(
     controller: Controller, effect: Effect, ear: Ear, units: np.ndarray
 ) -> dict[str, float | None]:
-    """audio: the MR-STFT distance (`render.distance`) of render(knobs(position(s))) from render(s), over that
+    """audio: the MR-STFT distance (`matching.distance`) of render(knobs(position(s))) from render(s), over that
     of the dry sound from it: a ratio of means over settings, 0 where nothing is lost, 1 where doing nothing
     is as near. audio_centre: the same with all knobs at their middle in place of the controller's."""
     ours, centre, nothing = 0.0, 0.0, 0.0
     middle = rendered(effect, ear, np.full(units.shape[1], 0.5))
     for one, back in zip(units, controller.knobs(controller.position(units)), strict=True):
         wanted = rendered(effect, ear, one)
-        ours += _apart(wanted, rendered(effect, ear, back))
-        centre += _apart(wanted, middle)
-        nothing += _apart(wanted, ear.sounds)
+        ours += mr_stft(rendered(effect, ear, back), wanted)
+        centre += mr_stft(middle, wanted)
+        nothing += mr_stft(ear.sounds, wanted)
     if nothing <= 0.0:
         return {"audio": None, "audio_centre": None}
     return {"audio": ours / nothing, "audio_centre": centre / nothing}
-
-
-def _apart(wanted: np.ndarray, got: np.ndarray) -> float:
-    """The MR-STFT distance, added over sounds (S, n)."""
-    from torch import from_numpy
-
-    return sum(mr_stft(from_numpy(w), from_numpy(g)) for w, g in zip(wanted, got, strict=True))
 
 
 def coverage(random: np.ndarray, reached: np.ndarray) -> float:

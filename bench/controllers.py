@@ -1,0 +1,147 @@
+"""UMAP or a bottleneck? Controllers of effects by kind and dimensions, on settings and a sound that none knows.
+
+Usage: python bench/controllers.py CORPUS [--effects delay,overdrive,...] [--dimensions 2,4,8]
+Writes bench/results/controllers.md and controllers.png; an effect that has fewer knobs than dimensions is given
+as many dimensions as it has knobs. About four minutes an effect for nine controllers on a quiet core.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import result
+
+from timbrespace.controller.controller import Controller
+from timbrespace.controller.make import KINDS, SETTINGS, fitted, listen
+from timbrespace.controller.measure import measure
+from timbrespace.controller.sounds import dry_sounds
+from timbrespace.effects.catalogue import find
+
+TEN = (
+    "delay", "overdrive", "reverb", "chorus", "phaser", "compressor", "eq", "bitcrush", "multiband",
+    "ringmod",
+)  # fmt: skip
+FIGURES = (  # of a controller, by heading
+    ("knob R²", "knob_r2"), ("best knob", "best_knob_r2"), ("given back R²", "returned_r2"),
+    ("audio", "audio"), ("(middle)", "audio_centre"), ("coverage", "coverage"),
+    ("evenness", "evenness"), ("midpoint", "midpoint"), ("(naive)", "midpoint_naive"),
+    ("roughness", "roughness"), ("(naive)", "roughness_naive"), ("bend", "non_linearity"),
+    ("(naive)", "non_linearity_naive"), ("sensitivity", "sensitivity"),
+    ("axis 1, effect", "first"), ("axis 2, brightness", "second"), ("less than clean", "clean_rank"),
+)  # fmt: skip
+
+Rows = dict[tuple[str, str, int], dict[str, Any]]  # by effect, kind, dimensions asked
+
+
+def main() -> None:
+    parser = result.options(__doc__)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--effects", default=",".join(TEN))
+    parser.add_argument("--dimensions", default="2,4,8")
+    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--settings", type=int, default=SETTINGS)
+    parser.add_argument("--out", type=Path, default=result.FOLDER / "controllers.md")
+    asked = parser.parse_args()
+    kinds, sizes = asked.kinds.split(","), [int(d) for d in asked.dimensions.split(",")]
+    sounds, rows, drawn = dry_sounds([asked.corpus]), Rows(), False
+    for name in asked.effects.split(","):
+        effect = find(name)
+        known = listen(effect, sounds.made_on, asked.settings, 0)
+        for kind in kinds:
+            for size in sizes:
+                began = time.process_time()
+                some = min(size, len(effect.knobs))
+                made = fitted(effect, known, kind, some, 0)
+                seconds = time.process_time() - began
+                found = measure(made, sounds.kept)
+                rows[name, kind, size] = {
+                    **found, "first": abs(found["axes"][0]["effect"]),
+                    "second": abs(found["axes"][1]["brightness"]), "seconds": seconds,
+                }  # fmt: skip
+                print(
+                    name, kind, size, f"knob R² {found['knob_r2']:.2f}", file=sys.stderr, flush=True
+                )
+                if not drawn and kind == kinds[0]:
+                    draw(made, asked.out.with_suffix(".png"))
+                    drawn = True
+        write(asked.out, rows, kinds, sizes, asked)
+
+
+def write(out: Path, rows: Rows, kinds: list[str], sizes: list[int], asked: Any) -> None:
+    effects = list(dict.fromkeys(effect for effect, _, _ in rows))
+    means = [
+        [kind, size, *(_mean([rows[e, kind, size][key] for e in effects]) for _, key in FIGURES),
+         f"{np.mean([rows[e, kind, size]['seconds'] for e in effects]):.0f} s"]
+        for kind in kinds for size in sizes
+    ]  # fmt: skip
+    each = [
+        [
+            effect,
+            *(f"{rows[effect, kind, size]['knob_r2']:.2f}" for kind in kinds for size in sizes),
+        ]
+        for effect in effects
+    ]
+    knobs = [
+        [effect, kind, _told(rows[effect, kind, sizes[0]]["knob_r2_each"])]
+        for effect in effects for kind in kinds
+    ]  # fmt: skip
+    result.write(
+        out, "Controllers: UMAP or a bottleneck?",
+        result.made_by(
+            f"python bench/controllers.py CORPUS --effects {','.join(effects)} --dimensions {asked.dimensions}",
+            f"{asked.settings} random settings on 3 notes, measured on other settings and a note of "
+            "the test split",
+        ),
+        f"Means over {len(effects)} effects; `timbrespace/controller/measure.py` defines the columns.",
+        result.table(["kind", "d", *(heading for heading, _ in FIGURES), "to fit"], means),
+        "Knob R² from the position, by effect:",
+        result.table(["effect", *(f"{kind} {size}" for kind in kinds for size in sizes)], each),
+        f"Knob by knob at {sizes[0]} dimensions:",
+        result.table(["effect", "kind", "R² from the position"], knobs),
+    )  # fmt: skip
+
+
+def draw(made: Controller, path: Path) -> None:
+    """A pad: what each knob is over the square, and random settings where the controller places them."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    names = [knob.name for knob in made.knob_list]
+    at = np.linspace(0.0, 1.0, 101)
+    over = made.knobs(np.stack(np.meshgrid(at, at), -1))
+    units = np.random.default_rng(0).random((400, len(names)))
+    places = made.position(units)
+    figure, rows = plt.subplots(2, len(names), figsize=(3.2 * len(names), 6.4), squeeze=False)
+    for column, name in enumerate(names):
+        above, below = rows[0, column], rows[1, column]
+        above.imshow(over[..., column], origin="lower", extent=(0, 1, 0, 1), vmin=0, vmax=1)
+        below.scatter(*places.T, c=units[:, column], s=9, vmin=0, vmax=1)
+        below.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        above.set_title(f"{made.effect}: {name}")
+    for row, words in zip(rows, ("knob at a position", "settings at their positions"), strict=True):
+        row[0].set_ylabel(f"{words}\naxis 2: {made.axes[1].words}", fontsize=7)
+    for below in rows[1]:
+        below.set_xlabel(f"axis 1: {made.axes[0].words}", fontsize=7)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def _told(figures: dict[str, float]) -> str:
+    return ", ".join(f"{name} {figure:.2f}" for name, figure in figures.items())
+
+
+def _mean(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "nothing to measure"
+    return f"{np.mean(known):.2f}" + ("" if len(known) == len(values) else f" (of {len(known)})")
+
+
+if __name__ == "__main__":
+    main()
