@@ -44,6 +44,8 @@ def small(words: list[str]) -> list[str]:
     verb = words[1]
     if verb in SERVES:
         return [verb, "--help"]
+    if words[1:3] == ["effects", "play"]:
+        return ["effects", "play", "--help"]
     if words[1:3] == ["vocoder", "train"]:
         tiny = ("--steps", "1", "--batch", "2", "--channels", "8", "--blocks", "1")
         return [*words[1 : words.index("--minutes")], *tiny]

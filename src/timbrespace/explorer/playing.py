@@ -282,7 +282,7 @@ def _told_match(found: Match) -> str:
     last = found.steps[-1]
     told = [
         f"{knob.knob} cannot be heard" if knob.word == "cannot be heard here"
-        else f"{knob.knob} {knob.value:.3g} {knob.unit}".rstrip() + f" ({knob.low:.3g} to {knob.high:.3g})"
+        else f"{knob.knob} {knob.value:.4g} {knob.unit}".rstrip() + f" ({knob.low:.4g} to {knob.high:.4g})"
         for knob in found.knobs
     ]  # fmt: skip
     words = (
