@@ -55,6 +55,8 @@ def small(words: list[str]) -> list[str]:
             tiny = iter(TINY)
         kept = [s for s in tiny if not s.startswith("objective") or words[2] == "instruments"]
         return [*words[1:], *(w for s in [*kept, "train.epochs=1"] for w in ("--set", s))]
+    if words[1:3] == ["effects", "controller"] and "--effect" in words:
+        return [*words[1:], "--settings", "60"]
     if verb == "instruments":
         return [*words[1:], "--notes", "110"]
     return words[1:]
