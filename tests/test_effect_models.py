@@ -48,7 +48,7 @@ def pairs(tmp_path_factory) -> Path:
         units = np.random.default_rng(number // 2).random(len(effect.knobs))
         setting = effect.from_units(units)
         tone = np.sin(2 * np.pi * random.uniform(100, 900) * time) * np.exp(-4.0 * time)
-        dry = (0.25 * tone).astype(np.float32)
+        dry = (0.1 * tone).astype(np.float32)
         both = np.concatenate([dry, effect.render(dry, RATE, setting)])
         file = f"{effect.name}/{number:06}.flac"
         write(made / file, both / max(1.0, np.abs(both).max()), RATE, format="flac")
