@@ -1,5 +1,6 @@
 """Matching finds the setting that made a reference, says how sure it is, and keeps its budget."""
 
+import json
 from dataclasses import replace
 
 import auraloss
@@ -7,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from timbrespace.audio.files import read, resample, write
 from timbrespace.effects.catalogue import find
 from timbrespace.effects.effect import Effect
 from timbrespace.effects.knobs import Knob
 from timbrespace.errors import EffectError
 from timbrespace.matching.cues import cues
 from timbrespace.matching.distance import SIZES, log_mel_l1, mr_stft
-from timbrespace.matching.match import match, match_one_of
+from timbrespace.matching.match import match, match_one_of, match_style
+from timbrespace.verbs_effects import effects_match
 
 RATE = 16000
 
@@ -102,7 +105,7 @@ def test_the_same_seed_tries_the_same_and_keeps_its_budget():
         )
     finally:
         del effect.render
-    assert one.setting == two.setting and one.steps[-1].mr_stft < one.steps[0].mr_stft
+    assert one.setting == two.setting and one.steps[-1].distance < one.steps[0].distance
     assert one.steps[-1].renders == 50
     assert len(made) == 2 * (50 + 2)  # the centre and the result are heard once more, to be told
 
@@ -122,6 +125,39 @@ def test_the_effect_is_told_where_none_is_named():
     found = match_one_of(effects, dry, wet, RATE, renders=60)
     assert found.effect.name == "delay" and found.sure == "sure"
     assert set(found.others) == {"overdrive", "ringmod"}
+
+
+def test_style_is_taken_from_another_sound():
+    dry, effect = pluck(seed=0), find("overdrive")
+    other = pluck(1.1, seed=1)
+    setting = {"drive": 32.0, "tone": 1200.0, "asymmetry": 0.3}
+    wanted, reference = (effect.render(x, RATE, setting) for x in (dry, other))
+    found = match_style(effect, dry, reference, RATE, renders=60)
+    result = effect.render(dry, RATE, found.setting)
+    assert mr_stft(result, wanted) < 0.75 * mr_stft(dry, wanted)
+    assert all(k.low <= setting[k.knob] <= k.high for k in found.knobs[:2])
+
+
+def test_the_verb_writes_a_match_of_files_that_differ_in_rate_and_length(tmp_path):
+    dry, effect = pluck(), find("overdrive")
+    wet = effect.render(dry, RATE, {"drive": 30.0, "tone": 1500.0})
+    write(tmp_path / "dry.wav", dry, RATE, format="float")
+    write(tmp_path / "wet.wav", resample(np.pad(wet, (0, 3000)), RATE, 22050), 22050)
+    found = effects_match(
+        tmp_path / "dry.wav", tmp_path / "wet.wav", tmp_path / "out", effect="overdrive",
+        renders=60, seconds=60.0,
+    )  # fmt: skip
+    told = json.loads(found.file.read_text(encoding="utf-8"))
+    assert told["setting"]["tone"] == pytest.approx(1500.0, rel=0.05) and told["ratio"] < 0.5
+    assert any("22050 Hz" in note for note in told["notes"])
+    assert any("lengths differ" in note for note in told["notes"])
+    assert read(found.sound).samples.shape == (1, len(dry)) and found.picture.stat().st_size > 5000
+    noise = np.random.default_rng(0).standard_normal(3 * RATE) * np.geomspace(1e-3, 0.2, 3 * RATE)
+    write(tmp_path / "noise.wav", noise, RATE)
+    with pytest.raises(EffectError, match="say --style"):
+        effects_match(tmp_path / "dry.wav", tmp_path / "noise.wav", tmp_path, effect="overdrive")
+    with pytest.raises(EffectError, match="there is no effect 'overdrve'; did you mean overdrive"):
+        effects_match(tmp_path / "dry.wav", tmp_path / "wet.wav", tmp_path, effect="overdrve")
 
 
 def test_a_reference_without_the_effect_and_sounds_that_cannot_be_compared_are_said():

@@ -221,3 +221,60 @@ def effects_controller(
         return
     for line in made.lines:
         typer.echo(line)
+
+
+@effects.command("match")
+def effects_match(
+    sound: Annotated[Path, typer.Argument(help="The dry sound.")],
+    reference: Annotated[Path, typer.Argument(help="How it should sound.")],
+    out: Out,
+    effect: Annotated[
+        list[str] | None,
+        typer.Option(help="An effect; repeat to choose from several; all our own when not given."),
+    ] = None,
+    chain: Annotated[str | None, typer.Option(help="Effects in a row: overdrive+delay.")] = None,
+    style: Annotated[
+        bool, typer.Option("--style", help="The reference is another sound with the effect.")
+    ] = False,
+    run: Annotated[
+        Path | None, typer.Option(help="A trained run with heads, to start from.")
+    ] = None,
+    renders: Annotated[int, typer.Option(min=8, help="At most, for each effect.")] = 120,
+    seconds: Annotated[float, typer.Option(min=0.1, help="About how long.")] = 5.0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """The knobs of an effect with which a sound comes nearest to a reference, by search.
+
+    Writes result.wav, match.json and match.png.
+
+    Example: timbrespace effects match dry.wav wet.wav --effect delay --out matched
+    """
+    from timbrespace import verbs_effects
+
+    if effect and chain:
+        raise typer.BadParameter("give --effect or --chain, not both")
+    with Bars() as bars:
+        found = verbs_effects.effects_match(
+            sound, reference, out, effect=chain or effect, style=style, run=run, renders=renders,
+            seconds=seconds, seed=seed, progress=bars,
+        )  # fmt: skip
+    if as_json:
+        print_json({"file": str(found.file), "sound": str(found.sound), **found.facts})
+        return
+    match = found.match
+    typer.echo(f"{match.effect.name} ({match.sure}): {match.effect.told(match.setting)}")
+    nothing = max(match.steps[0].distance, 1e-12)
+    typer.echo(f"  {'step':12}{match.measure:>8}  of nothing  renders  seconds")
+    for step in match.steps:
+        share = f"{step.distance / nothing:10.2f}"
+        typer.echo(
+            f"  {step.name:12}{step.distance:8.3f}  {share}  {step.renders:7}  {step.seconds:7.1f}"
+        )
+    for knob in match.knobs:
+        span = f"{knob.low:.4g} to {knob.high:.4g} {knob.unit}".rstrip()
+        words = knob.why or f"{knob.word}, {span}"
+        typer.echo(f"  {knob.knob:20}{knob.value:10.4g} {knob.unit:4} {words}")
+    for note in found.facts["notes"]:
+        typer.echo(f"  {note}")
+    typer.echo(f"{found.sound}, {found.file}, {found.picture}")

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from timbrespace.controller import Controller
     from timbrespace.data.pairs import Pairs
     from timbrespace.effects import Effect, Setting
+    from timbrespace.matching.match import Match
 
 StrPath = str | Path
 Progress = Callable[[str, int, int, dict[str, float]], None]
@@ -165,3 +166,106 @@ def effects_controller(
     whole = replace(made, made={**made.made, "about": dry.about}, measures=measures)
     whole.save(out)
     return whole
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What a match is and where it lies: the rendered sound, the picture, all numbers as JSON, and what was
+    done to the sounds before, in words."""
+
+    match: "Match"
+    sound: Path
+    picture: Path
+    file: Path
+    words: tuple[str, ...]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All numbers: effect, setting, knobs with intervals, steps, other effects, and what to know."""
+        match = self.match
+        return {
+            "effect": match.effect.name, "setting": match.setting, "sure": match.sure,
+            "measure": match.measure, "ratio": match.ratio, "steps": [vars(s) for s in match.steps],
+            "knobs": [vars(k) for k in match.knobs], "others": dict(match.others),
+            "notes": [*self.words, *([match.note] if match.note else [])],
+        }  # fmt: skip
+
+
+def effects_match(
+    sound: StrPath, reference: StrPath, out: StrPath, *, effect: str | Sequence[str] | None = None,
+    style: bool = False, run: StrPath | None = None, renders: int = 120, seconds: float = 5.0,
+    seed: int = 0, progress: Progress | None = None,
+) -> Matched:  # fmt: skip
+    """The setting with which `sound` comes nearest to `reference`, the same sound with the effect, or with
+    `style` another sound with it; into the folder `out`: result.wav, match.json and match.png.
+
+    effect: one effect or chain, several to choose from, or None for all our own. run: a run with heads, which
+    says where the search starts. The search makes at most `renders` renders of each effect that it goes
+    into, in about `seconds`. The result is rendered at the sound's own rate and length, and limited.
+    """
+    import json
+
+    from timbrespace.atomic import write_bytes
+    from timbrespace.audio.files import read, write
+    from timbrespace.audio.level import limit
+    from timbrespace.effects.catalogue import EFFECTS, find
+    from timbrespace.errors import EffectError
+    from timbrespace.evaluation.figures.pictures import spectrograms
+    from timbrespace.matching.match import match_one_of, match_style
+    from timbrespace.matching.pairing import paired
+    from timbrespace.verbs import folder_for
+
+    names = [effect] if isinstance(effect, str) else effect
+    effects = list(EFFECTS.values()) if names is None else [find(name) for name in names]
+    if style and len(effects) != 1:
+        raise EffectError("the style of another sound needs one effect; name it with effect")
+    pair = paired(read(sound), read(reference), style=style)
+    folder = folder_for(out)
+    if style:
+        found = match_style(
+            effects[0], pair.dry, pair.reference, pair.sample_rate, renders=renders,
+            seconds=seconds, seed=seed, progress=progress,
+        )  # fmt: skip
+    else:
+        predict = None if run is None else _predictor(run)
+        found = match_one_of(
+            effects, pair.dry, pair.reference, pair.sample_rate, renders=renders, seconds=seconds,
+            seed=seed, predict=predict, progress=progress,
+        )  # fmt: skip
+    whole = read(sound)
+    made = limit(
+        found.effect.render(whole.samples, whole.sample_rate, found.setting), whole.sample_rate
+    )
+    matched = Matched(
+        found, folder / "result.wav", folder / "match.png", folder / "match.json", pair.words
+    )
+    write(matched.sound, made, whole.sample_rate, format="wav24")
+    result = found.effect.render(pair.dry, pair.sample_rate, found.setting)
+    panels = {"dry": pair.dry, "reference": pair.reference, "result": result}
+    mono = {title: x.reshape(-1, x.shape[-1]).mean(0) for title, x in panels.items()}
+    write_bytes(matched.picture, spectrograms(mono, pair.sample_rate))
+    write_bytes(matched.file, json.dumps(matched.facts, indent=1).encode())
+    return matched
+
+
+def _predictor(run: StrPath) -> Any:
+    """What a run with heads says of a pair, as a match takes it."""
+    import numpy as np
+
+    from timbrespace.audio.files import resample
+    from timbrespace.matching.match import Prediction
+    from timbrespace.recognition import predict
+    from timbrespace.runs import Run
+
+    opened = Run.open(run)
+
+    def told(dry: np.ndarray, wet: np.ndarray, sample_rate: int) -> Prediction:
+        rate = opened.feature.sample_rate
+        one, other = (
+            resample(x.reshape(-1, x.shape[-1]).mean(0), sample_rate, rate) for x in (dry, wet)
+        )
+        heard = predict(opened, one, other)
+        probabilities = dict(zip(heard.effects, heard.probabilities[0].tolist(), strict=True))
+        return Prediction(probabilities, {name: units[0] for name, units in heard.units.items()})
+
+    return told

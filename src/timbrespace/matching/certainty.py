@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from timbrespace.effects.effect import Effect
 from timbrespace.errors import EffectError
 from timbrespace.matching.trials import Trials
 
@@ -57,6 +58,32 @@ def certainties(
         why = knob.unheard(channels, trials.dry.shape[-1] / trials.sample_rate)
         if why is None and not rises:
             why = f"{knob.name} changes nothing that is heard in this sound at this setting"
+        word: Word = "sure" if high - low <= SURE else "rough"
+        found.append(
+            Certainty(
+                knob.name, knob.unit, knob.from_unit(float(place[number])), knob.from_unit(low),
+                knob.from_unit(high), "cannot be heard here" if why else word, why,
+            )
+        )  # fmt: skip
+    return found
+
+
+def remaining(
+    effect: Effect, places: np.ndarray, weights: np.ndarray, place: np.ndarray, channels: int,
+    seconds: float,
+) -> list[Certainty]:  # fmt: skip
+    """One a knob of the chosen place (K,): the interval that holds four fifths of the weights (N,) of places
+    (N, K) that remain possible, and the chosen one."""
+    found = []
+    for number, knob in enumerate(effect.knobs):
+        order = np.argsort(places[:, number])
+        below = np.cumsum(weights[order]) / weights.sum()
+        low, high = (
+            float(places[order[min(np.searchsorted(below, q), len(order) - 1)], number])
+            for q in (0.1, 0.9)
+        )
+        low, high = min(low, float(place[number])), max(high, float(place[number]))
+        why = knob.unheard(channels, seconds)
         word: Word = "sure" if high - low <= SURE else "rough"
         found.append(
             Certainty(

@@ -48,12 +48,12 @@ class Target:
         """`reference` (..., n); it and what is compared with it are heard times `gain`."""
         self.gain = np.float32(gain)
         self._reference = reference
-        self._spectra = _spectra(self.gain * reference)
+        self._spectra = spectra(self.gain * reference)
 
     def residual(self, sound: np.ndarray) -> np.ndarray:
         """What remains, (M,): magnitudes and their logarithms, minus the reference's; each part divided by
         its length, so that the absolute values sum to the distance. sound: of the reference's shape."""
-        return _spectra(self.gain * sound) - self._spectra
+        return spectra(self.gain * sound) - self._spectra
 
     def difference(self, sound: np.ndarray) -> np.ndarray:
         """The sound minus the reference, sample by sample, (M,)."""
@@ -64,7 +64,9 @@ class Target:
         return float(np.abs(self.residual(sound)).sum())
 
 
-def _spectra(x: np.ndarray) -> np.ndarray:
+def spectra(x: np.ndarray) -> np.ndarray:
+    """Magnitudes and their logarithms of x (..., n) for the windows SEARCHED, (M,), each part divided by its
+    length."""
     parts = []
     for size in SEARCHED:
         values = magnitudes(x, size, size // 2, LEAST_POWER).ravel()

@@ -10,16 +10,18 @@ gain, over the beginning of the sounds: from rest to four seconds after the dry 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
 from timbrespace.audio.level import peak_db
 from timbrespace.effects.effect import Effect
 from timbrespace.errors import EffectError
-from timbrespace.matching.certainty import Certainty, certainties
+from timbrespace.matching.certainty import Certainty, certainties, remaining
 from timbrespace.matching.cues import cues
 from timbrespace.matching.distance import Target, log_mel_l1, mr_stft
 from timbrespace.matching.search import search
+from timbrespace.matching.style import manner, safest
 from timbrespace.matching.trials import Progress, Trials
 
 PEAK_DB = -12.0  # of the dry sound where distances are taken
@@ -46,12 +48,12 @@ Predict = Callable[[np.ndarray, np.ndarray, int], Prediction]
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a match: the MR-STFT distance and log-mel L1 (dB) of its best setting from the reference,
-    after so many renders and seconds."""
+    """A step of a match: how far its best setting is from the reference, by the match's `measure` and, in a
+    paired one, by log-mel L1 (dB), after so many renders and seconds."""
 
     name: str
-    mr_stft: float
-    log_mel_db: float
+    distance: float
+    log_mel_db: float | None
     renders: int
     seconds: float
 
@@ -67,18 +69,19 @@ class Match:
     knobs: tuple[Certainty, ...]
     others: Mapping[str, float] = field(default_factory=dict)
     note: str | None = None
+    measure: Literal["MR-STFT", "manner"] = "MR-STFT"
 
     @property
     def ratio(self) -> float:
         """The distance that is left, as a share of that of doing nothing."""
-        return self.steps[-1].mr_stft / max(self.steps[0].mr_stft, 1e-12)
+        return self.steps[-1].distance / max(self.steps[0].distance, 1e-12)
 
     @property
     def sure(self) -> str:
         """How sure the effect is: "asked for", "sure" or "rough"."""
         if not self.others:
             return "asked for"
-        return "sure" if self.steps[-1].mr_stft <= CLEAR * min(self.others.values()) else "rough"
+        return "sure" if self.steps[-1].distance <= CLEAR * min(self.others.values()) else "rough"
 
 
 def match(
@@ -142,20 +145,20 @@ def match_one_of(
             effects[0], dry, reference, sample_rate, renders=renders, seconds=seconds, seed=seed,
             predict=predict, progress=progress,
         )  # fmt: skip
-    share = None if seconds is None else seconds / (KEPT + 1)
+    share = None if seconds is None else seconds / (2 * KEPT)
     if predict is not None:
         likely = predict(*heard(dry, reference, sample_rate), sample_rate).probabilities
         ranked = sorted(effects, key=lambda e: -likely.get(e.name, 0.0))
         far: dict[str, float] = {}
     else:
-        each = None if share is None else share / len(effects)
+        each = None if seconds is None else 0.5 * seconds / len(effects)
         far = {}
         for number, effect in enumerate(effects):
             tried = match(
                 effect, dry, reference, sample_rate, renders=TRIED, seconds=each, seed=seed,
                 intervals=False,
             )  # fmt: skip
-            far[effect.name] = tried.steps[-1].mr_stft
+            far[effect.name] = tried.steps[-1].distance
             if progress is not None:
                 progress("effects", number + 1, len(effects), {})
         ranked = sorted(effects, key=lambda e: far[e.name])
@@ -166,10 +169,53 @@ def match_one_of(
         )
         for effect in ranked[:KEPT]
     ]  # fmt: skip
-    best = min(whole, key=lambda m: m.steps[-1].mr_stft)
-    far.update({m.effect.name: m.steps[-1].mr_stft for m in whole})
+    best = min(whole, key=lambda m: m.steps[-1].distance)
+    far.update({m.effect.name: m.steps[-1].distance for m in whole})
     others = {name: value for name, value in far.items() if name != best.effect.name}
     return replace(best, others=others)
+
+
+def match_style(
+    effect: Effect, dry: np.ndarray, reference: np.ndarray, sample_rate: int, *,
+    renders: int = RENDERS, seconds: float | None = None, seed: int = 0,
+    progress: Progress | None = None,
+) -> Match:  # fmt: skip
+    """The setting of `effect` on `dry` (..., n) that is safest for the manner of `reference` (..., m), another
+    sound with the effect; see `style`. The steps' distances are from the reference's manner, and a knob's
+    interval holds four fifths of what remains possible."""
+    began = time.monotonic()
+    until = began + (seconds if seconds is not None else float("inf"))
+    check(dry, reference)
+    dry, reference = (x[..., : beginning(x, sample_rate)] for x in (dry, reference))
+    gain = 10.0 ** ((PEAK_DB - peak_db(dry)) / 20.0)
+    safe, places, weights = safest(
+        effect, dry, reference, sample_rate, renders=renders, seed=seed, until=until,
+        progress=progress, gain=gain,
+    )  # fmt: skip
+    wanted = manner(gain * reference, sample_rate)
+
+    def step(name: str, sound: np.ndarray, count: int) -> Step:
+        away = float(np.abs(manner(gain * sound, sample_rate) - wanted).mean())
+        return Step(name, away, None, count, time.monotonic() - began)
+
+    setting = effect.from_units(places[safe])
+    steps = (
+        step("nothing", dry, 0),
+        step("style", effect.render(dry, sample_rate, setting), len(places)),
+    )
+    knobs = remaining(
+        effect,
+        places,
+        weights,
+        places[safe],
+        1 if dry.ndim == 1 else len(dry),
+        dry.shape[-1] / sample_rate,
+    )
+    dry_is_safe = effect.dry is not None and safe == 0
+    note = f"nothing of {effect.name} is told surely by this reference; the sound is best left as it is"
+    return Match(
+        effect, setting, steps, tuple(knobs), note=note if dry_is_safe else None, measure="manner"
+    )
 
 
 class Teller:
@@ -197,6 +243,13 @@ def heard(
             f"a sound of shape {dry.shape} came with a reference of shape {reference.shape}; cut both "
             "alike, or match the style of another sound"
         )
+    check(dry, reference)
+    end = beginning(dry, sample_rate)
+    return dry[..., :end], reference[..., :end]
+
+
+def check(dry: np.ndarray, reference: np.ndarray) -> None:
+    """EffectError for a sound that is too short, and one that is silent."""
     for name, sound in (("sound", dry), ("reference", reference)):
         if sound.shape[-1] < SHORTEST:
             raise EffectError(
@@ -204,16 +257,19 @@ def heard(
             )
         if peak_db(sound) <= SILENT_DB:
             raise EffectError(f"the {name} is silent; give one in which something is heard")
-    loud = np.abs(dry).reshape(-1, dry.shape[-1]).max(0)
+
+
+def beginning(sound: np.ndarray, sample_rate: int) -> int:
+    """How many samples are listened to: SECONDS from where the sound sets in."""
+    loud = np.abs(sound).reshape(-1, sound.shape[-1]).max(0)
     onset = int(np.argmax(loud >= loud.max() * 10.0 ** (ONSET_DB / 20.0)))
-    end = onset + round(SECONDS * sample_rate)
-    return dry[..., :end], reference[..., :end]
+    return onset + round(SECONDS * sample_rate)
 
 
 def _note(effect: Effect, steps: Sequence[Step]) -> str | None:
-    if steps[0].mr_stft < 1e-3:
+    if steps[0].distance < 1e-3:
         return "the reference is the sound itself; no effect is needed"
-    if steps[-1].mr_stft >= 0.98 * steps[0].mr_stft:
+    if steps[-1].distance >= 0.98 * steps[0].distance:
         return (
             f"no setting of {effect.name} comes nearer than the sound as it is; this effect does not "
             "seem to be in the reference"

@@ -53,17 +53,22 @@ def spread(
 ) -> None:
     """Tries `count` places that fill the ranges evenly (a scrambled Sobol sequence); in every second one,
     knobs of which there are hints stand at one of theirs."""
-    from scipy.stats.qmc import Sobol
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that a power of two would be more even
-        places = Sobol(len(trials.effect.knobs), rng=seed).random(count)
+    places = sobol(len(trials.effect.knobs), count, seed)
     hinted = {number: [p for n, p in hints if n == number] for number, _ in hints}
     for turn, place in enumerate(places):
         if turn % 2:
             for number, values in hinted.items():
                 place[number] = values[turn // 2 % len(values)]
         trials(place)
+
+
+def sobol(knobs: int, count: int, seed: int) -> np.ndarray:
+    """`count` places (count, knobs) from 0 to 1, spread evenly: a scrambled Sobol sequence."""
+    from scipy.stats.qmc import Sobol
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that a power of two would be more even
+        return Sobol(knobs, rng=seed).random(count)
 
 
 def settle(trials: Trials, hints: Sequence[tuple[int, float]]) -> set[int]:

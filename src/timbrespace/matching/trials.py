@@ -10,6 +10,7 @@ from timbrespace.errors import EffectError
 from timbrespace.matching.distance import Target
 
 FOUND = 0.002  # of the distance of doing nothing: what comes this near is found
+FEWEST = 8  # renders that are made however late it is
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 
@@ -21,8 +22,8 @@ class Spent(Exception):
 class Trials:
     """Places (K,) of an effect's knobs, 0 to 1, each with the distance of its render from a target.
 
-    At most `renders` are made, none later than `until` (`time.monotonic`); `Spent` tells a search to end. A
-    place where the effect fails is as far away as can be.
+    At most `renders` are made, none but the first few later than `until` (`time.monotonic`); `Spent` tells
+    a search to end. A place where the effect fails is as far away as can be.
     """
 
     def __init__(
@@ -44,7 +45,8 @@ class Trials:
 
     def hear(self, place: np.ndarray) -> tuple[float, np.ndarray | None]:
         """The distance at this place, and its sound; None where the effect failed."""
-        if len(self.places) >= self.renders or time.monotonic() > self.until or self.found:
+        late = time.monotonic() > self.until and len(self.places) >= FEWEST
+        if len(self.places) >= self.renders or late or self.found:
             raise Spent
         inside = np.clip(np.asarray(place, float), 0.0, 1.0)
         try:
