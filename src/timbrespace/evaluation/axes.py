@@ -40,7 +40,6 @@ def measure(facts: Facts) -> dict[str, Any]:
 
     Unanswerable with fewer than 20 training sounds, or where no sound can be described.
     """
-    facts.refuse_pairs("and a descriptor of both is one of neither")
     views, rng = facts.views, facts.rng("axes")
     sizes = sample_sizes(facts.learnt, facts.there.rows)
     there, here = (

@@ -27,6 +27,12 @@ QUESTIONS = {
     "axes": "axes",
 }
 ON_REQUEST: dict[str, str] = {"distribution": "distribution", "perception": "perception"}
+SINGLE = {  # questions of single sounds, and why pairs have no answer
+    "pitch": "which has no one pitch",
+    "continuity": "whose ways are asked for under effects",
+    "axes": "and a descriptor of both is one of neither",
+    "perception": "and listeners rated single sounds",
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,9 @@ def ask(
     answers: dict[str, Any] = {}
     for name in names:
         tell(name)
+        if name in SINGLE and facts.run.feature.kind == "pair":
+            answers[name] = {"why_not": f"each sound is a pair, dry and then wet, {SINGLE[name]}"}
+            continue
         try:
             answers[name] = _module(name).measure(facts)
         except Unanswerable as error:

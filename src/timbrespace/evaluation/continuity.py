@@ -132,7 +132,6 @@ def measure(facts: "Facts") -> dict[str, Any]:
     """Figures of ways (`paths`), likeness of a pair's ways at two pitches (`cross_pitch`), gaps between
     instruments (`gaps`) and the tendency to cluster (`tendency`), as JSON numbers. Unanswerable for codes,
     and where no two sounds differ."""
-    facts.refuse_pairs("whose ways are asked for under effects")
     if facts.here.codes is not None:
         raise Unanswerable("the latent is made of codes, and between two codes there is no way")
     found, words = chosen(facts)

@@ -144,11 +144,6 @@ class Facts:
         """The same of `there`."""
         return labels(self.learnt, name, self.there.rows)
 
-    def refuse_pairs(self, why: str) -> None:
-        """Unanswerable for a run whose sounds are pairs, and `why`."""
-        if self.run.feature.kind == "pair":
-            raise Unanswerable(f"each sound is a pair, dry and then wet, {why}")
-
     @cached_property
     def groups(self) -> list[Any]:
         """What intervals and tests draw as a whole: the instrument or speaker of each row of `here`, its

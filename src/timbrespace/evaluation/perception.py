@@ -195,7 +195,6 @@ def _difference(
 
 def measure(facts: Facts) -> dict[str, Any]:
     """Agreement of the run's space, beside what it has to beat, with the ratings in `facts.studies`."""
-    facts.refuse_pairs("and listeners rated single sounds")
     studies = facts.studies
     if studies is None:
         raise Unanswerable("no ratings were given; pass --perception with the benchmark's folder")

@@ -121,7 +121,6 @@ def measure(facts: Facts) -> dict[str, Any]:
 
     Of at most 48 sounds. Unanswerable where there is neither a label nor a recording with a pitch.
     """
-    facts.refuse_pairs("which has no one pitch")
     rng = facts.rng("pitch")
     at = [one.position for one in facts.heard]
     labels = facts.labels("pitch")
