@@ -7,6 +7,7 @@ for each row a recipe with settings of its own:
 
     question: Does a hierarchy beat a flat Gaussian at the same rate?
     seeds: [1, 2, 3]
+    split: valid
     settings: [train.epochs=20]
     rows:
       flat: {recipe: instruments-80}
@@ -51,9 +52,18 @@ class Row:
         return (*self.settings, f"seed={seed}", f"name={self.name}")
 
 
-def question_and_rows(path: Path) -> tuple[str, list[Row]]:
-    """What an experiment's file asks, and its rows; a row's settings come after those that all share.
-    RecipeError where a row cannot be trained."""
+@dataclass(frozen=True)
+class Experiment:
+    """What a file asks, its rows, and of which part its figures are."""
+
+    question: str
+    rows: list[Row]
+    split: str
+
+
+def opened(path: Path) -> Experiment:
+    """The experiment of a file; a row's settings come after those that all share. RecipeError where a
+    row cannot be trained."""
     text = yaml.safe_load(path.read_text(encoding="utf-8"))
     rows = [
         Row(
@@ -64,7 +74,7 @@ def question_and_rows(path: Path) -> tuple[str, list[Row]]:
     ]  # fmt: skip
     for row in rows:
         load(row.recipe, settings=row.settings_of(row.seeds[0]))
-    return text["question"], rows
+    return Experiment(text["question"], rows, text.get("split", "valid"))
 
 
 def finished(run: Path) -> bool:
@@ -74,12 +84,12 @@ def finished(run: Path) -> bool:
     return bool(Run.open(run).status().get("finished"))
 
 
-def train(row: Row, seed: int, corpus: Path, out: Path) -> None:
+def train(row: Row, seed: int, corpus: Path, out: Path, split: str) -> None:
     if finished(out):
         return
     print(f"{row.name}, seed {seed}", file=sys.stderr, flush=True)
     run = timbrespace.train(row.recipe, corpus, out, settings=row.settings_of(seed), resume=True)
-    timbrespace.evaluate(run.path)
+    timbrespace.evaluate(run.path, split=split)
 
 
 def main() -> None:
@@ -89,7 +99,8 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("build/experiments"))
     parser.add_argument("--only", nargs="+", metavar="ROW", help="train these rows alone")
     given = parser.parse_args()
-    question, rows = question_and_rows(given.experiment)
+    experiment = opened(given.experiment)
+    rows = experiment.rows
     runs = given.runs / given.experiment.stem
     runs.mkdir(parents=True, exist_ok=True)
     wanted = [row for row in rows if not given.only or row.name in given.only]
@@ -98,28 +109,28 @@ def main() -> None:
         for row in wanted:
             if number < len(row.seeds):
                 seed = row.seeds[number]
-                train(row, seed, given.corpus, row.folders(runs)[number])
+                train(row, seed, given.corpus, row.folders(runs)[number], experiment.split)
     there = [run for row in rows for run in row.folders(runs) if finished(run)]
     if not there:
         raise RunError(f"nothing of {given.experiment} is trained yet")
-    write(given.experiment, question, there)
+    write(given.experiment, experiment, there)
 
 
-def write(experiment: Path, question: str, runs: list[Path]) -> None:
+def write(path: Path, experiment: Experiment, runs: list[Path]) -> None:
     """The table of the runs, and their places in the rate-distortion plane."""
     RESULTS.mkdir(exist_ok=True)
-    plane = RESULTS / f"{experiment.stem}.png"
+    plane = RESULTS / f"{path.stem}.png"
     found = timbrespace.compare(list(runs), seeds=True, plot=plane)
     for line in found:
         line["run"] = Path(line["run"]).name  # where the runs lie is of this machine alone
-    split = Run.open(runs[0]).corpus
-    counts = " / ".join(str(len(split.split_rows(name))) for name in ("train", "valid", "test"))
-    command = f"python experiments/run.py experiments/{experiment.name} CORPUS"
+    corpus = Run.open(runs[0]).corpus
+    counts = " / ".join(str(len(corpus.split_rows(name))) for name in ("train", "valid", "test"))
+    command = f"python experiments/run.py experiments/{path.name} CORPUS"
     result.write(
-        RESULTS / f"{experiment.stem}.md", question,
+        RESULTS / f"{path.stem}.md", experiment.question,
         f"{result.made_by(command)} Sounds {counts} (train, valid, test), instruments in one of them only; "
-        "figures on valid, with 95 % intervals over the seeds where there are several. What a column "
-        "means: docs/metrics.md, compare.",
+        f"figures on {experiment.split}, with 95 % intervals over the seeds where there are several. What a "
+        "column means: docs/metrics.md, compare.",
         comparison.markdown(found), f"![The rate-distortion plane]({plane.name})",
     )  # fmt: skip
 
