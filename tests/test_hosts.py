@@ -99,12 +99,23 @@ def test_a_worker_ends_with_its_parent_even_when_that_is_killed(sound):
     assert gone(int(parent.stdout))
 
 
-def test_a_fork_has_workers_of_its_own():
+def test_a_fork_amid_a_render_has_workers_of_its_own():
     effect = misbehaving("well")
-    effect.render(GOOD, RATE)
+    ours = worker(effect.name, effect.module, "well")
+    held, forked = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with ours.lock:
+            held.set()
+            forked.wait()
+
+    threading.Thread(target=hold).start()
+    held.wait()
     pid = os.fork()
     if not pid:
+        signal.alarm(20)
         os._exit(0 if np.array_equal(effect.render(BAD, RATE), BAD) else 1)
+    forked.set()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert np.array_equal(effect.render(GOOD, RATE), GOOD)
 

@@ -179,6 +179,6 @@ _pool = _Pool()
 def worker(name: str, module: str, place: str) -> Worker:
     """The worker of a plug-in, one for each in this process; `name` is for sentences."""
     global _pool
-    if _pool.pid != os.getpid():  # a fork's copy: those workers answer to the parent
+    if _pool.pid != os.getpid():  # a fork's copy: held locks stay held, workers answer the parent
         _pool = _Pool()
     return _pool.get(name, module, place)
