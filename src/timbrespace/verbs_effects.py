@@ -213,6 +213,7 @@ def effects_match(
     from timbrespace.evaluation.figures.pictures import spectrograms
     from timbrespace.matching.match import match_one_of, match_style
     from timbrespace.matching.pairing import paired
+    from timbrespace.matching.prediction import predictor
     from timbrespace.verbs import folder_for
 
     names = [effect] if isinstance(effect, str) else effect
@@ -227,7 +228,7 @@ def effects_match(
             seconds=seconds, seed=seed, progress=progress,
         )  # fmt: skip
     else:
-        predict = None if run is None else _predictor(run)
+        predict = None if run is None else predictor(run)
         found = match_one_of(
             effects, pair.dry, pair.reference, pair.sample_rate, renders=renders, seconds=seconds,
             seed=seed, predict=predict, progress=progress,
@@ -246,26 +247,3 @@ def effects_match(
     write_bytes(matched.picture, spectrograms(mono, pair.sample_rate))
     write_bytes(matched.file, json.dumps(matched.facts, indent=1).encode())
     return matched
-
-
-def _predictor(run: StrPath) -> Any:
-    """What a run with heads says of a pair, as a match takes it."""
-    import numpy as np
-
-    from timbrespace.audio.files import resample
-    from timbrespace.matching.match import Prediction
-    from timbrespace.recognition import predict
-    from timbrespace.runs import Run
-
-    opened = Run.open(run)
-
-    def told(dry: np.ndarray, wet: np.ndarray, sample_rate: int) -> Prediction:
-        rate = opened.feature.sample_rate
-        one, other = (
-            resample(x.reshape(-1, x.shape[-1]).mean(0), sample_rate, rate) for x in (dry, wet)
-        )
-        heard = predict(opened, one, other)
-        probabilities = dict(zip(heard.effects, heard.probabilities[0].tolist(), strict=True))
-        return Prediction(probabilities, {name: units[0] for name, units in heard.units.items()})
-
-    return told
