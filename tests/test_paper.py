@@ -135,7 +135,7 @@ def test_a_changed_figure_changes_the_paper(written, run, quick):
 
 def test_no_figure_is_typed():
     """Templates have the digits of an equation's form and of names, and no others."""
-    names = r"<h\d>|</h\d>|a4paper|utf-8|sha256|mel2d|conv[12]d|^l1$|swift-f0|\{\d\}"
+    names = r"<h\d>|</h\d>|a4paper|utf-8|sha256|mel2d|conv[12]d|^l1$|^audio_l1$|swift-f0|\{\d\}"
     form = r"\$[^$]*\$|\\begin\{equation\}.*?\\end\{equation\}|\\cite\{[^}]*\}"
     keys = rf"^[\w,]*({'|'.join(references.ENTRIES)})$"
     math = {*methods.SIGMAS.values(), *methods.TERMS.values()}
@@ -193,7 +193,8 @@ def test_methods_speak_of_every_recipe_and_of_nothing_that_it_has_not(told, name
         r"\lambda": bool(objective.free_bits), "perez2018": getattr(model.decoder, "film", False),
         "The label pitch is told": "pitch" in model.condition.labels, "yin": False,
         "along a cosine": recipe.train.schedule == "cosine", "clipped": recipe.train.clip is not None,
-        "mel": "log_mel" in recipe.feature.kind or model.encoder.kind == "mel2d",
+        "mel": "log_mel" in (recipe.feature.kind, getattr(recipe.feature, "picture", ""))
+        or model.encoder.kind == "mel2d",
     }  # fmt: skip
     assert {cue: cue in text for cue in cues} == cues
     references.bibliography(references.cited([text]))  # all have an entry

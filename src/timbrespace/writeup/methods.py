@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from timbrespace.evaluation.statistics import CONFIDENCE
+from timbrespace.features.pair import CHANNELS, EXPONENT
 from timbrespace.features.phase import Recovery
 from timbrespace.recipe.objective import ObjectiveSection
 from timbrespace.writeup.evidence import Evidence
@@ -29,6 +30,14 @@ levels are taken in decibels below the loudest cell of the sound, cut at $D = <f
 \end{equation}""",
     "waveform": r"""A sound, at <sample_rate> Hz, is seen as its <samples> samples $x \in [-1, 1]$, at a
 level that all sounds share.""",
+    "pair": r"""A pair is a dry and a wet sound of <samples> samples, at <sample_rate> Hz, seen as pictures
+<scale> (Hann windows of <n_fft> samples, every <hop> samples). The channels are: <channels>.""",
+}
+SCALES = {  # of the pictures of a pair, and their level
+    "log_mel": "of <mels> mel bands in decibels down to <floor_db> dB",
+    "power": "of the magnitudes to the power of <exponent>",
+    "each": ", each sound against its own loudest cell",
+    "common": ", both sounds against the loudest cell of the dry one",
 }
 INVERSION = r"""Pictures become sound by a <inversion> inversion of the filters, phase from heap
 integration~\cite{prusa2017} and <rounds> rounds of fast Griffin--Lim~\cite{perraudin2013}."""
@@ -47,6 +56,8 @@ NETS = {
     "<strides>",
     "mel2d": "convolutions over a log-mel picture of the samples (<mels> bands, windows of <n_fft> samples, "
     "every <hop> samples), from the picture inwards of <channels> channels",
+    "siamese": "one network for the dry and the wet sound, convolutions inwards of <channels> channels, each "
+    "halving both sides, whose outputs are subtracted",
     "harmonic": r"harmonics and filtered noise~\cite{serra1990,engel2020}, <partials> partials and "
     "<bands> bands whose levels are given every <hop> samples, on the first <components> principal "
     "components of these curves and a network of <layers> layers of <hidden> units (<activation>)",
@@ -109,11 +120,17 @@ TERMS = {
     "adversary": r"-\mathrm{E} \log a(\text{label} | z)",
     "independence": r"\mathrm{HSIC}(z, \text{label})",
     "perceptual": r"1 - \frac{(\sum d \delta)^2}{\sum d^2 \sum \delta^2}",
+    "effect": r"-\mathrm{E} \log h(\text{effect} | z)",
+    "knobs": r"-\mathrm{E} \sum_k \log h(u_k | z)",
+    "invariance": r"\mathrm{E} \|\mu - \mu'\|^2 / \mathrm{E} \|\mu - \mu''\|^2",
+    "audio": r"\mathrm{MRSTFT}(\mathrm{fx}(x, \hat u), y)",
+    "audio_l1": r"\mathrm{E} |\mathrm{fx}(x, \hat u) - y|",
 }
 SOURCES = {  # of a term, where it has one
     "optimal": "rybkin2021", "bernoulli_nll": "loaiza2019", "multi_resolution_stft": "yamamoto2020",
     "commitment": "oord2017", "codebook": "oord2017", "adversary": "ganin2015",
     "independence": "gretton2005,cortes2012", "perceptual": "kruskal1964",
+    "knobs": "schrittwieser2020", "audio": "spall1998",
 }  # fmt: skip
 SYMBOLS = {  # what stands in an equation, and is not said elsewhere
     "multi_resolution_stft": "$S_r$ are magnitudes of Fourier transforms of <sizes> samples",
@@ -121,6 +138,12 @@ SYMBOLS = {  # what stands in an equation, and is not said elsewhere
     "perceptual": r"$d$ are distances in the latent and $\delta$ the given ones, of <sounds> sounds a step",
     "commitment": r"$e$ are encodings, $c$ their codes, and $\operatorname{sg}$ stops the gradient",
     "adversary": "$a$ is a classifier that the encoder is trained against",
+    "effect": "$h$ are heads that read the latent",
+    "knobs": "$u_k$ is the place of a knob between its ends, told as a mean of evenly spaced places",
+    "invariance": r"$\mu'$ has the same setting on another sound, and $\mu''$ is any of the batch",
+    "audio": r"$\mathrm{fx}(x, \hat u)$ is the dry sound rendered with the knobs that are read off the "
+    "latent, of <pairs> pairs a step, and $y$ the wet one; where an effect has no gradient it is estimated "
+    "by simultaneous perturbation",
 }
 
 FREE_BITS = {
@@ -142,6 +165,8 @@ MEASURES = {  # of an answered question, what it stands on
     r"DCI~\cite{eastwood2018}.",
     "posterior": r"The rate is taken apart as by \cite{hoffman2016} and \cite{chen2018}.",
     "axes": r"Descriptors of timbre are those of the Timbre Toolbox~\cite{peeters2011}.",
+    "effects": "What the latent knows of effects is read by nearest neighbours, logistic regression, ridge "
+    "regression and forests, fitted on training pairs.",
     "distribution": r"Sets of sounds are compared in the embedding of musicnn~\cite{pons2019} by kernel "
     r"and Fr\'{e}chet audio distance~\cite{binkowski2018,kilgour2019}, density and "
     r"coverage~\cite{naeem2020}.",
@@ -188,7 +213,12 @@ def _data(found: Evidence) -> Iterator[str]:
 
 def _picture(found: Evidence) -> Iterator[str]:
     feature = found.run.recipe.feature
-    yield fill(FEATURES[feature.kind], feature.model_dump())
+    settings = feature.model_dump()
+    if feature.kind == "pair":
+        scale = SCALES[feature.picture] + SCALES[feature.level]
+        settings["scale"] = fill(scale, {**settings, "exponent": EXPONENT})
+        settings["channels"] = ", ".join(CHANNELS[feature.channels])
+    yield fill(FEATURES[feature.kind], settings)
     recovery = Recovery()
     if feature.kind == "log_mel":
         yield fill(INVERSION, vars(recovery))
@@ -363,7 +393,7 @@ def _source(name: str, section: ObjectiveSection) -> str:
 def _settings(name: str, section: ObjectiveSection) -> dict[str, Any]:
     """The settings of a term that has some."""
     part = {"spectral": section.spectral, "multi_resolution_stft": section.stft,
-            "perceptual": section.perceptual}.get(name)  # fmt: skip
+            "perceptual": section.perceptual, "audio": section.audio}.get(name)  # fmt: skip
     return {} if part is None else part.model_dump()
 
 

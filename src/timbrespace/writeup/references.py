@@ -192,6 +192,11 @@ ENTRIES = {
   title = {Simple and Effective {VAE} Training with Calibrated Decoders},
   booktitle = {International Conference on Machine Learning}, year = {2021}
 }""",
+    "schrittwieser2020": r"""@article{schrittwieser2020,
+  author = {Schrittwieser, Julian and Antonoglou, Ioannis and Hubert, Thomas and others},
+  title = {Mastering {A}tari, {G}o, chess and shogi by planning with a learned model},
+  journal = {Nature}, volume = {588}, pages = {604--609}, year = {2020}
+}""",
     "serra1990": r"""@article{serra1990,
   author = {Serra, Xavier and Smith, Julius},
   title = {Spectral Modeling Synthesis: A Sound Analysis/Synthesis System Based on a Deterministic Plus
@@ -208,6 +213,11 @@ ENTRIES = {
     Winther, Ole},
   title = {Ladder Variational Autoencoders},
   booktitle = {Advances in Neural Information Processing Systems}, year = {2016}
+}""",
+    "spall1998": r"""@article{spall1998,
+  author = {Spall, James C.},
+  title = {An Overview of the Simultaneous Perturbation Method for Efficient Optimization},
+  journal = {Johns Hopkins APL Technical Digest}, volume = {19}, number = {4}, pages = {482--492}, year = {1998}
 }""",
     "tian2025": r"""@inproceedings{tian2025,
   author = {Tian, Haokun and Lattner, Stefan and Saitis, Charalampos},
