@@ -117,6 +117,8 @@ def test_a_knob_that_cannot_be_heard_is_called_so():
     assert gain.word == "sure" and gain.low <= -6.02 <= gain.high
     assert idle.word == "cannot be heard here" and (idle.low, idle.high) == (0.0, 1.0)
     assert width.word == "cannot be heard here" and "mono" in str(width.why)
+    hasty = match(effect, dry, 0.5 * dry, RATE, seconds=0.0).knobs[0]  # nobody looked
+    assert hasty.word == "rough" and (hasty.low, hasty.high) == (-20.0, 20.0)
 
 
 def test_the_effect_is_told_where_none_is_named():

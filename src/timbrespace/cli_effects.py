@@ -264,10 +264,10 @@ def effects_match(
         return
     match = found.match
     typer.echo(f"{match.effect.name} ({match.sure}): {match.effect.told(match.setting)}")
-    nothing = max(match.steps[0].distance, 1e-12)
+    nothing = match.steps[0].distance
     typer.echo(f"  {'step':12}{match.measure:>8}  of nothing  renders  seconds")
     for step in match.steps:
-        share = f"{step.distance / nothing:10.2f}"
+        share = f"{step.distance / nothing:10.2f}" if nothing > 1e-3 else f"{'-':>10}"
         typer.echo(
             f"  {step.name:12}{step.distance:8.3f}  {share}  {step.renders:7}  {step.seconds:7.1f}"
         )

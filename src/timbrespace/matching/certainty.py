@@ -42,21 +42,22 @@ def certainties(
     each other are not called sure. An interval that is not looked at is as wide as the range.
     """
     least = trials.least
-    most = least + max(NOTABLE * trials.nothing, UNSURE * least)
+    notable = least + NOTABLE * trials.nothing
+    most = max(notable, (1.0 + UNSURE) * least)
     near = np.array([p for p, d in zip(trials.places, trials.distances, strict=True) if d <= most])
     each = max(1, renders // max(1, 2 * len(place)))
     found = []
     for number, knob in enumerate(trials.effect.knobs):
-        ends, rises = [], False
+        ends, rises = [], []
         for end in (0.0, 1.0):
-            side, rise = _end(trials, place, number, end, most, each, until)
-            rises |= rise
+            side, rise = _end(trials, place, number, end, most, notable, each, until)
+            rises.append(rise)
             ends.append(side)
         low = min(ends[0], float(near[:, number].min()))
         high = max(ends[1], float(near[:, number].max()))
         channels = 1 if trials.dry.ndim == 1 else len(trials.dry)
         why = knob.unheard(channels, trials.dry.shape[-1] / trials.sample_rate)
-        if why is None and not rises:
+        if why is None and not any(rises) and None not in rises:
             why = f"{knob.name} changes nothing that is heard in this sound at this setting"
         word: Word = "sure" if high - low <= SURE else "rough"
         found.append(
@@ -95,13 +96,14 @@ def remaining(
 
 
 def _end(
-    trials: Trials, place: np.ndarray, number: int, end: float, most: float, count: int,
+    trials: Trials, place: np.ndarray, number: int, end: float, most: float,
+    notable: float, count: int,
     until: float,
-) -> tuple[float, bool]:  # fmt: skip
+) -> tuple[float, bool | None]:  # fmt: skip
     """The nearest place of a knob towards `end` that is known to be further away than `most`, `end` where
-    none is, and whether any is."""
+    none is, and whether any is further than `notable`; None where there was no time to look."""
     span = abs(end - place[number])
-    inner, outer, rises = 0.0, span, False
+    inner, outer, rises = 0.0, span, None if span > SPAN else False
     for step in range(count):
         if outer <= SPAN or time.monotonic() > until:
             break
@@ -115,7 +117,8 @@ def _end(
         if distance <= most:
             inner = here
         else:
-            outer, rises = here, True
+            outer = here
+        rises = bool(rises) or distance > notable
         if inner == span:
             break
     return float(place[number] + np.sign(end - place[number]) * outer), rises

@@ -73,7 +73,7 @@ class Match:
 
     @property
     def ratio(self) -> float:
-        """The distance that is left, as a share of that of doing nothing."""
+        """The distance that is left, as a share of that of doing nothing; 0 where both are."""
         return self.steps[-1].distance / max(self.steps[0].distance, 1e-12)
 
     @property
@@ -97,25 +97,37 @@ def match(
     or too short, and for two lengths.
     """
     began = time.monotonic()
+    until = began + (seconds if seconds is not None else float("inf"))
+    found, trials = searched(
+        effect, dry, reference, sample_rate, renders=renders, seed=seed, predict=predict,
+        until=began + 0.8 * (until - began), progress=progress,
+    )  # fmt: skip
+    knobs = certainties(trials, trials.best, until=until) if intervals else []
+    return replace(found, knobs=tuple(knobs))
+
+
+def searched(
+    effect: Effect, dry: np.ndarray, reference: np.ndarray, sample_rate: int, *, renders: int,
+    seed: int, predict: Predict | None, until: float, progress: Progress | None = None,
+    tried: np.ndarray | None = None,
+) -> tuple[Match, Trials]:  # fmt: skip
+    """A match without intervals, and the trials that led to it; the search ends `until` (`time.monotonic`) and
+    knows of the place `tried` (K,) already."""
+    began = time.monotonic()
     dry, reference = heard(dry, reference, sample_rate)
     gain = 10.0 ** ((PEAK_DB - peak_db(dry)) / 20.0)
     told = Teller(reference, sample_rate, gain, began)
     steps = [told("nothing", dry, 0)]
-    until = began + (seconds if seconds is not None else float("inf"))
-    late = began + 0.8 * (until - began)
     trials = Trials(
-        effect,
-        dry,
-        sample_rate,
-        Target(reference, gain),
-        renders=renders,
-        until=late,
+        effect, dry, sample_rate, Target(reference, gain), renders=renders, until=until,
         progress=progress,
-    )
+    )  # fmt: skip
     starts = [np.full(len(effect.knobs), 0.5), effect.to_units({})]
     steps.append(told("centre", trials.sound(starts[0]), 1))
     if effect.dry is not None:
         starts.append(effect.to_units(effect.dry))
+    if tried is not None:
+        starts.insert(0, tried)
     if predict is not None:
         predicted = predict(dry, reference, sample_rate).places.get(effect.name)
         if predicted is not None:
@@ -124,10 +136,8 @@ def match(
     search(trials, starts, cues(dry, reference, sample_rate, effect.knobs), seed=seed)
     place = trials.best
     steps.append(told("search", trials.sound(place), len(trials.places)))
-    knobs = certainties(trials, place, until=until) if intervals else []
-    return Match(
-        effect, effect.from_units(place), tuple(steps), tuple(knobs), note=_note(effect, steps)
-    )  # fmt: skip
+    found = Match(effect, effect.from_units(place), tuple(steps), (), note=_note(effect, steps))
+    return found, trials
 
 
 def match_one_of(
@@ -138,41 +148,50 @@ def match_one_of(
     """The effect among `effects`, and its setting, with which `dry` comes nearest; arguments as in `match`.
 
     The three most probable ones are searched to the end: by the model's classes where one predicts, else by
-    a short search with each.
+    a short search with each; only the first one where that is clear.
     """
     if len(effects) == 1:
         return match(
             effects[0], dry, reference, sample_rate, renders=renders, seconds=seconds, seed=seed,
             predict=predict, progress=progress,
         )  # fmt: skip
-    share = None if seconds is None else seconds / (2 * KEPT)
+    began = time.monotonic()
+    until = began + (seconds if seconds is not None else float("inf"))
+    far: dict[str, float] = {}
+    places: dict[str, np.ndarray] = {}
+    kept = KEPT
     if predict is not None:
         likely = predict(*heard(dry, reference, sample_rate), sample_rate).probabilities
         ranked = sorted(effects, key=lambda e: -likely.get(e.name, 0.0))
-        far: dict[str, float] = {}
     else:
-        each = None if seconds is None else 0.5 * seconds / len(effects)
-        far = {}
         for number, effect in enumerate(effects):
-            tried = match(
-                effect, dry, reference, sample_rate, renders=TRIED, seconds=each, seed=seed,
-                intervals=False,
+            late = time.monotonic() + 0.4 * (until - began) / len(effects)
+            tried, trials = searched(
+                effect, dry, reference, sample_rate, renders=TRIED, seed=seed, predict=None,
+                until=late,
             )  # fmt: skip
             far[effect.name] = tried.steps[-1].distance
+            places[effect.name] = trials.best
             if progress is not None:
                 progress("effects", number + 1, len(effects), {})
         ranked = sorted(effects, key=lambda e: far[e.name])
-    whole = [
-        match(
-            effect, dry, reference, sample_rate, renders=renders, seconds=share, seed=seed,
-            predict=predict, progress=progress,
+        if far[ranked[0].name] <= CLEAR * far[ranked[1].name]:
+            kept = 1
+    whole = []
+    for number, effect in enumerate(ranked[:kept]):
+        now = time.monotonic()
+        late = now + max(0.0, began + 0.85 * (until - began) - now) / (
+            min(kept, len(ranked)) - number
         )
-        for effect in ranked[:KEPT]
-    ]  # fmt: skip
-    best = min(whole, key=lambda m: m.steps[-1].distance)
-    far.update({m.effect.name: m.steps[-1].distance for m in whole})
+        whole.append(searched(
+            effect, dry, reference, sample_rate, renders=renders, seed=seed, predict=predict,
+            until=late, progress=progress, tried=places.get(effect.name),
+        ))  # fmt: skip
+    best, trials = min(whole, key=lambda pair: pair[0].steps[-1].distance)
+    far.update({m.effect.name: m.steps[-1].distance for m, _ in whole})
+    knobs = tuple(certainties(trials, trials.best, until=until))
     others = {name: value for name, value in far.items() if name != best.effect.name}
-    return replace(best, others=others)
+    return replace(best, others=others, knobs=knobs)
 
 
 def match_style(
