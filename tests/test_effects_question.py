@@ -238,6 +238,9 @@ def test_a_run_of_pairs_from_end_to_end(pair_run):
     assert section["paths"]["two_sounds"]["model"]["ways"] > 0
     for name in ("pitch", "continuity", "axes", "swap"):
         assert found[name]["why_not"]
+    verbs.space(pair_run, umap=False)
+    named = verbs.axes(pair_run)
+    assert not named.found and "two sounds" in named.missing["bright"]
     json.dumps(found, allow_nan=False)
     folder = pair_run / "evaluation"
     page = (folder / "report.html").read_text(encoding="utf-8")

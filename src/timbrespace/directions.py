@@ -151,8 +151,12 @@ def find_directions(
         np.sort(rng.permutation(np.flatnonzero(which))[:most])
         for which, most in zip((split == "train", split != "train"), sizes, strict=True)
     )
-    if len(there) < axes.LEAST:
+    why = None
+    if run.feature.stacked > 1:
+        why = "a pair is two sounds, and descriptors are of one"
+    elif len(there) < axes.LEAST:
         why = f"only {len(there)} training sounds are there, and {axes.LEAST} are needed"
+    if why is not None:
         return _kept(
             run, Directions(space.version, (), dict.fromkeys(NAMES, why), 0, 0, [], "none")
         )
