@@ -81,7 +81,7 @@ def test_a_known_setting_is_found_again(name, setting, knob, tolerance):
     effect, dry = find(name), pluck()
     found = match(effect, dry, effect.render(dry, RATE, setting), RATE)
     assert found.setting[knob] == pytest.approx(setting[knob], abs=tolerance)
-    assert found.ratio < 0.1 and found.note is None
+    assert found.ratio < 0.01 and found.note is None
     effect.complete(found.setting)  # never out of range
     known = {c.knob: c for c in found.knobs}[knob]
     assert known.low <= setting[knob] <= known.high
