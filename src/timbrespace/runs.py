@@ -28,8 +28,9 @@ from timbrespace.atomic import write_text
 from timbrespace.data.corpus import Corpus
 from timbrespace.data.dissimilarities import Dissimilarities
 from timbrespace.data.storage import is_address
+from timbrespace.effects.catalogue import find
 from timbrespace.effects.knobs import Knob
-from timbrespace.errors import RunError
+from timbrespace.errors import EffectError, RunError
 from timbrespace.features.catalogue import feature_of
 from timbrespace.features.feature import Feature
 from timbrespace.models.vocabulary import Vocabulary
@@ -63,6 +64,7 @@ class Run:
             )
         vocabulary = vocabulary_of(recipe, corpus)
         _check_codes(recipe, corpus)
+        _check_effects(recipe, vocabulary)
         dissimilarities: dict[str, Dissimilarities] = {}
         if recipe.objective.perceptual is not None:
             dissimilarities = Dissimilarities.read_all(recipe.objective.perceptual.file)
@@ -304,6 +306,18 @@ def _check_codes(recipe: Recipe, corpus: Corpus) -> None:
             f"{corpus.path} has only {sounds} training sounds, {vectors} vectors for them; make the "
             "codebook smaller or prepare more sounds"
         )
+
+
+def _check_effects(recipe: Recipe, vocabulary: Vocabulary) -> None:
+    """RunError where the recipe trains through an effect that is not here."""
+    for name in vocabulary.words["effect"] if recipe.objective.through else ():
+        try:
+            find(name)
+        except EffectError as error:
+            raise RunError(
+                f"recipe {recipe.name} trains through the effects of its pairs: {error}; or take "
+                "objective.weights.audio and .audio_l1 out"
+            ) from None
 
 
 def jsonable(value: Any) -> Any:

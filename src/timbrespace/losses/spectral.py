@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class Resolution(NamedTuple):
@@ -19,6 +20,7 @@ PARALLEL_WAVEGAN = (  # Yamamoto, Song & Kim 2020, table 1
     Resolution(1024, 120, 600), Resolution(2048, 240, 1200), Resolution(512, 50, 240)
 )  # fmt: skip
 LEAST_POWER = 1e-8  # of a bin: -80 dB re the magnitude 1
+STYLE = tuple(Resolution(n, n // 2, n) for n in (32, 128, 512, 2048, 8192, 32768))
 
 
 def multi_resolution_stft(
@@ -45,6 +47,27 @@ def multi_resolution_stft(
         )
     losses = [_one_resolution(x.float(), target.float(), r, floor_db) for r in resolutions]
     return torch.stack(losses).mean()
+
+
+def style_distance(x: Tensor, target: Tensor) -> Tensor:
+    """The mean over STYLE of mean |magnitude - magnitude| + mean |log magnitude - log magnitude|, for each
+    of the sounds x, target (B, N): (B,), without unit, 0 for equal sounds, which may be silent.
+
+    Steinmetz, Bryan & Reiss 2022, Style transfer of audio effects, section 3.3: the distance in which effects
+    are matched (`matching.distance.mr_stft` is the same of arrays). What is too short for a window is
+    followed by silence.
+    """
+    found = x.new_zeros(len(x))
+    for resolution in STYLE:
+        short = max(0, resolution.n_fft // 2 + 1 - x.shape[1])
+        window = torch.hann_window(resolution.window, device=x.device)
+        ours, theirs = (
+            _magnitudes(functional.pad(sound.float(), (0, short)), resolution, window)
+            for sound in (x, target)
+        )
+        apart = (ours - theirs).abs() + (ours.log() - theirs.log()).abs()
+        found = found + apart.mean((1, 2))
+    return found / len(STYLE)
 
 
 class MultiResolutionStft(nn.Module):

@@ -19,9 +19,15 @@ class HeadsSection(Section):
 
     def misfits(self, feature: AnyFeature, weights: dict[str, float]) -> Iterator[str]:
         """Of the weights of the objective's further terms, too."""
+        rendered = [name for name in ("audio", "audio_l1") if weights.get(name)]
+        if rendered and not self.knobs:
+            yield (
+                f"objective.weights.{rendered[0]} renders the knobs that a head reads, and there is none; "
+                "add model.heads: {knobs: true}"
+            )
         for name, there in self.model_dump().items():
             weight = weights.get(name, 0.0)
-            if there and not weight:
+            if there and not weight and not (name == "knobs" and rendered):
                 yield (
                     f"model.heads.{name} asks for a head that objective.weights does not train; add "
                     f"objective.weights.{name}"

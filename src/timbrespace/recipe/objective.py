@@ -17,7 +17,7 @@ TermName = Literal[
 ]  # fmt: skip
 KNOWN = {
     *get_args(TermName), *CODE_TERMS, "adversary", "independence", "perceptual", "effect", "knobs",
-    "invariance",
+    "invariance", "audio", "audio_l1",
 }  # fmt: skip
 Band = tuple[  # from this frequency up (Hz), this weight
     Annotated[float, Field(ge=0.0, le=24000.0)], Annotated[float, Field(ge=0.0, le=1e6)]
@@ -73,6 +73,12 @@ class PerceptualSection(Section):
     sounds: Annotated[int, Field(ge=3, le=4096)] = 32  # of them in each step
 
 
+class AudioSection(Section):
+    """The knob heads learn through the effect: see training.through."""
+
+    pairs: Annotated[int, Field(ge=1, le=4096)] = 8  # of each batch that are rendered
+
+
 class ObjectiveSection(Section):
     """reconstruction + beta * kl + the terms that `weights` names. Ask for a beta, or for a rate and
     the trainer finds beta; for neither where codes have a rate of their own."""
@@ -93,6 +99,12 @@ class ObjectiveSection(Section):
     spectral: SpectralSection = SpectralSection()
     stft: StftSection = StftSection()
     perceptual: PerceptualSection | None = None
+    audio: AudioSection = AudioSection()
+
+    @property
+    def through(self) -> bool:
+        """Whether effects are rendered in training."""
+        return any(self.weights.get(name) for name in ("audio", "audio_l1"))
 
     @field_validator("bands")
     @classmethod

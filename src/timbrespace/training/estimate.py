@@ -16,6 +16,7 @@ from timbrespace.training.perceptual import Anchors
 from timbrespace.training.start import count_of
 from timbrespace.training.state import State
 from timbrespace.training.step import train_step
+from timbrespace.training.through import Through
 
 STEPS = 8  # timed after the first, whose half is warming up
 SECONDS = 4.0  # after which no further step is begun
@@ -33,12 +34,15 @@ def estimate_training(recipe: Recipe, sounds: int) -> dict[str, float]:
     took at most for the shipped recipes on a CPU (bench/estimate.py).
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    state = State.fresh(recipe, device)
+    through = Through.stand_in(recipe) if recipe.objective.through else None
+    state = State.fresh(recipe, device, through and through.vocabulary)
     batch = min(recipe.train.batch, max(1, sounds))
     shape = (batch, 1, *recipe.feature.shape)
     noise = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     labels = {name: torch.zeros(batch, dtype=torch.long) for name in recipe.model.condition.names}
     everything = torch.arange(batch)
+    if through is not None:
+        labels |= {"effect": torch.zeros(batch, dtype=torch.long), "row": everything}
     pictures = Pictures(None, everything.numpy(), labels, (noise[:, 0] * 2.0 - 1.0).half())
     autocast = use_bfloat16(recipe.train.precision, device)
     chosen = recipe.objective.perceptual
@@ -47,7 +51,9 @@ def estimate_training(recipe: Recipe, sounds: int) -> dict[str, float]:
     def step() -> float:
         began = time.perf_counter()
         x, told = training_batch(pictures, everything, recipe, state.step, device)
-        train_step(state, recipe, x, told, steps=1000, autocast=autocast, anchors=anchors)
+        train_step(
+            state, recipe, x, told, steps=1000, autocast=autocast, anchors=anchors, through=through
+        )
         return time.perf_counter() - began
 
     kept: dict[int, int] = {}  # bytes by address

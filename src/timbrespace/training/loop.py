@@ -29,6 +29,7 @@ from timbrespace.training.perceptual import Anchors
 from timbrespace.training.start import begin
 from timbrespace.training.state import State
 from timbrespace.training.step import NotFinite, train_step
+from timbrespace.training.through import Through
 from timbrespace.training.validation import Validation, validate
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
@@ -51,7 +52,7 @@ def train_run(
     ranks, recipe = ranks or Ranks(), run.recipe
     autocast = use_bfloat16(recipe.train.precision, ranks.device)
     pictures, valid = _pictures(run)
-    anchors = Anchors.of(run, pictures)
+    anchors, through = Anchors.of(run, pictures), Through.of(run)
     batch = min(recipe.train.batch, len(pictures))
     share = ranks.share(batch)
     state = State.fresh(recipe, ranks.device, run.vocabulary)
@@ -78,7 +79,7 @@ def train_run(
                 try:
                     figures = train_step(
                         state, recipe, x, labels, steps=steps, autocast=autocast, share=share,
-                        anchors=anchors,
+                        anchors=anchors, through=through,
                     )  # fmt: skip
                 except NotFinite as fault:
                     raise _no_number(run, state, pictures.rows[here.numpy()], fault) from None
@@ -124,6 +125,8 @@ def _pictures(run: Run) -> tuple[Pictures, Pictures]:
     pictures = Pictures.of(corpus, store, train, run.vocabulary)
     if run.recipe.objective.weights.get("invariance"):
         pictures.labels["setting"] = setting_tensor(corpus, train)
+    if run.recipe.objective.through:
+        pictures.labels["row"] = torch.from_numpy(train)
     return pictures, Pictures.of(corpus, store, valid, run.vocabulary)
 
 

@@ -14,6 +14,7 @@ from timbrespace.training.objective import beta_factor
 from timbrespace.training.parallel import Share
 from timbrespace.training.perceptual import Anchors
 from timbrespace.training.state import State
+from timbrespace.training.through import Through
 
 
 class NotFinite(ArithmeticError):
@@ -39,11 +40,13 @@ def beta_at(recipe: Recipe, state: State, steps: int) -> float:
 def train_step(
     state: State, recipe: Recipe, x: Tensor, labels: dict[str, Tensor], *,
     steps: int, autocast: bool, share: Share | None = None, anchors: Anchors | None = None,
+    through: Through | None = None,
 ) -> dict[str, float]:  # fmt: skip
     """One update of `state` from pictures (B, 1, F, T), a batch or this rank's share of one; returns
     the raw terms, weights and total of the batch. NotFinite instead of an update by what is no number.
 
     `anchors`: sounds encoded besides, where the recipe wants their distances to follow given ones.
+    `through`: the effects, where it wants the knobs to be heard in what comes of them.
     All that is random is drawn from (seed, step), so that a repeated step is the same step.
     """
     train, share = recipe.train, share or Share.whole(len(x))
@@ -73,6 +76,8 @@ def train_step(
             extra["invariance"] = invariance(out.latent.mean, labels.get("setting", none))
     terms = state.objective.terms(out.x, x, out.latent.nats(out.z))
     terms |= out.latent.terms | out.terms | extra
+    if through is not None:
+        terms |= through.terms(state.model, out.z.float(), labels, share, generator)
     beta = beta_at(recipe, state, steps)
     further = {name: weight for name, weight in recipe.objective.weights.items() if weight}
     loss = total(terms, {"reconstruction": 1.0, "kl": beta, **further})
