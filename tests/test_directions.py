@@ -41,7 +41,7 @@ class Glass:
         self.corpus = self
         self.digest, self.label_names = "same", ()
         self.feature = SimpleNamespace(
-            sample_rate=self.RATE, seconds=self.SECONDS, fingerprint="f", hop=256,
+            stacked=1, sample_rate=self.RATE, seconds=self.SECONDS, fingerprint="f", hop=256,
             view=lambda x: SimpleNamespace(values=x), rms_db=lambda x: torch.zeros(len(x)),
             invert=lambda x, level, recovery: torch.stack([torch.from_numpy(self.sound(z)) for z in x]),
         )  # fmt: skip
