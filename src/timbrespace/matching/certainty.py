@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from timbrespace.effects.effect import Effect
+from timbrespace.effects.knobs import Knob
 from timbrespace.errors import EffectError
 from timbrespace.matching.trials import Trials
 
@@ -59,13 +60,7 @@ def certainties(
         why = knob.unheard(channels, trials.dry.shape[-1] / trials.sample_rate)
         if why is None and not any(rises) and None not in rises:
             why = f"{knob.name} changes nothing that is heard in this sound at this setting"
-        word: Word = "sure" if high - low <= SURE else "rough"
-        found.append(
-            Certainty(
-                knob.name, knob.unit, knob.from_unit(float(place[number])), knob.from_unit(low),
-                knob.from_unit(high), "cannot be heard here" if why else word, why,
-            )
-        )  # fmt: skip
+        found.append(_told(knob, float(place[number]), low, high, why))
     return found
 
 
@@ -85,14 +80,17 @@ def remaining(
         )
         low, high = min(low, float(place[number])), max(high, float(place[number]))
         why = knob.unheard(channels, seconds)
-        word: Word = "sure" if high - low <= SURE else "rough"
-        found.append(
-            Certainty(
-                knob.name, knob.unit, knob.from_unit(float(place[number])), knob.from_unit(low),
-                knob.from_unit(high), "cannot be heard here" if why else word, why,
-            )
-        )  # fmt: skip
+        found.append(_told(knob, float(place[number]), low, high, why))
     return found
+
+
+def _told(knob: Knob, place: float, low: float, high: float, why: str | None) -> Certainty:
+    """A knob that stands at `place` and may stand between `low` and `high`, all 0 to 1."""
+    word: Word = "sure" if high - low <= SURE else "rough"
+    return Certainty(
+        knob.name, knob.unit, knob.from_unit(place), knob.from_unit(low), knob.from_unit(high),
+        "cannot be heard here" if why else word, why,
+    )  # fmt: skip
 
 
 def _end(
