@@ -14,7 +14,7 @@ from timbrespace.effects.effect import Effect
 from timbrespace.effects.knobs import Knob
 from timbrespace.errors import EffectError
 from timbrespace.matching.cues import cues
-from timbrespace.matching.distance import SIZES, log_mel_l1, mr_stft
+from timbrespace.matching.distance import SIZES, log_mel_l1, mr_stft, rounding
 from timbrespace.matching.match import match, match_one_of, match_style
 from timbrespace.verbs_effects import effects_match
 
@@ -67,6 +67,17 @@ def test_delays_and_rates_are_read_from_the_pair():
     carriers = [p for k, p in cues(dry, ring, RATE, ringmod.knobs) if k == 0]
     assert times[0] == pytest.approx(173.0, abs=0.1)
     assert ringmod.knobs[0].from_unit(carriers[0]) == pytest.approx(517.0, abs=1.0)
+
+
+def test_the_rounding_of_a_file_is_not_taken_for_sound():
+    overdrive, dry = find("overdrive"), 0.1 * np.pad(pluck(), (0, 2 * RATE))
+    wet = overdrive.render(dry, RATE, {"drive": 25.0})
+    rounded = (np.round(wet * 32768.0) / 32768.0).astype(np.float32)
+    assert rounding(wet) == 0.0
+    assert rounding(rounded) == pytest.approx(float(np.std(rounded - wet)[()]), rel=0.5)
+    noise = rounding(rounded)
+    assert mr_stft(wet, rounded, noise=noise) < 0.1 * mr_stft(wet, rounded)
+    assert match(overdrive, dry, rounded, RATE, renders=60, intervals=False).ratio < 0.1
 
 
 @pytest.mark.parametrize(

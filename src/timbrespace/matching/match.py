@@ -4,7 +4,8 @@ Conventions
 -----------
 A paired reference is the same sound with the effect; a style reference is another sound with it. Sounds are
 (..., n) at one rate. Distances are taken with the dry sound's peak at -12 dBFS, the reference by the same
-gain, over the beginning of the sounds: from rest to four seconds after the dry sound sets in.
+gain, over the beginning of the sounds: from rest to four seconds after the dry sound sets in. What the
+rounding of a reference of 16 bits can reach is not compared.
 """
 
 import time
@@ -19,7 +20,7 @@ from timbrespace.effects.effect import Effect
 from timbrespace.errors import EffectError
 from timbrespace.matching.certainty import Certainty, certainties, remaining
 from timbrespace.matching.cues import cues
-from timbrespace.matching.distance import Target, log_mel_l1, mr_stft
+from timbrespace.matching.distance import Target, log_mel_l1, mr_stft, rounding
 from timbrespace.matching.search import search
 from timbrespace.matching.style import manner, safest
 from timbrespace.matching.trials import Progress, Trials
@@ -243,11 +244,12 @@ class Teller:
     def __init__(self, reference: np.ndarray, sample_rate: int, gain: float, began: float) -> None:
         self.gain = np.float32(gain)
         self.reference, self.sample_rate, self.began = self.gain * reference, sample_rate, began
+        self.noise = gain * rounding(reference)
 
     def __call__(self, name: str, sound: np.ndarray, renders: int) -> Step:
         sound = self.gain * sound
         return Step(
-            name, mr_stft(sound, self.reference),
+            name, mr_stft(sound, self.reference, noise=self.noise),
             log_mel_l1(sound, self.reference, self.sample_rate), renders,
             time.monotonic() - self.began,
         )  # fmt: skip
