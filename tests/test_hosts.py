@@ -123,9 +123,15 @@ def test_a_fork_amid_a_render_has_workers_of_its_own():
 def test_after_ctrl_c_the_next_call_gets_its_own_sound():
     effect = misbehaving("hang")
     effect.render(GOOD, RATE)
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored in a shell's background
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
-        effect.render(BAD, RATE)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            effect.render(BAD, RATE)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert np.array_equal(effect.render(GOOD, RATE), GOOD)
 
 
