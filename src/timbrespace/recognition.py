@@ -49,10 +49,8 @@ def predict(run: Run, dry: np.ndarray, wet: np.ndarray) -> Prediction:
         x = feature.analyse(samples).values[:, None]
         heard = heads(run.model.encode(x).mean)
     effects = run.vocabulary.words["effect"]
-    counts = [len(run.vocabulary.knobs[name]) for name in effects]
-    split = [
-        np.split(part.numpy(), np.cumsum(counts)[:-1], axis=1)
+    units, spread = (
+        {name: part.numpy()[:, places] for name, places in run.vocabulary.knob_places.items()}
         for part in (heard.units, heard.spread)
-    ]
-    units, spread = (dict(zip(effects, parts, strict=True)) for parts in split)
+    )
     return Prediction(effects, heard.effects.numpy(), units, spread)

@@ -220,7 +220,8 @@ def effects_match(
     effects = list(EFFECTS.values()) if names is None else [find(name) for name in names]
     if style and len(effects) != 1:
         raise EffectError("the style of another sound needs one effect; name it with effect")
-    pair = paired(read(sound), read(reference), style=style)
+    whole = read(sound)
+    pair = paired(whole, read(reference), style=style)
     folder = folder_for(out)
     if style:
         found = match_style(
@@ -233,7 +234,6 @@ def effects_match(
             effects, pair.dry, pair.reference, pair.sample_rate, renders=renders, seconds=seconds,
             seed=seed, predict=predict, progress=progress,
         )  # fmt: skip
-    whole = read(sound)
     made = limit(
         found.effect.render(whole.samples, whole.sample_rate, found.setting), whole.sample_rate
     )

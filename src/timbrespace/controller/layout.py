@@ -66,12 +66,11 @@ def spread_evenly(places: np.ndarray, seed: int) -> np.ndarray:
     """Places (N, d) moved as little as makes them fill the cube 0..1 evenly: optimal transport, of squared
     distances between normalised ranks, onto a Sobol sequence."""
     from scipy.optimize import linear_sum_assignment
-    from scipy.stats import qmc
+
+    from timbrespace.matching.search import sobol
 
     count, size = places.shape
     ranks = (np.argsort(np.argsort(places, 0, kind="stable"), 0, kind="stable") + 0.5) / count
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The balance properties", category=UserWarning)
-        even = qmc.Sobol(size, scramble=True, rng=np.random.default_rng(seed)).random(count)
+    even = sobol(size, count, seed)
     cost = np.square(ranks[:, None] - even[None]).sum(2)
     return even[linear_sum_assignment(cost)[1]]

@@ -9,11 +9,11 @@ import numpy as np
 from timbrespace.audio.files import read
 from timbrespace.controller.heard import SAMPLE_RATE
 from timbrespace.data.corpus import Corpus
+from timbrespace.data.pair_parts import DRY_PEAK
 from timbrespace.data.storage import is_address
 from timbrespace.errors import EffectError
 
 MADE_ON = 3  # sounds, at most: each costs a render a setting
-PEAK = 10.0 ** (-12.0 / 20.0)  # where pairs have it, too: effects hear how loud a sound is
 NOTES = ((0, 48), (48, 60), (61, 55), (24, 52))  # built-in: General MIDI program and key
 
 
@@ -75,6 +75,7 @@ def _split(sounds: list[np.ndarray], about: str, *, apart: bool) -> DrySounds:
 
 
 def _level(sound: np.ndarray) -> np.ndarray:
-    """At a peak of -12 dBFS; silence stays silence, which is refused where it is listened to."""
+    """At the peak of -12 dBFS that pairs have, since effects hear how loud a sound is; silence stays silence,
+    which is refused where it is listened to."""
     peak = float(np.abs(sound).max(initial=0.0))
-    return sound * np.float32(PEAK / peak) if peak > 1e-6 else sound
+    return sound * np.float32(DRY_PEAK / peak) if peak > 1e-6 else sound

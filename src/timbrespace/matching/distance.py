@@ -60,13 +60,14 @@ class Target:
     def __init__(self, reference: np.ndarray, gain: float = 1.0) -> None:
         """`reference` (..., n); it and what is compared with it are heard times `gain`."""
         self.gain = np.float32(gain)
-        self._reference, self._noise = reference, gain * rounding(reference)
-        self._spectra = spectra(self.gain * reference, self._noise)
+        self.noise = gain * rounding(reference)  # as in `mr_stft`
+        self._reference = reference
+        self._spectra = spectra(self.gain * reference, self.noise)
 
     def residual(self, sound: np.ndarray) -> np.ndarray:
         """What remains, (M,): magnitudes and their logarithms, minus the reference's; each part divided by
         its length, so that the absolute values sum to the distance. sound: of the reference's shape."""
-        return spectra(self.gain * sound, self._noise) - self._spectra
+        return spectra(self.gain * sound, self.noise) - self._spectra
 
     def difference(self, sound: np.ndarray) -> np.ndarray:
         """The sound minus the reference, sample by sample, (M,)."""

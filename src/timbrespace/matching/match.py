@@ -20,7 +20,7 @@ from timbrespace.effects.effect import Effect
 from timbrespace.errors import EffectError
 from timbrespace.matching.certainty import Certainty, certainties, remaining
 from timbrespace.matching.cues import cues
-from timbrespace.matching.distance import Target, log_mel_l1, mr_stft, rounding
+from timbrespace.matching.distance import Target, log_mel_l1, mr_stft
 from timbrespace.matching.search import search
 from timbrespace.matching.style import manner, safest
 from timbrespace.matching.trials import Progress, Trials
@@ -117,12 +117,12 @@ def searched(
     began = time.monotonic()
     dry, reference = heard(dry, reference, sample_rate)
     gain = 10.0 ** ((PEAK_DB - peak_db(dry)) / 20.0)
-    told = Teller(reference, sample_rate, gain, began)
+    target = Target(reference, gain)
+    told = Teller(reference, sample_rate, gain, target.noise, began)
     steps = [told("nothing", dry, 0)]
     trials = Trials(
-        effect, dry, sample_rate, Target(reference, gain), renders=renders, until=until,
-        progress=progress,
-    )  # fmt: skip
+        effect, dry, sample_rate, target, renders=renders, until=until, progress=progress
+    )
     starts = [np.full(len(effect.knobs), 0.5), effect.to_units({})]
     steps.append(told("centre", trials.sound(starts[0]), 1))
     if effect.dry is not None:
@@ -239,12 +239,13 @@ def match_style(
 
 
 class Teller:
-    """Tells how far sounds are from a reference, both times `gain`, and when."""
+    """Tells how far sounds are from a reference, both times `gain`, and when; `noise` as in `mr_stft`."""
 
-    def __init__(self, reference: np.ndarray, sample_rate: int, gain: float, began: float) -> None:
-        self.gain = np.float32(gain)
+    def __init__(
+        self, reference: np.ndarray, sample_rate: int, gain: float, noise: float, began: float
+    ) -> None:
+        self.gain, self.noise = np.float32(gain), noise
         self.reference, self.sample_rate, self.began = self.gain * reference, sample_rate, began
-        self.noise = gain * rounding(reference)
 
     def __call__(self, name: str, sound: np.ndarray, renders: int) -> Step:
         sound = self.gain * sound

@@ -51,6 +51,15 @@ class Vocabulary:
             for knob in self.knobs.get(effect, ())
         ]
 
+    @property
+    def knob_places(self) -> dict[str, slice]:
+        """Where the knobs of each effect lie in `knob_columns`."""
+        places, start = {}, 0
+        for effect in self.words.get("effect", ()):
+            places[effect] = slice(start, start + len(self.knobs.get(effect, ())))
+            start = places[effect].stop
+        return places
+
     def count(self, name: str) -> int:
         """How many values the label has; a label that is not here has none."""
         return MIDI if name in NUMBERS else len(self.words.get(name, ()))

@@ -96,11 +96,8 @@ class Listening:
 def _examples(run: Run, valid: Pictures) -> Iterator[Example]:
     """The first validation pair of each effect; none of an effect or a sound that is not there."""
     assert isinstance(run.feature, Pair)
-    start = 0
     for number, name in enumerate(run.vocabulary.words["effect"][:PAIRS]):
-        knobs = run.vocabulary.knobs[name]
-        places = slice(start, start + len(knobs))
-        start += len(knobs)
+        knobs, places = run.vocabulary.knobs[name], run.vocabulary.knob_places[name]
         found = torch.nonzero(valid.labels["effect"] == number)
         if not len(found):
             continue

@@ -95,11 +95,9 @@ class Through:
         chosen[drawn] = True
         chosen, signs = share.of(chosen), share.of(signs).to(units)
         effects, rows = labels["effect"].cpu(), labels["row"].cpu()
-        found, start = units.new_zeros(2), 0
+        found, all_places = units.new_zeros(2), self.vocabulary.knob_places
         for number, effect in enumerate(self.effects):
-            knobs = self.vocabulary.knobs[effect.name]
-            own = slice(start, start + len(knobs))
-            start = own.stop
+            knobs, own = self.vocabulary.knobs[effect.name], all_places[effect.name]
             at = torch.nonzero(chosen & (effects == number))[:, 0]
             if len(at):
                 dry, wet = self._sounds(rows[at], units)
