@@ -194,6 +194,28 @@ def test_phase_of_a_tone_advances_by_its_frequency(integrate: Any) -> None:
     assert torch.allclose(advance, torch.tensor(expected).float(), atol=0.05)
 
 
+@pytest.mark.parametrize("method", ["pghi", "sweep"])
+def test_a_mean_of_powers_does_not_buzz_at_the_rate_of_frames(method: str) -> None:
+    """Steady and smooth, as a model in doubt draws it; and a tone with what such a one leaves beside it."""
+    feature = LogMel(mels=128)
+    slope = torch.linspace(0.9, -0.4, 128)[:, None].expand(128, 400)
+    hertz = torch.tensor([84.0, 80.0, 88.0]) * RATE / feature.n_fft
+    clock = torch.arange(400 * feature.hop) / RATE
+    tones = feature.analyse_all(torch.sin(2 * torch.pi * hertz[:, None] * clock)).values
+    share = torch.tensor([1.0, 2e-3, 2e-3])[:, None, None]
+    power = (share * torch.pow(10.0, feature.to_db(tones) / 10.0)).sum(0)
+    beside = feature.from_db(10.0 * power.log10())[:, :400]
+    for values, most in ((slope, -30.0), (beside, -40.0)):  # noise has lines of its own
+        sound = feature.invert(values, torch.tensor(0.0), recovery=Recovery(method)).numpy()
+        curve = np.sqrt(np.square(sound[4096:-4096]).reshape(-1, 64).mean(1))
+        curve = curve / curve.mean() - 1.0
+        window = np.hanning(len(curve))
+        at = np.exp(
+            -2j * np.pi * 64 / feature.hop * np.arange(len(curve))
+        )  # the rate of the frames
+        assert 20 * np.log10(abs(2 * (curve * window) @ at) / window.sum()) < most
+
+
 def test_a_sweep_continues_what_is_known() -> None:
     truth = stft(torch.from_numpy(pluck(7, 1.0)))[None]
     known = truth.angle()

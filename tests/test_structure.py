@@ -47,6 +47,28 @@ def measured(layout, **labels):
     return structure.evaluate(views, asked, others, rng=np.random.default_rng(1))
 
 
+def test_figures_of_single_sounds_have_the_means_that_are_told():
+    """Families lie apart but for one sound, which is with another family and says so."""
+
+    def layout(family, own, pitch, rng):
+        return points(np.where(np.arange(len(family)) == 5, 1, family), rng)
+
+    found = measured(layout)
+    each, narrow = found["each"], "1"
+    assert (
+        each["family_across_mu"][5] == 0.0 and sum(each["family_across_mu"]) == len(each["row"]) - 1
+    )
+    assert each["silhouette_mu"][5] < -0.5 < 0.5 < min(each["silhouette_mu"][:5])
+    for column, part in (
+        ("silhouette", found["silhouette"][narrow]),
+        ("silhouette_across", found["silhouette_across_instruments"][narrow]),
+        ("family_across", found["neighbours"]["family_across_instruments"]),
+    ):
+        assert np.mean(each[f"{column}_pca_32"]) == pytest.approx(part["pca_32"]["mean"])
+    lone = measured(layout, family=["only"] * 96)["each"]
+    assert "silhouette_mu" not in lone
+
+
 def test_silhouettes_are_those_of_scikit_learn():
     from sklearn.metrics import silhouette_samples
 
@@ -55,6 +77,23 @@ def test_silhouettes_are_those_of_scikit_learn():
     lengths = nearness.distances(x, x)
     found = nearness.silhouettes(lengths, labels, labels, ~np.eye(60, dtype=bool))
     assert found == pytest.approx(silhouette_samples(x, labels), abs=1e-5)
+
+
+def test_neighbours_confusion_and_r2_are_those_of_scikit_learn():
+    from sklearn.metrics import confusion_matrix, r2_score
+    from sklearn.neighbors import KNeighborsClassifier
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(90, 4)), rng.normal(size=(200, 4))
+    truth, labels = rng.integers(0, 2, 90), rng.integers(0, 2, 200)  # five votes on two: no tie
+    nearest = nearness.near(nearness.distances(x, y), np.ones((90, 200), bool))
+    reader = KNeighborsClassifier(5).fit(y, labels)
+    assert (nearest == reader.kneighbors(x, return_distance=False)).all()
+    said = nearness.votes(labels, nearest)
+    assert (said == reader.predict(x)).all()
+    table = confusion_matrix(truth, said, normalize="true")
+    assert nearness.confusion(truth, said, 2) == pytest.approx(table)
+    assert nearness.r2(x[:, 0], x[:, 1]) == pytest.approx(r2_score(x[:, 0], x[:, 1]))
 
 
 def test_a_silhouette_by_hand_and_sounds_that_have_none():

@@ -5,7 +5,6 @@ leave files that the next run accepted with wrong bytes at 15 of 20 crash points
 """
 
 import contextlib
-import io
 import os
 import platform
 import secrets
@@ -62,9 +61,8 @@ def write_arrays(path: str | Path, /, **arrays: "np.ndarray") -> None:
     """`path` with these arrays as .npz, or as it was."""
     import numpy as np
 
-    packed = io.BytesIO()
-    np.savez(packed, allow_pickle=False, **arrays)
-    write_bytes(path, packed.getvalue())
+    with replacing(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def sync_folder(path: str | Path) -> None:

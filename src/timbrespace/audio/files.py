@@ -13,17 +13,18 @@ import os
 import re
 import stat
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from timbrespace.atomic import write_bytes
+from timbrespace.atomic import replacing, write_bytes
 from timbrespace.audio import riff
 from timbrespace.audio.level import CEILING
 from timbrespace.audio.riff import Unusable
+from timbrespace.audio.scratch import Channels, Scratch, spans
 from timbrespace.errors import AudioError
 
 SUFFIXES = (
@@ -112,6 +113,43 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
         moved = soxr.resample(np.ascontiguousarray(flat.T), rate, new_rate, quality="HQ").T
     moved = np.ascontiguousarray(moved, dtype=np.float32)
     return moved.reshape(*samples.shape[:-1], moved.shape[-1])
+
+
+def resampled(blocks: Iterable[np.ndarray], rate: int, new_rate: int) -> Iterator[np.ndarray]:
+    """Blocks (channels, n) that follow each other at `rate` Hz, brought to `new_rate` Hz: together what
+    `resample` makes of them together."""
+    if rate == new_rate:
+        yield from blocks
+        return
+    import soxr
+
+    stream = None
+    for block in blocks:
+        if stream is None:
+            stream = soxr.ResampleStream(rate, new_rate, len(block), dtype="float32", quality="HQ")
+        yield stream.resample_chunk(np.ascontiguousarray(block.T, np.float32)).T
+    if stream is not None:
+        yield stream.resample_chunk(np.zeros((0, len(block)), np.float32), last=True).T
+
+
+def read_long(
+    path: str | Path, folder: str | Path, sample_rate: int, *, mono: bool = False,
+    max_seconds: float = 600.0,
+) -> list[Scratch]:  # fmt: skip
+    """As `read`, the channels of the sound in a file at `sample_rate` Hz, kept on disk in
+    `folder`; `mono`: the mean of its channels."""
+    try:
+        with Sound(path, max_seconds=max_seconds) as sound:
+            blocks = (block.mean(0, keepdims=True) if mono else block for block in sound)
+            channels = [Scratch(folder) for _ in range(1 if mono else sound.channels)]
+            for block in resampled(blocks, sound.sample_rate, sample_rate):
+                for channel, samples in zip(channels, block, strict=True):
+                    channel.append(samples)
+        if not len(channels[0]):
+            raise Unusable("too_short", f"no sample of it is left at {sample_rate} Hz")
+    except Unusable as error:
+        raise Unusable(error.code, f"{printable(path)}: {error}") from None
+    return channels
 
 
 def read(path: str | Path, *, sample_rate: int | None = None, max_seconds: float = 600.0) -> Audio:
@@ -294,6 +332,42 @@ def write(
     write_sound(path, to_bytes(samples, sample_rate, format=format))
 
 
+def write_long(
+    path: str | Path, sound: Channels, sample_rate: int, new_rate: int, *, format: str = "wav16"
+) -> None:
+    """As `write`, a sound of any length, span by span, brought from `sample_rate` to `new_rate` Hz."""
+    suffix_of(format)
+    container, subtype = FORMATS[format]
+
+    def blocks() -> Iterator[np.ndarray]:
+        return resampled((sound[span] for span in spans(len(sound))), sample_rate, new_rate)
+
+    peak = max((float(np.abs(block).max(initial=0.0)) for block in blocks()), default=0.0)
+    _check_finite(peak)
+    path, channels, gain = (
+        Path(path),
+        len(sound.each),
+        np.float32(min(1.0, CEILING / max(peak, CEILING))),
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            settings = {"format": container, "subtype": subtype, "closefd": False}
+            with soundfile.SoundFile(file.fileno(), "w", new_rate, channels, **settings) as into:
+                for block in blocks():
+                    into.write((block * gain).T)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"{printable(path)} cannot be written: {error.error_string}") from None
+    except OSError as error:
+        raise AudioError(f"{printable(path)} cannot be written: {error.strerror}") from None
+
+
+def _check_finite(peak: float) -> None:
+    # libsndfile would write NaN as a full-scale click.
+    if not np.isfinite(peak):
+        raise AudioError("the sound to write contains NaN or infinite samples; nothing was written")
+
+
 def write_sound(path: str | Path, data: bytes) -> None:
     """The bytes of a sound file at `path`, whole or not at all; AudioError when that cannot be."""
     path = Path(path)
@@ -324,9 +398,7 @@ def to_bytes(samples: np.ndarray, sample_rate: int, *, format: str = "wav16") ->
             f"a sound to write should be (n,) or (channels, n), got shape {samples.shape}"
         )
     peak = float(np.abs(samples).max())
-    if not np.isfinite(peak):
-        # libsndfile would write NaN as a full-scale click.
-        raise AudioError("the sound to write contains NaN or infinite samples; nothing was written")
+    _check_finite(peak)
     if peak > CEILING:
         samples = samples * (CEILING / peak)
     buffer = io.BytesIO()

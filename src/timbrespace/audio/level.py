@@ -1,6 +1,10 @@
 """How loud a sound is, in dB below full scale (1.0), and the clean-up a rendered sound needs."""
 
+from collections.abc import Iterator
+
 import numpy as np
+
+from timbrespace.audio.scratch import Channels, Samples, spans
 
 FLOOR_DB = -120.0  # what silence counts as, so that levels can be averaged and stored
 CEILING = 10.0 ** (-0.1 / 20.0)  # -0.1 dBFS: what is written stays below full scale
@@ -11,11 +15,14 @@ def peak_db(x: np.ndarray) -> float:
     return _db(float(np.abs(x).max())) if x.size else FLOOR_DB
 
 
-def rms_db(x: np.ndarray) -> float:
+def rms_db(x: Samples | Channels) -> float:
     """dBFS of the root mean square of x (any shape); a full-scale sine is -3.01."""
-    if not x.size:
-        return FLOOR_DB
-    return _db(float(np.sqrt(np.mean(np.square(x, dtype=np.float64)))))
+    energy, size = 0.0, 0
+    for span in spans(len(x)):
+        part = x[span]
+        energy += float(np.square(part, dtype=np.float64).sum())
+        size += part.size
+    return _db((energy / size) ** 0.5) if size else FLOOR_DB
 
 
 def remove_dc(x: np.ndarray) -> np.ndarray:
@@ -49,15 +56,26 @@ def limit(
     return np.clip(x * gain, -ceiling, ceiling).astype(x.dtype)
 
 
-def to_rms(x: np.ndarray, db: float, sample_rate: int) -> np.ndarray:
-    """x (..., n) as loud as `db` (RMS, dBFS), its peaks limited; silence stays silence."""
+def limited(
+    x: Samples | Channels, sample_rate: int, *, gain: float = 1.0, ms: float = 5.0
+) -> Iterator[np.ndarray]:
+    """A sound of any length, `gain` times as loud and then as `limit` makes it, span by span."""
+    reach = 2 * max(1, round(sample_rate * ms / 1000.0))
+    for span in spans(len(x)):
+        start = max(0, span.start - reach)
+        near = x[start : span.stop + reach] * np.float32(gain)
+        heard = slice(span.start - start, span.stop - start)
+        yield limit(near, sample_rate, ms=ms)[..., heard]
+
+
+def to_rms(x: Samples | Channels, db: float, sample_rate: int) -> Iterator[np.ndarray]:
+    """A sound as loud as `db` (RMS, dBFS), its peaks limited, span by span; silence stays silence."""
     now = rms_db(x)
-    if now <= FLOOR_DB:
-        return x.copy()
-    return limit((x * 10.0 ** ((db - now) / 20.0)).astype(x.dtype), sample_rate)
+    gain = 1.0 if now <= FLOOR_DB else 10.0 ** ((db - now) / 20.0)
+    return limited(x, sample_rate, gain=gain)
 
 
-def jumps(x: np.ndarray, sample_rate: int) -> tuple[bool, bool]:
+def jumps(x: Samples, sample_rate: int) -> tuple[bool, bool]:
     """Whether x (n,) begins and ends in mid-air: at more than a quarter of what is near (5 ms)."""
     near = max(1, round(sample_rate * 0.005))
     head, tail = np.abs(x[:near]), np.abs(x[-near:])
@@ -83,6 +101,18 @@ def fade_edges(
     if end:
         faded[..., n - length :] *= ramp[::-1]
     return faded
+
+
+def fade_in_place(x: Samples, sample_rate: int, ms: float, *, start: bool, end: bool) -> None:
+    """As `fade_edges`, of one sound (n,), where it lies."""
+    reach = min(len(x), 2 * round(sample_rate * ms / 1000.0))
+    if len(x) == reach:
+        x[:] = fade_edges(x[:], sample_rate, ms, start=start, end=end)
+        return
+    if start:
+        x[:reach] = fade_edges(x[:reach], sample_rate, ms, end=False)
+    if end:
+        x[len(x) - reach :] = fade_edges(x[len(x) - reach :], sample_rate, ms, start=False)
 
 
 def _db(amplitude: float) -> float:

@@ -8,10 +8,12 @@ covariance domain framework for time-frequency processing of spatial audio, JAES
 
 import numpy as np
 
+from timbrespace.audio.scratch import Channels, spans
+
 LEAST = 1e-9  # of the greatest power: what is softer counts as nothing
 
 
-def mixed_like(made: np.ndarray, original: np.ndarray) -> np.ndarray:
+def mixed_like(made: Channels, original: Channels) -> Channels:
     """Channels `made` (C, n) mixed so that their powers and correlations are those of `original`.
 
     Of all mixtures that do so it is the nearest to `made`: A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2 with the
@@ -19,13 +21,12 @@ def mixed_like(made: np.ndarray, original: np.ndarray) -> np.ndarray:
     """
     found, wanted = _covariance(made), _covariance(original)
     root, inverse = _power(found, 0.5), _power(found, -0.5)
-    mix = inverse @ _power(root @ wanted @ root, 0.5) @ inverse
-    return (mix @ made.astype(np.float64)).astype(np.float32)
+    return Channels(made.each, inverse @ _power(root @ wanted @ root, 0.5) @ inverse)
 
 
-def _covariance(samples: np.ndarray) -> np.ndarray:
-    x = samples.astype(np.float64)
-    return x @ x.T / x.shape[1]
+def _covariance(sound: Channels) -> np.ndarray:
+    parts = (sound[span].astype(np.float64) for span in spans(len(sound)))
+    return sum((x @ x.T for x in parts), np.zeros((len(sound.each),) * 2)) / len(sound)
 
 
 def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:

@@ -5,20 +5,23 @@ level of its loudest cell, so that the way back restores the loudness. Frames ar
 padding under a Hann window, decibels are those of librosa's power_to_db.
 """
 
+import itertools
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from timbrespace.audio import chunks
+from timbrespace.audio.scratch import Samples, spans
 from timbrespace.errors import AudioError, RecipeError
 from timbrespace.features.feature import SILENCE_DB, Feature, Picture
-from timbrespace.features.overlap import mixed
 from timbrespace.features.phase import Recovery, griffin_lim, heap_integration
 from timbrespace.features.sweep import phase_by_sweep
 
@@ -27,6 +30,7 @@ CHUNK = (
     64  # frames transformed at once: they stay in the cache (measured: whole batches take twice)
 )
 WINDOWS = 64  # of a longer sound analysed at once
+HEARD = 8  # every so many columns of a window of a longer sound are mixed, if it has 64 or more
 BLOCK = 2048  # frames made sound at once: 33 s at 16 kHz take 150 MB
 SHARED = 48  # frames that two blocks have in common
 EDGE = 8  # of them at either end that hear of what lies outside, and are not used
@@ -121,6 +125,13 @@ class Decibels(Feature):
         """
         return self.hop
 
+    @cached_property
+    def heard(self) -> Tensor:
+        """The columns (N,) of windows of a longer sound that are mixed, the same of all: a window begins at
+        every frame, so each moment is still heard by N windows, at the same places in them."""
+        apart = HEARD if self.frames >= 8 * HEARD else 1
+        return torch.arange(apart // 2, self.frames, apart)
+
     @property
     def db_per_unit(self) -> float:
         return -self.floor_db / 2.0
@@ -141,17 +152,15 @@ class Decibels(Feature):
         what lies below the lowest row is not heard. -120 at the least.
         """
         weights = self._loudness(values.device)
-        power = torch.pow(10.0, self.to_db(values.float()) / 10.0) * (values > -1.0)
+        power = self._powers(values.float())
         mean_square = torch.einsum("...mt,m->...t", power, weights).mean(-1)
         return (10.0 * mean_square.clamp_min(1e-12).log10() + level_db).clamp_min(SILENCE_DB)
 
-    def loudness_db(self, samples: Tensor) -> float:
-        weights = self._loudness(samples.device)
-        count = 1 + samples.shape[-1] // self.hop
-        energy = 0.0
-        for first in range(0, count, BLOCK):
-            power = self._power(samples, min(BLOCK, count - first), first)
-            energy += float((power.double() @ weights.double()).sum())
+    def loudness_db(self, samples: Tensor | Samples) -> float:
+        energy, count = 0.0, 0
+        for power in self.powers(samples):
+            energy += float((power.double() @ self._loudness(power.device).double()).sum())
+            count += len(power)
         return max(SILENCE_DB, 10.0 * math.log10(max(energy / count, 1e-12)))
 
     def analyse(self, samples: Tensor) -> Picture:
@@ -189,11 +198,8 @@ class Decibels(Feature):
         """Fill values (height, frames) and level_db () from powers (heard, height), which are used up;
         they are those of the samples `used`. After the frames heard comes silence."""
         heard = len(power)
-        peak = float(power.max())  # NaN or infinity in any sample arrives here
-        if not math.isfinite(peak):
-            if torch.isfinite(used).all():
-                raise AudioError("the sound is too loud to analyse; full scale is 1.0")
-            raise AudioError("the sound contains NaN or infinite samples; repair or remove it")
+        peak = float(power.max())
+        _check_finite(power.max(), used)
         if peak <= LEAST_POWER:
             values.fill_(-1.0)
             level_db.fill_(SILENCE_DB)
@@ -206,36 +212,42 @@ class Decibels(Feature):
         values[:, heard:] = -1.0
         level_db.fill_(reference)
 
-    def windows(self, samples: Tensor) -> Iterator[Picture]:
+    def windows(self, samples: Tensor | Samples) -> Iterator[Picture]:
         """As in `Feature.windows`; a window that does not begin the sound sees what comes before it, so
         that it shows no beginning. The first is that of `analyse`."""
-        samples = torch.as_tensor(samples).detach().float()
-        heard = 1 + samples.shape[-1] // self.hop
-        count = chunks.count(samples.shape[-1], self.span, self.step)
-        apart = self.step // self.hop
-        for number in range(0, count, WINDOWS):
-            some = min(WINDOWS, count - number)
-            first = number * apart
-            power = self._power(
-                samples, min(heard - first, (some - 1) * apart + self.frames), first
-            )
-            values = torch.empty(some, self.height, self.frames, device=samples.device)
-            level = torch.empty(some, device=samples.device)
-            for k in range(some):
-                part = power[k * apart :][: self.frames].clone()
-                self._picture_into(part, samples, values[k], level[k])
-            yield Picture(values, level)
+        heard = 1 + len(samples) // self.hop
+        count = chunks.count(len(samples), self.span, self.step)
+        scale = -20.0 / self.floor_db  # of log10 of a power
+        for first in range(0, count, WINDOWS):
+            some = min(WINDOWS, count - first)
+            seen = self._power(samples, min(some - 1 + self.frames, heard - first), first)
+            power = pad(seen, (0, 0, 0, some - 1 + self.frames - len(seen)))
+            loudest = power.amax(1).unfold(0, self.frames, 1).amax(1)
+            _check_finite(loudest.max(), samples)
+            silent = loudest <= LEAST_POWER
+            level = torch.where(silent, SILENCE_DB, 10.0 * loudest.log10())
+            above = torch.where(silent, -torch.inf, 1.0 - 0.1 * scale * level)
+            logs = power.clamp_min_(LEAST_POWER).log10_().mul_(scale)
+            logs[len(seen) :] = -torch.inf
+            values = logs.unfold(0, self.frames, 1) + above[:, None, None]
+            yield Picture(values.clamp_min_(-1.0), level)
 
-    def _power(self, samples: Tensor, count: int, first: int = 0) -> Tensor:
+    def powers(self, samples: Tensor | Samples) -> Iterator[Tensor]:
+        """Powers (T, height) of all frames of a sound (n,), some at a time."""
+        count = 1 + len(samples) // self.hop
+        for first in range(0, count, BLOCK):
+            yield self._power(samples, min(BLOCK, count - first), first)
+
+    def _power(self, samples: Tensor | Samples, count: int, first: int = 0) -> Tensor:
         """Powers (count, height) of frames centred on multiples of the hop, from the `first` on."""
-        half = self.n_fft // 2
-        padded = samples.new_zeros((count - 1) * self.hop + self.n_fft)
+        half, reach = self.n_fft // 2, (count - 1) * self.hop + self.n_fft
         ahead = max(0, half - first * self.hop)  # zeros before the sound
-        heard = samples[max(0, first * self.hop - half) :][: len(padded) - ahead]
-        padded[ahead : ahead + len(heard)] = heard
+        start = max(0, first * self.hop - half)
+        heard = torch.as_tensor(samples[start : start + reach - ahead]).detach().float()
+        padded = pad(heard, (ahead, reach - ahead - len(heard)))
         frames = padded.unfold(0, self.n_fft, self.hop)
-        window = _window(self.n_fft, samples.device)
-        power = samples.new_empty(count, self.height)
+        window = _window(self.n_fft, padded.device)
+        power = padded.new_empty(count, self.height)
         for start in range(0, count, CHUNK):
             rows = slice(start, start + CHUNK)
             pair = torch.view_as_real(torch.fft.rfft(frames[rows] * window))
@@ -276,66 +288,82 @@ class Decibels(Feature):
             phase = phase.detach().reshape(-1, *wanted[-2:]).float()
         # The loudest cell is 1 in here; the level comes back at the very end.
         power = self._powers(flat.clamp(-1.0, 1.0))
-        samples = self._samples(power, recovery, phase, length)
+        length = (values.shape[-1] - 1) * self.hop if length is None else length
+        samples = torch.cat(list(self._sounds([power], recovery, phase, length)), 1)
         samples *= torch.pow(10.0, level / 20.0)[:, None]
         return samples.reshape(*lead, samples.shape[-1])
 
     def _powers(self, values: Tensor) -> Tensor:
         """Powers below the loudest cell, which is 1, of picture values; 0 on the floor."""
-        return torch.pow(10.0, self.to_db(values) / 10.0) * (values > -1.0)
+        nepers = self.db_per_unit * math.log(10.0) / 10.0
+        return (values * nepers).sub_(nepers).exp_().mul_(values > -1.0)
 
-    def _samples(
-        self, power: Tensor, recovery: Recovery, phase: Tensor | None, length: int | None
-    ) -> Tensor:
-        """Samples (B, length) of powers (B, height, T), block by block."""
-        count, hop = power.shape[-1], self.hop
-        if count <= BLOCK:
-            return self._block(power, recovery, phase, length)
-        length = (count - 1) * hop if length is None else length
-        samples = power.new_zeros(len(power), length)
+    def _sounds(
+        self, powers: Iterable[Tensor], recovery: Recovery, phase: Tensor | None, length: int
+    ) -> Iterator[Tensor]:
+        """Samples (B, length), some at a time, of powers (B, height, T), given some at a time."""
+        hop, left = self.hop, length
         shared = slice(EDGE, SHARED - EDGE)
-        rise = torch.arange((SHARED - 2 * EDGE) * hop, device=power.device)
+        rise = torch.arange((SHARED - 2 * EDGE) * hop)
         rise = (torch.pi / 2 * (rise + 0.5) / len(rise)).sin().square()
+        held, pieces = torch.zeros(0), iter(powers)
         tail: Tensor | None = None
-        for start in range(0, count - SHARED, BLOCK - SHARED):
-            if start * hop >= length:
-                break
-            here = slice(start, start + BLOCK)
-            ends = start + BLOCK >= count
-            known = None if phase is None else phase[..., here].clone()
+        for start in itertools.count(0, BLOCK - SHARED):
+            some, count = [held] * bool(start), held.shape[-1]
+            while count <= BLOCK and (piece := next(pieces, None)) is not None:
+                some.append(piece)
+                count += piece.shape[-1]
+            held = torch.cat(some, -1)
+            ends = held.shape[-1] <= BLOCK or left <= (BLOCK - SHARED) * hop
+            power, held = held[..., :BLOCK], held[..., BLOCK - SHARED :]
+            known = None if phase is None else phase[..., start : start + BLOCK].clone()
             if tail is not None:
                 if known is None:
-                    shape = (len(power), self.n_fft // 2 + 1, min(BLOCK, count - start))
+                    shape = (len(power), self.n_fft // 2 + 1, power.shape[-1])
                     known = power.new_full(shape, math.nan)
                 known[..., shared] = self._phase(tail)[..., shared]
-            made = self._block(
-                power[..., here], recovery, known, length - start * hop if ends else None
-            )
+            made = self._block(power, recovery, known, left if ends else None)
             if tail is not None:
                 fade = slice(EDGE * hop, EDGE * hop + len(rise))
                 made[:, : fade.start] = tail[:, : fade.start]
                 both = min(made.shape[1], fade.stop) - fade.start
                 if both > 0:
                     fade = slice(fade.start, fade.start + both)
-                    made[:, fade] = torch.lerp(tail[:, fade], made[:, fade], rise[:both])
-            whole = samples[:, start * hop :][:, : made.shape[1]]
-            whole.copy_(made[:, : whole.shape[1]])
-            tail = made[:, (BLOCK - SHARED) * hop :]
-        return samples
+                    edge = rise[:both].to(made.device)
+                    made[:, fade] = torch.lerp(tail[:, fade], made[:, fade], edge)
+            given = made if ends else made[:, : (BLOCK - SHARED) * hop]
+            yield given
+            left -= given.shape[1]
+            tail = made[:, (BLOCK - SHARED) * hop :].clone()
+            if ends:
+                return
 
     def _block(
         self, power: Tensor, recovery: Recovery, phase: Tensor | None, length: int | None
     ) -> Tensor:
-        """Samples (B, length) of powers (B, height, T) at once."""
-        magnitude, refine = self._linear(power, recovery.inversion)
+        """Samples (B, length) of powers (B, height, T) at once.
+
+        Inside they are as loud as 1, to a power of two, which changes no digit.
+        """
+        scale = torch.exp2(power.amax((1, 2), keepdim=True).clamp_min(1e-30).log2().ceil())
+        magnitude, refine = self._linear(power / scale, recovery.inversion)
         if recovery.method in INTEGRATED:
             phase = INTEGRATED[recovery.method](
-                magnitude, self.n_fft, self.hop, seed=recovery.seed, known=phase
-            )
-        return griffin_lim(
+                magnitude, self.n_fft, self.hop, seed=recovery.seed, known=phase,
+                apart=self._bins_apart,
+            )  # fmt: skip
+        made = griffin_lim(
             magnitude, self.n_fft, self.hop, rounds=recovery.rounds, phase=phase, length=length,
             momentum=recovery.momentum, seed=recovery.seed, refine=refine,
         )  # fmt: skip
+        return made.mul_(scale[:, 0].sqrt())
+
+    @cached_property
+    def _bins_apart(self) -> np.ndarray:
+        """How many bins neighbouring rows lie apart, at each bin (n_fft // 2 + 1,)."""
+        rows = self.frequencies.double().numpy() * self.n_fft / self.sample_rate
+        middle = 0.5 * (rows[1:] + rows[:-1])
+        return np.interp(np.arange(self.n_fft // 2 + 1), middle, np.diff(rows))
 
     def _phase(self, samples: Tensor) -> Tensor:
         """Phase (B, bins, T) of samples (B, n) in frames centred on multiples of the hop."""
@@ -344,15 +372,14 @@ class Decibels(Feature):
             samples, self.n_fft, self.hop, window=window, pad_mode="constant", return_complex=True
         ).angle()
 
-    def join(
+    def joined(
         self, windows: Iterable[Picture], *, length: int, recovery: Recovery = Recovery()
-    ) -> Tensor:
+    ) -> Iterator[Tensor]:
         """One sound (length,) of its `windows`, which are inverted as one picture, so that no phase
         meets another; see `merge`."""
-        power = self._mixed(windows, length)
-        loudest = power.max().clamp_min(1e-30)
-        samples = self._samples(power.div_(loudest)[None], recovery, None, length)[0]
-        return samples.mul_(loudest.sqrt())
+        powers = (power[None] for power in self._mixed(windows, length))
+        for made in self._sounds(powers, recovery, None, length):
+            yield made[0]
 
     def merge(self, windows: Iterable[Picture], length: int) -> Picture:
         """One picture (height, T) of windows (W, height, frames), each `step` samples after the last, of
@@ -362,20 +389,62 @@ class Decibels(Feature):
         it would dip), with weights that are 0 at a window's ends: what a model makes of its edges,
         such as an attack, is not heard but in the first and the last window.
         """
-        power = self._mixed(windows, length)
+        power = torch.cat(list(self._mixed(windows, length)), 1)
         loudest = 10.0 * power.max().clamp_min(1e-12).log10()
         db = 10.0 * power.clamp_min(1e-30).log10() - loudest
         return Picture(self.from_db(db), loudest)
 
-    def _mixed(self, windows: Iterable[Picture], length: int) -> Tensor:
-        """Powers (height, T) of windows that fade into each other."""
-        powers = (
-            self._powers(some.values.float()).mul_(
-                torch.pow(10.0, some.level_db / 10.0)[:, None, None]
-            )
-            for some in windows
-        )
-        return mixed(powers, self.step // self.hop, 1 + length // self.hop)
+    def _mixed(self, windows: Iterable[Picture], length: int) -> Iterator[Tensor]:
+        """Powers (height, T), some at a time, of windows that fade into each other.
+
+        Weights are sin^2 over a window. Of all windows the columns `heard` count, and those alone may be
+        given; of the first and the last one all do.
+        """
+        count, width = 1 + length // self.hop, self.frames
+        fade = (torch.pi / width * (torch.arange(width) + 0.5)).sin().square()
+        out, weights = torch.zeros(self.height, 0), torch.zeros(0)  # columns from `done` on
+        done = place = 0
+        last = None
+
+        def whole(one: Tensor, level: Tensor, start: int) -> None:
+            here = slice(start - done, start - done + width)
+            out[:, here] += self._powers(one.float()).mul_(fade * torch.pow(10.0, level / 10.0))
+            weights[here] += fade
+
+        for some in windows:
+            values = some.values
+            more = place - done + len(values) - 1 + width - out.shape[1]
+            out, weights = pad(out, (0, more)), pad(weights, (0, more))
+            if values.shape[-1] == width:
+                if not place:
+                    whole(values[0], some.level_db[0], 0)
+                last = (values[-1], some.level_db[-1], place + len(values) - 1)
+                values = values[..., self.heard]
+            level = torch.pow(10.0, some.level_db / 10.0)
+            power = self._powers(values.float()).mul_(level[:, None, None]).permute(2, 1, 0)
+            for column, one in zip(self.heard.tolist(), power, strict=True):
+                start = place - done + column
+                here = slice(start, start + len(values))
+                out[:, here].add_(one, alpha=float(fade[column]))
+                weights[here] += fade[column]
+            place += len(values)
+            ready = place - 1 - done  # the last window counts whole, if none follows it
+            yield (out[:, :ready] / weights[:ready])[:, : max(0, count - done)]
+            out, weights, done = out[:, ready:], weights[ready:], place - 1
+        if last is None:
+            raise ValueError("there are no windows to mix")
+        if last[2]:
+            whole(*last)
+        yield (out / weights)[:, : max(0, count - done)]
+
+
+def _check_finite(peak: Tensor, samples: Tensor | Samples) -> None:
+    """AudioError where the largest power of samples is not finite: NaN or infinity in any arrives there."""
+    if not torch.isfinite(peak):
+        parts = (torch.as_tensor(samples[span]) for span in spans(len(samples)))
+        if all(bool(torch.isfinite(part).all()) for part in parts):
+            raise AudioError("the sound is too loud to analyse; full scale is 1.0")
+        raise AudioError("the sound contains NaN or infinite samples; repair or remove it")
 
 
 @lru_cache(maxsize=16)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from timbrespace.audio.scratch import Samples
 from timbrespace.errors import RecipeError, suggestion
 from timbrespace.features.phase import Recovery
 
@@ -89,7 +90,7 @@ class Feature(ABC):
         """Samples between the windows of a longer sound, which `join` fades into each other."""
 
     @abstractmethod
-    def windows(self, samples: Tensor) -> Iterator[Picture]:
+    def windows(self, samples: Tensor | Samples) -> Iterator[Picture]:
         """A sound (n,) of any length as pictures (W, height, width), some at a time, of windows that
         begin every `step` samples, each against its own level (W,)."""
 
@@ -202,12 +203,18 @@ class Feature(ABC):
         least."""
 
     @abstractmethod
-    def loudness_db(self, samples: Tensor) -> float:
+    def loudness_db(self, samples: Tensor | Samples) -> float:
         """RMS in dBFS of a sound (n,) as far as the feature hears it; -120 at the least."""
 
     @abstractmethod
+    def joined(
+        self, windows: Iterable[Picture], *, length: int, recovery: Recovery = Recovery()
+    ) -> Iterator[Tensor]:
+        """One sound (length,), some samples at a time, of its `windows`, some (W, height, width) at a time,
+        each `step` samples after the last; where they overlap they fade into each other."""
+
     def join(
         self, windows: Iterable[Picture], *, length: int, recovery: Recovery = Recovery()
     ) -> Tensor:
-        """One sound (length,) of its `windows`, some (W, height, width) at a time, each `step` samples
-        after the last; where they overlap they fade into each other."""
+        """All of `joined`, (length,)."""
+        return torch.cat(list(self.joined(windows, length=length, recovery=recovery)))

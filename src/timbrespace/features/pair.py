@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from timbrespace.audio import chunks
+from timbrespace.audio.scratch import Samples
 from timbrespace.errors import AudioError, RecipeError, suggestion
 from timbrespace.features.decibels import Decibels
 from timbrespace.features.feature import SILENCE_DB, Feature, Picture
@@ -282,28 +283,28 @@ class Pair(Feature):
         seen = self.view(values.float(), level_db)
         return self.yardstick.rms_db(seen.values, seen.level_db)
 
-    def loudness_db(self, samples: Tensor) -> float:
+    def loudness_db(self, samples: Tensor | Samples) -> float:
         return self.yardstick.loudness_db(samples)
 
-    def windows(self, samples: Tensor) -> Iterator[Picture]:
-        samples = torch.as_tensor(samples)
-        count = chunks.count(samples.shape[-1], self.span, self.step)
+    def windows(self, samples: Tensor | Samples) -> Iterator[Picture]:
+        count = chunks.count(len(samples), self.span, self.step)
         for first in range(0, count, WINDOWS):
-            some = samples[first * self.span : (first + WINDOWS) * self.span]
-            some = pad(some, (0, -len(some) % self.span)) if len(some) else samples
+            some = torch.as_tensor(samples[first * self.span : (first + WINDOWS) * self.span])
+            some = pad(some, (0, -len(some) % self.span)) if len(some) else some
             yield self.analyse(some.unflatten(0, (-1, self.span)))
 
-    def join(
+    def joined(
         self, windows: Iterable[Picture], *, length: int, recovery: Recovery = Recovery()
-    ) -> Tensor:
+    ) -> Iterator[Tensor]:
         """The pairs of `windows` one after the other, as samples (length,)."""
-        made = [
-            self.invert(some.values, some.level_db, recovery=recovery).flatten() for some in windows
-        ]
-        if not made:
+        left = length
+        for some in windows:
+            made = self.invert(some.values, some.level_db, recovery=recovery).flatten()[:left]
+            left -= len(made)
+            yield made
+        if left == length:
             raise ValueError("there are no windows to join")
-        whole = torch.cat(made)[:length]
-        return pad(whole, (0, length - len(whole)))
+        yield torch.zeros(left)
 
     def view(self, values: Tensor, level_db: Tensor | float = 0.0) -> Picture:
         """Both sounds as log-mels, the wet one after the dry one, in dB below the same level."""

@@ -16,6 +16,13 @@ from timbrespace.errors import RecipeError, suggestion
 
 HANN_GAMMA = 0.25645  # gamma / n_fft^2 of the Gaussian nearest to a Hann window (Prusa et al. 2017)
 TOLERANCE = 1e-3  # -60 dB below the loudest bin: what is quieter gets random phase
+CLOSED = 0.5  # of what a tone has: bins that are less `closed` get random phase
+AROUND = (1.5, 1.0)  # bins and frames over which that is looked at
+TONE = 3.3  # bins; rows of a picture that are further apart leave a tone that much wider
+SKIRT = (
+    9,
+    10.0 ** (-25.0 / 20.0),
+)  # bins about a peak, and below what part of it they get random phase
 METHODS = {  # momentum of their rounds
     "pghi": 0.99, "sweep": 0.99, "fast_griffin_lim": 0.99, "griffin_lim": 0.0
 }  # fmt: skip
@@ -77,6 +84,44 @@ def _gradients(magnitude: np.ndarray, n_fft: int, hop: int) -> tuple[np.ndarray,
     return per_frame, per_bin
 
 
+def closed(magnitude: np.ndarray, n_fft: int, hop: int) -> np.ndarray:
+    """How nearly the phase steps of `_gradients` give the same phase by every path: 1 for the transform
+    of a sound, 0 for a smooth mean of powers, such as a model's guess; as (bins, T).
+
+    By their tie to phase, log magnitudes curve by -2 pi hop / n_fft over bins and frames together,
+    everywhere but at zeros; the gradients' curl is 1 less this.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    log = np.log(np.maximum(magnitude, magnitude.max(initial=0.0) * 1e-6 + 1e-30))
+    ratio = hop / (HANN_GAMMA * n_fft)
+    curve = np.zeros_like(log)
+    curve[1:-1] = (2.0 * log[1:-1] - log[2:] - log[:-2]) * ratio
+    curve[:, 1:-1] += (2.0 * log[:, 1:-1] - log[:, 2:] - log[:, :-2]) / ratio
+    curve *= n_fft / (2 * math.pi * hop)
+    power = np.square(magnitude)
+    mean = gaussian_filter(np.clip(curve, -3.0, 3.0) * power, AROUND)
+    return mean / np.maximum(gaussian_filter(power, AROUND), 1e-30)
+
+
+def explained(
+    magnitude: np.ndarray, n_fft: int, hop: int, tolerance: float, apart: np.ndarray | float = 1.0
+) -> np.ndarray:
+    """Which bins of a magnitude (bins, T) have a phase that its gradients can tell.
+
+    Not those under `tolerance` of the loudest, those on the skirt of a peak, and those that are not
+    `closed`. Integrated, they would give every frame the same pulse, which buzzes at the rate of the
+    frames. `apart` (bins,): how many bins the rows of the picture lie apart, so that tones that it
+    leaves wide are not taken for such.
+    """
+    from scipy.ndimage import maximum_filter1d
+
+    wide = np.minimum(1.0, np.square(TONE / np.asarray(apart)))
+    heard = magnitude > tolerance * magnitude.max(initial=0.0)
+    heard &= magnitude > SKIRT[1] * maximum_filter1d(magnitude, SKIRT[0], axis=0)
+    return heard & (closed(magnitude, n_fft, hop) > CLOSED * wide.reshape(-1, 1))
+
+
 def _spanning_tree(
     edges: tuple[np.ndarray, np.ndarray], cost: np.ndarray, size: np.ndarray, known: np.ndarray
 ) -> np.ndarray:
@@ -114,14 +159,15 @@ def _spanning_tree(
 
 
 def _integrate(
-    magnitude: np.ndarray, known: np.ndarray, n_fft: int, hop: int, tolerance: float, seed: int
-) -> np.ndarray:
+    magnitude: np.ndarray, known: np.ndarray, n_fft: int, hop: int, tolerance: float, seed: int,
+    apart: np.ndarray | float,
+) -> np.ndarray:  # fmt: skip
     draw = np.random.default_rng(seed)
     phase = draw.uniform(0.0, 2 * math.pi, magnitude.shape).astype(np.float32)
     given = np.isfinite(known)
     phase[given] = known[given]
     least = float(magnitude.max(initial=0.0)) * tolerance
-    kept = magnitude > least
+    kept = explained(magnitude, n_fft, hop, tolerance, apart) | (given & (magnitude > least))
     count = int(kept.sum())
     if count == 0:
         return phase
@@ -157,20 +203,20 @@ def _integrate(
 
 def heap_integration(
     magnitude: Tensor, n_fft: int, hop: int, *, tolerance: float = TOLERANCE, seed: int = 0,
-    known: Tensor | None = None,
+    known: Tensor | None = None, apart: np.ndarray | float = 1.0,
 ) -> Tensor:  # fmt: skip
     """Phase (B, bins, T) in radians from magnitude (B, bins, T) alone, without iterations.
 
     Phase-gradient heap integration (Prusa, Balazs, Sondergaard 2017). The heap always continues at
     the loudest open neighbour: it walks the maximum spanning tree of the grid whose edges weigh
-    min(|a|, |b|), which scipy finds in C. Bins under `tolerance` of the loudest get random phase. Where `known`
+    min(|a|, |b|), which scipy finds in C. Bins that are not `explained` get random phase. Where `known`
     (B, bins, T) is a number it stays, and the rest continues it; elsewhere it is NaN.
     """
     if known is None:
         known = torch.full_like(magnitude, math.nan)
     sounds = (x.detach().cpu().float().numpy() for x in (magnitude, known))
     found = [
-        torch.from_numpy(_integrate(sound, phase, n_fft, hop, tolerance, seed))
+        torch.from_numpy(_integrate(sound, phase, n_fft, hop, tolerance, seed, apart))
         for sound, phase in zip(*sounds, strict=True)
     ]
     return torch.stack(found).to(magnitude.device) if found else torch.zeros_like(magnitude)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from timbrespace.features.phase import HANN_GAMMA, TOLERANCE
+from timbrespace.features.phase import HANN_GAMMA, TOLERANCE, explained
 
 
 def peaks_uphill(size: np.ndarray) -> np.ndarray:
@@ -76,10 +76,10 @@ def sweep(
 
 def phase_by_sweep(
     magnitude: Tensor, n_fft: int, hop: int, *, tolerance: float = TOLERANCE, seed: int = 0,
-    known: Tensor | None = None,
+    known: Tensor | None = None, apart: np.ndarray | float = 1.0,
 ) -> Tensor:  # fmt: skip
     """Phase (B, bins, T) in radians from magnitude (B, bins, T) alone; arguments as in
-    `phase.heap_integration`. Each sound's bins under `tolerance` of its loudest get random phase."""
+    `phase.heap_integration`, and so is what gets random phase."""
     found = torch.empty(magnitude.shape)
     size = magnitude.detach().cpu().float().mT.numpy()
     given = None if known is None else known.detach().cpu().float().mT.numpy()
@@ -88,7 +88,7 @@ def phase_by_sweep(
         fixed = None if given is None else given[index : index + 1]
         phase = sweep(log, advance_of(log, n_fft, hop), n_fft, hop, fixed)[0]
         drawn = np.random.default_rng(seed).uniform(0.0, 2 * math.pi, one.shape)
-        heard = one > tolerance * one.max(initial=0.0)
+        heard = explained(one.T, n_fft, hop, tolerance, apart).T
         if fixed is not None:
             heard |= np.isfinite(fixed[0])
         found[index] = torch.from_numpy(np.where(heard, phase, drawn).astype(np.float32).T)

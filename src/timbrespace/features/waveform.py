@@ -4,6 +4,7 @@ Errors are still told in the decibels of a log-mel picture, so that a waveform m
 table with all others: two waves that sound alike can differ in every sample.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from timbrespace.audio import chunks
+from timbrespace.audio.scratch import Samples, spans
 from timbrespace.errors import AudioError, RecipeError
 from timbrespace.features.feature import SILENCE_DB, Feature, Picture
 from timbrespace.features.log_mel import LogMel
@@ -113,22 +115,22 @@ class Waveform(Feature):
         mean_square = values.float().square().mean((-2, -1))
         return (10.0 * mean_square.clamp_min(1e-12).log10() + level_db).clamp_min(SILENCE_DB)
 
-    def loudness_db(self, samples: Tensor) -> float:
-        mean_square = float(samples.double().square().mean())
+    def loudness_db(self, samples: Tensor | Samples) -> float:
+        parts = (torch.as_tensor(samples[span]).double() for span in spans(len(samples)))
+        mean_square = sum(float(part.square().sum()) for part in parts) / len(samples)
         return max(SILENCE_DB, 10.0 * math.log10(max(mean_square, 1e-12)))
 
-    def windows(self, samples: Tensor) -> Iterator[Picture]:
-        samples = torch.as_tensor(samples)
-        count = chunks.count(samples.shape[-1], self.span, self.step)
+    def windows(self, samples: Tensor | Samples) -> Iterator[Picture]:
+        count = chunks.count(len(samples), self.span, self.step)
         for first in range(0, count, WINDOWS):
             last = min(first + WINDOWS, count) - 1
-            some = samples[first * self.step : last * self.step + self.span]
+            some = torch.as_tensor(samples[first * self.step : last * self.step + self.span])
             some = pad(some, (0, (last - first) * self.step + self.span - len(some)))
             yield self.analyse(some.unfold(0, self.span, self.step))
 
-    def join(
+    def joined(
         self, windows: Iterable[Picture], *, length: int, recovery: Recovery = Recovery()
-    ) -> Tensor:
+    ) -> Iterator[Tensor]:
         """One sound (length,) of its `windows`, which fade into each other.
 
         Windows that agree come back exactly. The mean of some that do not is softer than they are, now
@@ -139,18 +141,32 @@ class Waveform(Feature):
             for some in windows
             for made in [self.invert(some.values, some.level_db)]
         )
-        joined = mixed(both, self.step, length)
-        sound, power = pad(joined, (0, max(0, length - joined.shape[1])))
         size = max(1, round(LEVELLED * self.sample_rate))
-        own, wanted = (
-            pad(x, (0, -length % size)).unflatten(0, (-1, size)).mean(1)
-            for x in (sound.square(), power)
-        )
-        gain = (wanted / own.clamp_min(1e-20)).sqrt().clamp(1.0, MOST_GAIN)
-        gain = torch.nn.functional.interpolate(
-            gain[None, None], scale_factor=float(size), mode="linear"
-        )[0, 0]
-        return sound * gain[:length]
+        held, before, left = torch.zeros(2, 0), torch.ones(0), length
+        for part in itertools.chain(mixed(both, self.step, length), [None]):
+            last = part is None
+            held = held if last else torch.cat([held, part], 1)
+            # a gain goes over to the next in a straight line, so one more than is given out is needed
+            groups = -(-held.shape[1] // size) if last else held.shape[1] // size
+            given = groups if last else groups - 1
+            if given < 1:
+                continue
+            heard = held[:, : groups * size]
+            own, wanted = (
+                pad(x, (0, -len(x) % size)).unflatten(0, (-1, size)).mean(1)
+                for x in (heard[0].square(), heard[1])
+            )
+            gains = torch.cat(
+                [before, (wanted / own.clamp_min(1e-20)).sqrt().clamp(1.0, MOST_GAIN)]
+            )
+            curve = torch.nn.functional.interpolate(
+                gains[None, None], scale_factor=float(size), mode="linear"
+            )[0, 0, len(before) * size :]
+            sound = heard[0, : given * size]
+            yield sound * curve[: len(sound)]
+            left -= len(sound)
+            before, held = gains[len(before) + given - 1 :][:1], held[:, given * size :]
+        yield torch.zeros(left)
 
     def view(self, values: Tensor, level_db: Tensor | float = 0.0) -> Picture:
         seen = self.yardstick.analyse(values[..., 0, :].float())

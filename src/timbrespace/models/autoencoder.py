@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from timbrespace.models.bottlenecks import Bottleneck, Latent
 from timbrespace.models.conditions import Conditions
 from timbrespace.models.heads import Heads
+from timbrespace.models.principal import PrincipalDecoder
 from timbrespace.models.removal import Removal
 
 Labels = dict[str, Tensor]
@@ -46,8 +47,14 @@ class DecoderHalf(nn.Module):
         super().__init__()
         self.conditions, self.entrance, self.net = conditions, entrance, net
 
-    def forward(self, z: Tensor, labels: Labels) -> Tensor:
-        return self.net(self.entrance(z), *self.conditions.told(self.net, labels, len(z), z.device))
+    def forward(self, z: Tensor, labels: Labels, columns: Tensor | None = None) -> Tensor:
+        """Pictures of z, or those `columns` (N,) of them alone."""
+        told = self.conditions.told(self.net, labels, len(z), z.device)
+        if columns is None:
+            return self.net(self.entrance(z), *told)
+        if isinstance(self.net, PrincipalDecoder):
+            return self.net(self.entrance(z), *told, columns)
+        return self.net(self.entrance(z), *told)[..., columns]
 
 
 class Autoencoder(nn.Module):
@@ -76,8 +83,10 @@ class Autoencoder(nn.Module):
     def encode(self, x: Tensor, labels: Labels | None = None) -> Latent:
         return self.encoder(x, labels or {})
 
-    def decode(self, z: Tensor, labels: Labels | None = None) -> Tensor:
-        return self.decoder(z, labels or {})
+    def decode(
+        self, z: Tensor, labels: Labels | None = None, columns: Tensor | None = None
+    ) -> Tensor:
+        return self.decoder(z, labels or {}, columns)
 
     def forward(self, x: Tensor, labels: Labels, noise: Tensor) -> Reconstruction:
         """One training pass; `noise` (B, Z) is handed in so that a step can be repeated exactly."""

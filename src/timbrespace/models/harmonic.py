@@ -5,6 +5,7 @@ Serra & Smith 1990 (spectral modelling synthesis); Engel et al. 2020, arXiv 2001
 """
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -217,17 +218,31 @@ class HarmonicDecoder(Curves):
         self, amplitudes: Tensor, gains: Tensor, z: Tensor, condition: Tensor, pitch: Tensor
     ) -> Tensor:
         """Samples (B, 1, 1, T * hop) of curves of any length, as `controls` gives them."""
-        parts = []
+        parts = list(self.parts([(amplitudes, gains)], z, condition, pitch))
+        return _full_scale(torch.cat(parts, 1))
+
+    def parts(
+        self, curves: Iterable[Sequence[Tensor]], z: Tensor, condition: Tensor, pitch: Tensor
+    ) -> Iterator[Tensor]:
+        """As `sound`, samples (B, *) some at a time, of amplitudes and gains that are given some at a time;
+        they may be louder than full scale."""
+        given, first = iter(curves), 0
+        held = list(next(given))
         with torch.autocast(z.device.type, enabled=False):  # a phase needs its digits
             frequencies = partials_of(hertz(pitch), self.partials, self.inharmonicity(z, condition))
-            for first in range(0, amplitudes.shape[2] - 1, BLOCK):
-                here = slice(first, first + BLOCK + 1)
+        while True:
+            while held[0].shape[2] <= BLOCK and (more := next(given, None)) is not None:
+                held = [torch.cat(both, 2) for both in zip(held, more, strict=True)]
+            if held[0].shape[2] < 2:
+                return
+            amplitudes, gains = (curve[:, :, : BLOCK + 1] for curve in held)
+            with torch.autocast(z.device.type, enabled=False):
                 tone = harmonics(
-                    amplitudes[:, :, here], frequencies, hop=self.hop,
-                    sample_rate=self.sample_rate, first=first,
+                    amplitudes, frequencies, hop=self.hop, sample_rate=self.sample_rate,
+                    first=first,
                 )  # fmt: skip
-                parts.append(tone + filtered_noise(gains[:, :, here], self.noise, first))
-            return _full_scale(torch.cat(parts, 1))
+                yield tone + filtered_noise(gains, self.noise, first)
+            first, held = first + BLOCK, [curve[:, :, BLOCK:] for curve in held]
 
     def glide(self, z: Tensor, condition: Tensor, pitch: Tensor) -> Tensor:
         """Samples (B, 1, 1, N) of pitches (B, N), one for each sample: the curves take as long as the

@@ -57,16 +57,21 @@ class Components(nn.Module):
         flat.add_(self.mean)
 
     def scores(self, x: Tensor) -> Tensor:
-        return (x.flatten(1) - self.mean) @ self._basis_for(x).T / self.scale
+        return (x.flatten(1) - self.mean) @ self._for(x, self.basis).T / self.scale
 
-    def picture(self, scores: Tensor) -> Tensor:
-        flat = (scores * self.scale) @ self._basis_for(scores) + self.mean
-        return flat.view(-1, 1, *self.shape)
+    def picture(self, scores: Tensor, columns: Tensor | None = None) -> Tensor:
+        """Pictures of scores, or some columns of them alone, which costs as much less."""
+        basis, mean, width = self.basis, self.mean, self.shape[1]
+        if columns is not None:
+            basis = basis.view(-1, *self.shape)[..., columns].flatten(1)
+            mean, width = mean.view(self.shape)[:, columns].flatten(), len(columns)
+        flat = (scores * self.scale) @ self._for(scores, basis) + mean
+        return flat.view(-1, 1, self.shape[0], width)
 
-    def _basis_for(self, x: Tensor) -> Tensor:
+    def _for(self, x: Tensor, basis: Tensor) -> Tensor:
         kind = x.device.type
         autocast = torch.is_autocast_enabled(kind)
-        return self.basis.to(torch.get_autocast_dtype(kind) if autocast else torch.float32)
+        return basis.to(torch.get_autocast_dtype(kind) if autocast else torch.float32)
 
 
 def changing_buffers(model: nn.Module) -> dict[str, Tensor]:
@@ -122,6 +127,6 @@ class PrincipalDecoder(nn.Module):
         last = silent(hidden, components)
         self.further = nn.Sequential(*_mixing(told, hidden, layers, activation, dropout), last)
 
-    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, z: Tensor, condition: Tensor, columns: Tensor | None = None) -> Tensor:
         told = torch.cat([z, condition.to(z.dtype)], 1)
-        return self.components.picture((self.linear(told) + self.further(told)).float())
+        return self.components.picture((self.linear(told) + self.further(told)).float(), columns)

@@ -7,10 +7,12 @@ far each is from the original (`distance`) is a figure of its own: the three do 
 """
 
 from dataclasses import dataclass
+from typing import Generic
 
 import numpy as np
 import torch
 
+from timbrespace.audio.scratch import Keep, Kept, Scratch, peak, spans
 from timbrespace.errors import AudioError
 from timbrespace.features.decibels import Decibels
 from timbrespace.features.feature import Feature
@@ -26,27 +28,27 @@ ROUGH = OCTAVES[-1].n_fft // 2 + 1  # samples; a shorter sound is compared with 
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(Generic[Kept]):
     """One rendering (n,), as long as the original, and how far it is from it."""
 
-    samples: np.ndarray
+    samples: Kept
     distance: Distance
 
 
 @dataclass(frozen=True)
-class Explained:
+class Explained(Generic[Kept]):
     """The original (n,), its renderings by name (`STAGES`), the pitch that the model was told, and in
     one sentence where most is lost."""
 
-    original: np.ndarray
-    stages: dict[str, Stage]
+    original: Kept
+    stages: dict[str, Stage[Kept]]
     pitch: float | None
     sentence: str
 
 
 def phase_alone(
-    feature: Feature, samples: np.ndarray, recovery: Recovery = Recovery()
-) -> np.ndarray:
+    feature: Feature, samples: Kept, keep: Keep[Kept], recovery: Recovery = Recovery()
+) -> Kept:
     """Sound (n,) of the true magnitudes of `samples` (n,), phase found by `recovery`; a feature that
     keeps phase gives them back.
 
@@ -58,50 +60,59 @@ def phase_alone(
         feature.sample_rate, n_fft=feature.n_fft, hop=feature.hop, frames=feature.frames,
         floor_db=-160.0,
     )  # fmt: skip
-    peak = max(float(np.abs(samples).max()), SILENT)  # of 1: nothing of a soft sound is too soft
-    windows = kept.windows(torch.from_numpy(samples / np.float32(peak)))
-    return peak * kept.join(windows, length=len(samples), recovery=recovery).numpy()
+    # as loud as 1: nothing of a soft sound is too soft
+    full = np.float32(max(peak(samples), SILENT))
+    louder = keep(samples[span] / full for span in spans(len(samples)))
+    made = kept.joined(kept.windows(louder), length=len(samples), recovery=recovery)
+    return keep(full * some.numpy() for some in made)
 
 
 @torch.no_grad()
 def explain(
-    synth: Synth, samples: np.ndarray, *, pitch: float | None = None, labels: Labels | None = None
-) -> Explained:
+    synth: Synth, samples: Kept, keep: Keep[Kept], *, pitch: float | None = None,
+    labels: Labels | None = None,
+) -> Explained[Kept]:  # fmt: skip
     """What is lost where of one sound (n,) of any length, with the synth's way to find phase.
 
     `pitch` and `labels` as `Synth.encode` takes them. The renderings are float32, as long and, where
-    the stage allows, as loud as the original; silence stays silence. AudioError for NaN, infinity and
-    no samples at all.
+    the stage allows, as loud as the original; silence stays silence. `keep` keeps them, as in
+    `Synth.decode_long`. AudioError for NaN, infinity and no samples at all.
     """
-    original = np.asarray(samples, np.float32)
-    if original.ndim != 1 or not len(original):
-        raise AudioError(
-            f"a sound to explain should be (n,) with at least one sample, got {original.shape}"
-        )
-    if not np.isfinite(original).all():
+    original = samples if isinstance(samples, Scratch) else samples.astype(np.float32, copy=False)
+    shape = (len(original),) if isinstance(original, Scratch) else original.shape
+    if len(shape) != 1 or not shape[0]:
+        raise AudioError(f"a sound to explain should be (n,) with at least one sample, got {shape}")
+    if not np.isfinite(peak(original)):
         raise AudioError("the sound contains NaN or infinite samples; repair or remove it")
     feature, length = synth.feature, len(original)
-    if np.abs(original).max() <= SILENT:
-        silence = {name: np.zeros_like(original) for name in STAGES}
+    if peak(original) <= SILENT:
+        nothing = keep(np.zeros_like(original[span]) for span in spans(length))
+        silence: dict[str, Kept] = dict.fromkeys(STAGES, nothing)
         return _explained(original, silence, pitch, feature)
     encoded = synth.encode(original, pitch=pitch, labels=labels)
-    picture = synth.join(feature.windows(torch.from_numpy(original)), encoded.pitch, length).numpy()
-    phase = picture if feature.keeps_phase else phase_alone(feature, original, synth.recovery)
-    made = {"phase": phase, "picture": picture, "model": synth.decode_windows(encoded)}
+    through = synth.joined(feature.windows(original), encoded.pitch, length)
+    picture = keep(some.numpy() for some in through)
+    phase = picture
+    if not feature.keeps_phase:
+        phase = phase_alone(feature, original, keep, synth.recovery)
+    made: dict[str, Kept] = {
+        "phase": phase,
+        "picture": picture,
+        "model": synth.decode_long(encoded, keep),
+    }
     return _explained(original, made, encoded.pitch, feature)
 
 
 def _explained(
-    original: np.ndarray, made: dict[str, np.ndarray], pitch: float | None, feature: Feature
-) -> Explained:
-    one = torch.from_numpy(original)
+    original: Kept, made: dict[str, Kept], pitch: float | None, feature: Feature
+) -> Explained[Kept]:
     stages = {
-        name: Stage(sound, distance(one, torch.from_numpy(sound), feature.sample_rate))
+        name: Stage(sound, distance(original, sound, feature.sample_rate))
         for name, sound in made.items()
     }
     far = {name: stage.distance.mr_stft for name, stage in stages.items()}
     words = _words(far, keeps_phase=feature.keeps_phase)
-    if np.abs(original).max() <= SILENT:
+    if peak(original) <= SILENT:
         words = "The sound is silent and so is every rendering: nothing is lost."
     elif len(original) < ROUGH:
         words += f" Figures of fewer than {ROUGH} samples are rough; these are {len(original)}."

@@ -19,9 +19,9 @@ WINDOWS = 64  # decoded at once
 
 
 @torch.no_grad()
-def joined(synth: "Synth", net: HarmonicDecoder, encoded: "Encoded") -> Tensor:
-    """The sound (length,) of encoded windows: the mean power of each curve over the windows that hear a
-    moment, each as loud as it was; the inharmonicity is that of their mean."""
+def joined(synth: "Synth", net: HarmonicDecoder, encoded: "Encoded") -> Iterator[Tensor]:
+    """The sound (length,) of encoded windows, some at a time: the mean power of each curve over the
+    windows that hear a moment, each as loud as it was; the inharmonicity is that of their mean."""
     decoder, apart = synth.model.decoder, max(1, synth.feature.step // net.hop)
     z = decoder.entrance(torch.from_numpy(encoded.mean))
     levels = torch.from_numpy(encoded.rms_db)
@@ -38,9 +38,13 @@ def joined(synth: "Synth", net: HarmonicDecoder, encoded: "Encoded") -> Tensor:
             gain = torch.pow(10.0, level / 10.0) / own.clamp_min(1e-12)
             yield torch.cat(curves, 1).square() * gain[:, None, None]
 
-    curves = mixed(powers(), apart, 1 + -(-encoded.length // net.hop)).sqrt_()[None]
     condition, pitch = told(1)
-    tone, noise = curves[:, : net.partials], curves[:, net.partials :]
-    return net.sound(tone, noise, z.mean(0, keepdim=True), condition, pitch)[
-        0, 0, 0, : encoded.length
-    ]
+    frames = 1 + -(-encoded.length // net.hop)
+    curves = (
+        power.sqrt()[None].split([net.partials, net.bands], 1)
+        for power in mixed(powers(), apart, frames)
+    )
+    left = encoded.length
+    for part in net.parts(curves, z.mean(0, keepdim=True), condition, pitch):
+        yield part[0, :left]
+        left -= min(left, part.shape[1])

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from timbrespace.audio import chunks
-from timbrespace.audio.level import fade_edges, jumps, limit
+from timbrespace.audio.level import fade_in_place, jumps
+from timbrespace.audio.scratch import Keep, Kept, Samples, Scratch, scale, whole
 from timbrespace.errors import RecipeError, RunError
 from timbrespace.features.decibels import Decibels
 from timbrespace.features.feature import Feature, Picture
@@ -22,6 +23,7 @@ from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.models.harmonic import HarmonicDecoder
 from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.render import harmonic, notes, path
+from timbrespace.render.peaks import below_full_scale
 
 WINDOWS = 64  # of a longer sound decoded at once
 FADE_IN, FADE_OUT = 2.0, 5.0  # ms
@@ -104,11 +106,11 @@ class Synth:
         return latent.mean.numpy(), latent.logvar.numpy()
 
     def encode(
-        self, samples: np.ndarray, *, pitch: float | None = None, labels: Labels | None = None
+        self, samples: Samples, *, pitch: float | None = None, labels: Labels | None = None
     ) -> Encoded:
         """One sound (n,) as the latents of its windows; an unknown pitch of a pitched model is
         found by `guess_pitch`. Other labels stay unknown where they are not given."""
-        sound = torch.from_numpy(np.array(samples, np.float32))
+        sound = samples if isinstance(samples, Scratch) else np.array(samples, np.float32)
         if self.pitched and pitch is None:
             loudest = max(self._one_by_one(sound), key=lambda window: float(window.level_db))
             if float(loudest.level_db) > -119.0:
@@ -131,7 +133,7 @@ class Synth:
             self.feature.loudness_db(sound), jumps(samples, self.feature.sample_rate),
         )  # fmt: skip
 
-    def _one_by_one(self, sound: Tensor) -> Iterator[Picture]:
+    def _one_by_one(self, sound: Samples) -> Iterator[Picture]:
         for some in self.feature.windows(sound):
             yield from map(Picture, some.values, some.level_db)
 
@@ -152,11 +154,13 @@ class Synth:
 
     @torch.no_grad()
     def picture(
-        self, latents: np.ndarray, pitch: Pitch = None, labels: Labels | None = None
-    ) -> np.ndarray:
-        """Pictures (N, height, width) in [-1, 1] of latent points (N, Z)."""
+        self, latents: np.ndarray, pitch: Pitch = None, labels: Labels | None = None,
+        columns: Tensor | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Pictures (N, height, width) in [-1, 1] of latent points (N, Z), or some columns of them."""
         z = torch.as_tensor(np.asarray(latents, np.float32))
-        x = self.model.decode(z, self._labels(pitch, labels, len(z)))
+        told = self._labels(pitch, labels, len(z))
+        x = self.model.decode(z, told) if columns is None else self.model.decode(z, told, columns)
         return x[:, 0].clamp(-1.0, 1.0).numpy()
 
     def decode(
@@ -175,7 +179,7 @@ class Synth:
         sound = sound * torch.pow(10.0, gain / 20.0)[:, None]
         if seconds is not None:
             sound = sound[:, : max(1, round(seconds * self.feature.sample_rate))]
-        return np.stack([self._safe(one) for one in sound])
+        return np.stack([self._safe(one.numpy(), whole) for one in sound])
 
     @torch.no_grad()
     def _sound(
@@ -189,18 +193,17 @@ class Synth:
         return self.vocoder.invert(values, level_db, pitch=known, length=length)
 
     def _safe(
-        self, sound: Tensor, loudness_db: float | None = None,
-        edges: tuple[bool, bool] = (False, False),
-    ) -> np.ndarray:  # fmt: skip
-        """A sound (n,) as loud as asked for, that neither clicks at its ends, but where the original
-        does (`edges`), nor clips."""
-        rate = self.feature.sample_rate
-        faded = fade_edges(sound.numpy(), rate, FADE_IN, start=not edges[0], end=False)
-        faded = fade_edges(faded, rate, FADE_OUT, start=False, end=not edges[1])
+        self, sound: Kept, keep: Keep[Kept],
+        loudness_db: float | None = None, edges: tuple[bool, bool] = (False, False),
+    ) -> Kept:  # fmt: skip
+        """A sound (n,), changed where it lies, as loud as asked for, that neither clicks at its ends, but
+        where the original does (`edges`), nor clips."""
+        rate, loudness = self.feature.sample_rate, self.feature.loudness_db
+        fade_in_place(sound, rate, FADE_IN, start=not edges[0], end=False)
+        fade_in_place(sound, rate, FADE_OUT, start=False, end=not edges[1])
         if loudness_db is not None:
-            off = loudness_db - self.feature.loudness_db(torch.from_numpy(faded))
-            faded = faded * np.float32(10.0 ** (off / 20.0))
-        return limit(faded, rate)
+            scale(sound, 10.0 ** ((loudness_db - loudness(sound)) / 20.0))
+        return below_full_scale(sound, rate, loudness, keep)
 
     def _pictures(
         self, latents: np.ndarray, pitch: Pitch, labels: Labels | None, rms_db: np.ndarray
@@ -212,26 +215,54 @@ class Synth:
             values = torch.from_numpy(self.picture(latents[some], told, labels))
             yield Picture(values, torch.from_numpy(rms_db[some]) - self.feature.rms_db(values))
 
+    def _window_pictures(self, encoded: Encoded) -> Iterator[Picture]:
+        """What the model makes of the windows of a sound, some at a time: of the first and the last one
+        all, of those between what is heard of them."""
+        if not isinstance(self.feature, Decibels):
+            yield from self._pictures(encoded.mean, encoded.pitch, encoded.labels, encoded.rms_db)
+            return
+        last = len(encoded.mean) - 1
+        inner = range(1, last, WINDOWS)
+        for some, columns in (
+            (slice(0, 1), None),
+            *((slice(n, min(n + WINDOWS, last)), self.feature.heard) for n in inner),
+            *([(slice(last, last + 1), None)] if last else []),
+        ):
+            values = torch.from_numpy(
+                self.picture(encoded.mean[some], encoded.pitch, encoded.labels, columns)
+            )
+            level = torch.from_numpy(encoded.rms_db[some]) - self.feature.rms_db(values)
+            yield Picture(values, level)
+
     def decode_windows(self, encoded: Encoded) -> np.ndarray:
         """One sound (length,) of the windows of `encode`, as loud as it was.
 
         What differs from window to window becomes one sound without seams: see `Feature.join`, and
         `render.harmonic` for decoders of harmonics.
         """
+        return self.decode_long(encoded, whole)
+
+    def decode_long(self, encoded: Encoded, keep: Keep[Kept]) -> Kept:
+        """As `decode_windows`, some samples at a time, which `keep` keeps: on disk, no length takes memory."""
         net = self.model.decoder.net
         if isinstance(net, HarmonicDecoder) and len(encoded.mean) > 1:
             sound = harmonic.joined(self, net, encoded)
         else:
-            windows = self._pictures(encoded.mean, encoded.pitch, encoded.labels, encoded.rms_db)
-            sound = self.join(windows, encoded.pitch, encoded.length)
-        return self._safe(sound, encoded.loudness_db, encoded.jumps)
+            windows = self._window_pictures(encoded)
+            sound = self.joined(windows, encoded.pitch, encoded.length)
+        made = keep(some.numpy() for some in sound)
+        return self._safe(made, keep, encoded.loudness_db, encoded.jumps)
 
-    def join(self, windows: Iterable[Picture], pitch: float | None, length: int) -> Tensor:
-        """One sound (length,) of pictures of its windows, some at a time, whoever made them."""
+    def joined(
+        self, windows: Iterable[Picture], pitch: float | None, length: int
+    ) -> Iterator[Tensor]:
+        """One sound (length,), some samples at a time, of pictures of its windows, some at a time, whoever
+        made them."""
         if self.vocoder is not None and isinstance(self.feature, Decibels):
-            whole = self.feature.merge(windows, length)
-            return self._sound(whole.values[None], whole.level_db[None], pitch, length)[0]
-        return self.feature.join(windows, length=length, recovery=self.recovery)
+            one = self.feature.merge(windows, length)
+            yield self._sound(one.values[None], one.level_db[None], pitch, length)[0]
+        else:
+            yield from self.feature.joined(windows, length=length, recovery=self.recovery)
 
     def decode_path(
         self, latents: np.ndarray, times: np.ndarray, *, seconds: float, pitch: Pitch = None,
@@ -275,12 +306,13 @@ class Synth:
             pitches = np.rint(pitches)
         windows = self._pictures(z, pitches, labels, at_moments(rms_db).astype(np.float32))
         if not isinstance(feature, Decibels):
-            return self._safe(path.read_samples(feature, windows, PATH_STEP, length))
+            made = path.read_samples(feature, windows, PATH_STEP, length)
+            return self._safe(made.numpy(), whole)
         picture = path.read_frames(feature, windows, len(z))
         steady = None if pitches is None or np.ptp(pitches) else float(pitches[0])
         values, level = picture.values[None], picture.level_db[None]
         sound = self._sound(values, level, steady, length)[0]
-        return self._safe(sound, float(feature.rms_db(values, level)))
+        return self._safe(sound.numpy(), whole, float(feature.rms_db(values, level)))
 
     def reconstruct(
         self, samples: np.ndarray, *, pitch: float | None = None, labels: Labels | None = None
@@ -334,7 +366,7 @@ class Synth:
                 "this model makes samples, which cannot be made longer; play notes with a run of log-mel "
                 "pictures or of harmonics"
             )
-        heard = sound[0, :length]
+        heard = sound[0, :length].numpy()
         if course.cut:
-            heard = torch.from_numpy(fade_edges(heard.numpy(), rate, notes.FADE, start=False))
-        return self._safe(heard)
+            fade_in_place(heard, rate, notes.FADE, start=False, end=True)
+        return self._safe(heard, whole)
