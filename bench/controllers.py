@@ -2,9 +2,13 @@
 
 Usage: python bench/controllers.py CORPUS [--effects delay,overdrive,...] [--dimensions 2,4,8]
 Writes bench/results/controllers.md and controllers.png; an effect that has fewer knobs than dimensions is given
-as many dimensions as it has knobs. About four minutes an effect for nine controllers on a quiet core.
+as many dimensions as it has knobs. About four minutes an effect for nine controllers on a quiet core. Ctrl-C
+loses one controller at most: what is done lies in bench/results/controllers.jsonl, and the same command goes
+on; delete that file where the code has changed.
 """
 
+import contextlib
+import json
 import sys
 import time
 from pathlib import Path
@@ -26,9 +30,10 @@ TEN = (
 FIGURES = (  # of a controller, by heading
     ("knob R²", "knob_r2"), ("best knob", "best_knob_r2"), ("given back R²", "returned_r2"),
     ("audio", "audio"), ("(middle)", "audio_centre"), ("coverage", "coverage"),
-    ("evenness", "evenness"), ("midpoint", "midpoint"), ("(naive)", "midpoint_naive"),
-    ("roughness", "roughness"), ("(naive)", "roughness_naive"), ("bend", "non_linearity"),
-    ("(naive)", "non_linearity_naive"), ("sensitivity", "sensitivity"),
+    ("evenness", "evenness"), ("midpoint", "midpoint"), ("(knobs, same ends)", "midpoint_same"),
+    ("(knobs)", "midpoint_naive"), ("roughness", "roughness"),
+    ("(knobs, same ends)", "roughness_same"), ("bend", "non_linearity"),
+    ("(knobs, same ends)", "non_linearity_same"), ("sensitivity", "sensitivity"),
     ("axis 1, effect", "first"), ("axis 2, brightness", "second"), ("less than clean", "clean_rank"),
 )  # fmt: skip
 
@@ -45,28 +50,48 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=result.FOLDER / "controllers.md")
     asked = parser.parse_args()
     kinds, sizes = asked.kinds.split(","), [int(d) for d in asked.dimensions.split(",")]
-    sounds, rows, drawn = dry_sounds([asked.corpus]), Rows(), False
-    for name in asked.effects.split(","):
+    effects, sounds = asked.effects.split(","), dry_sounds([asked.corpus])
+    jobs = [(name, kind, size) for name in effects for kind in kinds for size in sizes]
+    made_of = [asked.settings, sounds.about]
+    done = asked.out.with_suffix(".jsonl")
+    rows = {job: row for job, row in finished(done, made_of).items() if job in jobs}
+    for name in effects:
+        left = [job for job in jobs if job[0] == name and job not in rows]
+        if not left:
+            continue
         effect = find(name)
         known = listen(effect, sounds.made_on, asked.settings, 0)
-        for kind in kinds:
-            for size in sizes:
-                began = time.process_time()
-                some = min(size, len(effect.knobs))
-                made = fitted(effect, known, kind, some, 0)
-                seconds = time.process_time() - began
-                found = measure(made, sounds.kept)
-                rows[name, kind, size] = {
-                    **found, "first": abs(found["axes"][0]["effect"]),
-                    "second": abs(found["axes"][1]["brightness"]), "seconds": seconds,
-                }  # fmt: skip
-                print(
-                    name, kind, size, f"knob R² {found['knob_r2']:.2f}", file=sys.stderr, flush=True
-                )
-                if not drawn and kind == kinds[0]:
-                    draw(made, asked.out.with_suffix(".png"))
-                    drawn = True
-        write(asked.out, rows, kinds, sizes, asked)
+        for job in left:
+            _, kind, size = job
+            began = time.process_time()
+            made = fitted(effect, known, kind, min(size, len(effect.knobs)), 0)
+            seconds = time.process_time() - began
+            found = measure(made, sounds.kept)
+            rows[job] = {
+                **found, "first": abs(found["axes"][0]["effect"]),
+                "second": abs(found["axes"][1]["brightness"]), "seconds": seconds,
+            }  # fmt: skip
+            with open(done, "a", encoding="utf-8") as file:
+                file.write(json.dumps({"of": made_of, "job": job, "row": rows[job]}) + "\n")
+            words = (
+                f"{len(rows)} of {len(jobs)}: {name} {kind} {size}, knob R² {found['knob_r2']:.2f}"
+            )
+            print(words, file=sys.stderr, flush=True)
+            if job == jobs[0]:
+                draw(made, asked.out.with_suffix(".png"))
+    write(asked.out, {job: rows[job] for job in jobs}, kinds, sizes, asked)
+
+
+def finished(path: Path, made_of: list[Any]) -> Rows:
+    """The controllers that an earlier run has measured, made of the same settings and sounds; a line that
+    was cut short is left out."""
+    rows = Rows()
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        with contextlib.suppress(ValueError):
+            one = json.loads(line)
+            if one["of"] == made_of:
+                rows[tuple(one["job"])] = one["row"]
+    return rows
 
 
 def write(out: Path, rows: Rows, kinds: list[str], sizes: list[int], asked: Any) -> None:

@@ -55,10 +55,10 @@ class Synth:
         self.encoded += 1
         return SimpleNamespace(pitch=pitch, length=len(samples))
 
-    def join(self, windows: Any, pitch: Any, length: int) -> Any:
-        return self.feature.join(windows, length=length)
+    def joined(self, windows: Any, pitch: Any, length: int) -> Any:
+        return self.feature.joined(windows, length=length)
 
-    def decode_windows(self, encoded: Any) -> np.ndarray:
+    def decode_long(self, encoded: Any, keep: Any) -> np.ndarray:
         """An octave above the recording."""
         sound = tone(encoded.pitch + 12, 0.5, -6.0, self.feature)[: encoded.length]
         return sound * (np.nan if self.broken else 1)

@@ -164,6 +164,13 @@ def test_nothing_of_ours_stays_in_the_cluster(dask, sounds, tmp_path):
     assert not list((tmp_path / "c").rglob("cluster.tmp.*"))
 
 
+def test_a_task_that_comes_after_its_callers_end_starts_nothing():
+    assert (maker := cluster._Maker.take("ours")) is not None
+    cluster.end("ours")
+    assert maker.ended and cluster._Maker.take("ours") is None
+    assert "ours" not in cluster._Maker.of_caller
+
+
 def test_a_file_that_kills_its_decoder_is_named_and_skipped(dask, sounds, tmp_path):
     def poison() -> None:
         real = workers.Child.ask

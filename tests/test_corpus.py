@@ -126,10 +126,13 @@ def test_rows_are_made_when_they_are_asked_for(corpus: Corpus) -> None:
 
 def test_a_changed_or_missing_sound_is_named(corpus: Corpus, sounds: Path) -> None:
     victim = sounds / corpus.rows[7].file
-    soundfile.write(victim, np.zeros(6000), RATE)
-    with pytest.raises(CorpusError, match=victim.name):
+    soundfile.write(victim, np.full(6000, 0.1), RATE)
+    with pytest.raises(CorpusError, match=f"{victim.name} changed since"):
         corpus.features(OTHER)
     victim.unlink()
+    (sounds / corpus.rows[9].file).unlink()
+    with pytest.raises(CorpusError, match=f"{victim.name} and 1 more cannot be used any more"):
+        corpus.features(OTHER)
     with pytest.raises(CorpusError, match=victim.name):
         corpus.audio(7)
 

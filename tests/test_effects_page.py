@@ -236,6 +236,7 @@ def test_a_dropped_file_is_played_by_its_name(client):
         (wav(np.full(4000, np.nan)), "NaN"), (wav(np.full(4000, 1e4)), "reach 1e+04"),
         (wav(np.zeros(3)), "3 samples"),
     ],
+    ids=lambda given: given if isinstance(given, str) else "",  # a WAV's bytes hold the time
 )  # fmt: skip
 def test_a_file_that_is_no_sound_is_a_sentence_without_a_path(client, data, words):
     answer = dropped(client, data)
@@ -521,6 +522,26 @@ def test_a_reference_is_matched_with_progress_and_its_setting_taken(page):
     page.click("#match-take")
     expect(page.locator("#said")).to_contain_text("overdrive: drive")
     assert values(page)[:2] == pytest.approx(wanted[:2], rel=0.1)
+
+
+def test_the_style_of_another_sound_is_matched(page, place, monkeypatch):
+    """The reference is a file of the other note, in stereo and driven hard: the low one gets more drive."""
+    monkeypatch.setattr("timbrespace.explorer.playing.MATCH_SECONDS", 60.0)
+    monkeypatch.setattr("timbrespace.matching.style.SIMULATED", 60)
+    wet = place.known.render(1, "overdrive", {"drive": 38.0, "tone": 6000.0})
+    driven = {"name": "high.wav", "mimeType": "audio/wav", "buffer": wav(wet.samples.T)}
+    page.set_input_files("#reference-file", driven)
+    expect(page.locator("#said")).to_have_text("high.wav is the reference.")
+    page.check("#match-style")
+    page.click("#match")
+    stage = page.locator("#working-stage")
+    expect(stage).to_contain_text("match: simulate", timeout=20_000)
+    expect(page.locator("#match-words")).to_contain_text("is expected to be left", timeout=60_000)
+    expect(page.locator("#match-words")).to_contain_text("channels were compared in mono")
+    expect(page.locator("#said")).to_have_text("Playing the match.")
+    page.click("#match-take")
+    expect(page.locator("#said")).to_contain_text("overdrive: drive")
+    assert values(page)[0] > 15.0
 
 
 def test_what_cannot_be_matched_is_a_sentence(client):

@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -327,6 +328,40 @@ def test_a_file_that_is_no_vst3_is_refused_in_words(tmp_path):
     (tmp_path / "text.vst3").write_text("no plug-in")
     with pytest.raises(EffectError, match="text.vst3: it cannot be loaded: Unable to"):
         hosts.find(f"vst3:{tmp_path / 'text.vst3'}")
+
+
+@pytest.mark.parametrize("forgets", [True, False])
+def test_a_vst3_that_a_reset_does_not_empty_is_loaded_anew(monkeypatch, forgets):
+    """No VST3 can be installed with Debian 12, so a stand-in for pedalboard's: it adds the last sound's end."""
+    import pedalboard as host
+
+    from timbrespace.effects.hosts import vst3_run
+
+    loaded = []
+
+    class Leaky:
+        is_effect, name, manufacturer_name = True, "Leaky", "nobody"
+
+        def __init__(self, path: str) -> None:
+            loaded.append(self)
+            gain = SimpleNamespace(
+                is_automatable=True, type=float, valid_values=[0.0, 0.5, 1.0], label="",
+                default_raw_value=0.5, raw_value=0.5,
+            )  # fmt: skip
+            self.parameters, self.last = {"gain": gain}, 0.0
+
+        def process(self, samples: np.ndarray, sample_rate: int, reset: bool) -> np.ndarray:
+            before = 0.0 if forgets and reset else self.last
+            self.last = float(samples[0, -1])
+            return samples * np.float32(self.parameters["gain"].raw_value) + np.float32(before)
+
+    monkeypatch.setattr(host, "VST3Plugin", Leaky)
+    plugin = vst3_run.Vst3Plugin("a.vst3")
+    assert plugin.remembers is not forgets and len(loaded) == 1
+    sound = np.random.default_rng(0).uniform(-0.3, 0.3, (1, 500)).astype(np.float32)
+    for _ in range(2):
+        assert np.array_equal(plugin.render(sound, RATE, {"gain": 0.5}), sound * np.float32(0.5))
+    assert len(loaded) == (1 if forgets else 3)
 
 
 def test_the_doctor_says_which_hosts_are_there():

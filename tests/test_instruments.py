@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
+import shutil
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from timbrespace import atomic
+from timbrespace import atomic, verbs
 from timbrespace.data import instruments
 from timbrespace.data.build_bank import build_bank
 from timbrespace.data.instruments import (
@@ -23,6 +26,7 @@ from timbrespace.data.instruments import (
     FAMILIES,
     SPLITS,
     VELOCITIES,
+    assign_folds,
     assign_splits,
     catalogue,
     choose_notes,
@@ -286,6 +290,44 @@ def test_a_preset_that_ties_a_family_together_is_left_out() -> None:
     splits = assign_splits(families, recordings)
     assert splits[3] is None
     assert {splits[i] for i in (0, 1, 2)} == set(SPLITS) == {splits[i] for i in (4, 5, 6)}
+
+
+def test_folds_hold_each_instrument_out_once_with_all_that_shares_its_recordings() -> None:
+    font = SoundFont.open(BANK)
+    items = catalogue(font)
+    heard = [{font.encoded(i) for i in item.recordings} for item in items]
+    families = [item.family for item in items]
+    folds = assign_folds(families, heard, 5)
+    parts = [set().union(*(heard[i] for i in range(len(items)) if folds[i] == k)) for k in range(5)]
+    assert all(not a & b for a, b in itertools.combinations(parts, 2))
+    spread = {family: Counter[int]() for family in FAMILIES}
+    for fold, family in zip(folds, families, strict=True):
+        spread[family][fold] += 1
+    # the vocals are three groups that share recordings, so two folds have none
+    assert {f: len(n) for f, n in spread.items()} == dict.fromkeys(FAMILIES, 5) | {"vocal": 3}
+    assert all(max(n.values()) <= 2 * min(n.values()) + 1 for n in spread.values())
+    assert folds == assign_folds(families, heard, 5) != assign_folds(families, heard, 5, seed=1)
+    with pytest.raises(CorpusError, match="folds should be 2 to 77, .*; got 99"):
+        assign_folds(families, heard, 99)
+
+
+def test_folds_of_a_finished_rendering_are_lists_that_prepare_takes(
+    rendered: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(rendered, tmp_path / "notes")
+    before = contents(out)
+    assert render_instruments(out, notes=222, folds=3).rendered == 0
+    assert {k: v for k, v in contents(out).items() if not k.startswith("folds/")} == before
+    held = []
+    for fold in (1, 2, 3):
+        corpus = verbs.prepare(
+            out, tmp_path / "corpus", split_lists=out / "folds" / f"{fold}-of-3.csv", workers=0
+        )
+        names = np.array(corpus.labels("instrument"))
+        valid, train = (set(names[corpus.split_rows(part)]) for part in ("valid", "train"))
+        assert len(corpus.rows) == 222 and not valid & train
+        held += valid
+    assert sorted(held) == sorted(set(held)) and len(held) == 107
 
 
 def test_rebuilding_a_bank_keeps_pitch_level_and_bytes(tmp_path: Path) -> None:

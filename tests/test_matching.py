@@ -7,15 +7,20 @@ import auraloss
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from timbrespace.audio.files import read, resample, write
+from timbrespace.cli import app
+from timbrespace.data.notes import built_in
 from timbrespace.effects.catalogue import find
 from timbrespace.effects.effect import Effect
 from timbrespace.effects.knobs import Knob
 from timbrespace.errors import EffectError
+from timbrespace.matching.blind import match_blind
 from timbrespace.matching.cues import cues
 from timbrespace.matching.distance import SIZES, log_mel_l1, mr_stft, rounding
-from timbrespace.matching.match import match, match_one_of, match_style
+from timbrespace.matching.match import match, match_one_of
+from timbrespace.matching.style import match_style
 from timbrespace.verbs_effects import effects_match
 
 RATE = 16000
@@ -147,8 +152,24 @@ def test_style_is_taken_from_another_sound():
     wanted, reference = (effect.render(x, RATE, setting) for x in (dry, other))
     found = match_style(effect, dry, reference, RATE, renders=60)
     result = effect.render(dry, RATE, found.setting)
-    assert mr_stft(result, wanted) < 0.75 * mr_stft(dry, wanted)
+    assert mr_stft(result, wanted) < 0.6 * mr_stft(dry, wanted) and found.ratio < 0.6
     assert all(k.low <= setting[k.knob] <= k.high for k in found.knobs[:2])
+    assert match_style(effect, dry, reference, RATE, renders=60).setting == found.setting
+
+
+def test_effect_and_knobs_are_told_by_the_wet_sound_alone(tmp_path):
+    (note,) = built_in([(25, 52)], RATE)  # none of those that settings are tried on
+    dry = note[: 3 * RATE // 2] * (0.25 / np.abs(note).max())
+    wet = find("overdrive").render(dry, RATE, {"drive": 35.0, "tone": 3000.0})
+    write(tmp_path / "wet.wav", wet, RATE)
+    words = ["effects", "blind", str(tmp_path / "wet.wav"), "--seconds", "600", "--json"]
+    told = CliRunner().invoke(app, [*words, "--effect", "delay", "--effect", "overdrive"])
+    found = json.loads(told.stdout)
+    assert next(iter(found["probabilities"])) == found["effect"] == "overdrive"
+    assert sum(found["probabilities"].values()) == pytest.approx(1.0)
+    assert 10.0 < found["knobs"][0]["low"] <= 35.0 <= found["knobs"][0]["high"]
+    with pytest.raises(EffectError, match="the sound is silent"):
+        match_blind([find("delay")], 0.0 * wet, RATE)
 
 
 def test_the_verb_writes_a_match_of_files_that_differ_in_rate_and_length(tmp_path):
@@ -167,8 +188,13 @@ def test_the_verb_writes_a_match_of_files_that_differ_in_rate_and_length(tmp_pat
     assert read(found.sound).samples.shape == (1, len(dry)) and found.picture.stat().st_size > 5000
     noise = np.random.default_rng(0).standard_normal(3 * RATE) * np.geomspace(1e-3, 0.2, 3 * RATE)
     write(tmp_path / "noise.wav", noise, RATE)
-    with pytest.raises(EffectError, match="say --style"):
+    with pytest.raises(EffectError, match="match its style"):
         effects_match(tmp_path / "dry.wav", tmp_path / "noise.wav", tmp_path, effect="overdrive")
+    with pytest.raises(EffectError, match="not the style of another; leave run out"):
+        effects_match(
+            tmp_path / "dry.wav", tmp_path / "wet.wav", tmp_path, effect="overdrive", style=True,
+            run=tmp_path,
+        )  # fmt: skip
     with pytest.raises(EffectError, match="there is no effect 'overdrve'; did you mean overdrive"):
         effects_match(tmp_path / "dry.wav", tmp_path / "wet.wav", tmp_path, effect="overdrve")
 

@@ -16,7 +16,7 @@ from timbrespace.data import pair_parts, pair_rendering
 from timbrespace.data.corpus import Corpus
 from timbrespace.data.pair_rendering import render_pairs
 from timbrespace.data.pair_settings import grid_of, shared
-from timbrespace.data.pairs import Pairs
+from timbrespace.data.pairs import Pairs, dry_and_wet
 from timbrespace.data.prepare import prepare
 from timbrespace.effects import Effect, Knob, catalogue
 from timbrespace.errors import AudioError, CorpusError, EffectError, RecipeError
@@ -247,6 +247,10 @@ def test_knobs_are_those_that_were_heard(made):
     for place in range(0, 80, 7):
         again = effect.render(dry[place], made.sample_rate, stored.from_units(units[place]))
         assert np.abs(again - wet[place]).max() < 1e-4
+    slower = dry_and_wet(made.corpus, int(rows[0]), RATE // 2, made.samples // 2)  # resampled
+    assert np.corrcoef(slower[0], dry[0, ::2])[0, 1] > 0.95
+    with pytest.raises(CorpusError, match="a dry and a wet sound of 4096 were expected"):
+        dry_and_wet(made.corpus, int(rows[0]), RATE, 4096)
     with pytest.raises(EffectError, match="only known by its knobs"):
         stored.render(dry[0], RATE)
     with pytest.raises(EffectError, match="it has: overdrive, moody"):

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from timbrespace.terminal import Bars, Format, Json, Out, Workers, print_json
+
+if TYPE_CHECKING:
+    from timbrespace.matching.certainty import Certainty
 
 effects = typer.Typer(
     name="effects", help="Apply, learn, match and play audio effects.",
@@ -271,10 +274,45 @@ def effects_match(
         typer.echo(
             f"  {step.name:12}{step.distance:8.3f}  {share}  {step.renders:7}  {step.seconds:7.1f}"
         )
-    for knob in match.knobs:
-        span = f"{knob.low:.4g} to {knob.high:.4g} {knob.unit}".rstrip()
-        words = knob.why or f"{knob.word}, {span}"
-        typer.echo(f"  {knob.knob:20}{knob.value:10.4g} {knob.unit:4} {words}")
+    _echo_knobs(match.knobs)
     for note in found.facts["notes"]:
         typer.echo(f"  {note}")
     typer.echo(f"{found.sound}, {found.file}, {found.picture}")
+
+
+def _echo_knobs(knobs: "Sequence[Certainty]") -> None:
+    for knob in knobs:
+        span = f"{knob.low:.4g} to {knob.high:.4g} {knob.unit}".rstrip()
+        words = knob.why or f"{knob.word}, {span}"
+        typer.echo(f"  {knob.knob:20}{knob.value:10.4g} {knob.unit:4} {words}")
+
+
+@effects.command("blind")
+def effects_blind(
+    sound: Annotated[Path, typer.Argument(help="A sound with an effect.")],
+    effect: Annotated[
+        list[str] | None,
+        typer.Option(help="An effect; repeat to choose from several; all our own when not given."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="About how long.")] = 15.0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """Which effect a sound has, and with which knobs, where there is no dry sound: how probable each is.
+
+    Example: timbrespace effects blind wet.wav
+    """
+    from timbrespace import verbs_effects
+
+    with Bars() as bars:
+        found = verbs_effects.effects_blind(
+            sound, effect=effect, seconds=seconds, seed=seed, progress=bars
+        )
+    if as_json:
+        print_json({"file": str(sound), **found.facts})
+        return
+    for name, share in found.probabilities.items():
+        if share >= 0.01:
+            typer.echo(f"{name:20}{share:10.0%}")
+    typer.echo(f"if it is {found.effect.name}:")
+    _echo_knobs(found.knobs)

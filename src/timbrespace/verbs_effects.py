@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from timbrespace.controller import Controller
     from timbrespace.data.pairs import Pairs
     from timbrespace.effects import Effect, Setting
+    from timbrespace.matching.blind import Blind
     from timbrespace.matching.match import Match
 
 StrPath = str | Path
@@ -23,27 +24,11 @@ def effects_list(name: str | None = None) -> list[dict[str, Any]]:
     from timbrespace.effects.catalogue import EFFECTS, find
 
     if name is not None:
-        return [_described(find(name))]
+        return [find(name).facts]
     found = [
         {"name": n, "host": n.partition(":")[0], "words": words} for n, words in hosts.listed()
     ]
-    return [*(_described(effect) for effect in EFFECTS.values()), *found]
-
-
-def _described(effect: "Effect") -> dict[str, Any]:
-    return {
-        "name": effect.name, "host": effect.host, "words": effect.words, "level": effect.level,
-        "differentiable": effect.differentiable, "dry": effect.dry,
-        "knobs": [
-            {
-                "name": knob.name, "unit": knob.unit, "low": knob.low, "high": knob.high,
-                "default": knob.default, "curve": knob.curve, "stereo": knob.stereo,
-                "seconds": knob.seconds,
-                "range": f"{knob.low:.4g} to {knob.words(knob.high)}",
-            }
-            for knob in effect.knobs
-        ],
-    }  # fmt: skip
+    return [*(effect.facts for effect in EFFECTS.values()), *found]
 
 
 @dataclass(frozen=True)
@@ -208,18 +193,21 @@ def effects_match(
     from timbrespace.atomic import write_bytes
     from timbrespace.audio.files import read, write
     from timbrespace.audio.level import limit
-    from timbrespace.effects.catalogue import EFFECTS, find
     from timbrespace.errors import EffectError
     from timbrespace.evaluation.figures.pictures import spectrograms
-    from timbrespace.matching.match import match_one_of, match_style
+    from timbrespace.matching.match import match_one_of
     from timbrespace.matching.pairing import paired
     from timbrespace.matching.prediction import predictor
+    from timbrespace.matching.style import match_style
     from timbrespace.verbs import folder_for
 
-    names = [effect] if isinstance(effect, str) else effect
-    effects = list(EFFECTS.values()) if names is None else [find(name) for name in names]
+    effects = _found(effect)
     if style and len(effects) != 1:
         raise EffectError("the style of another sound needs one effect; name it with effect")
+    if style and run is not None:
+        raise EffectError(
+            "a run reads a sound beside itself with the effect, not the style of another; leave run out"
+        )
     whole = read(sound)
     pair = paired(whole, read(reference), style=style)
     folder = folder_for(out)
@@ -247,3 +235,27 @@ def effects_match(
     write_bytes(matched.picture, spectrograms(mono, pair.sample_rate))
     write_bytes(matched.file, json.dumps(matched.facts, indent=1).encode())
     return matched
+
+
+def effects_blind(
+    sound: StrPath, *, effect: str | Sequence[str] | None = None, seconds: float = 15.0, seed: int = 0,
+    progress: Progress | None = None,
+) -> "Blind":  # fmt: skip
+    """Which effect `sound` has, and with which knobs, where there is no dry sound: how probable each is, in
+    about `seconds`. effect: several to choose from, or one whose knobs are asked for; None for all our own."""
+    from timbrespace.audio.files import read
+    from timbrespace.matching.blind import match_blind
+
+    audio = read(sound)
+    return match_blind(
+        _found(effect), audio.samples, audio.sample_rate, seconds=seconds, seed=seed,
+        progress=progress,
+    )  # fmt: skip
+
+
+def _found(effect: str | Sequence[str] | None) -> "list[Effect]":
+    """The effects of these names, all our own where none is given."""
+    from timbrespace.effects.catalogue import EFFECTS, find
+
+    names = [effect] if isinstance(effect, str) else effect
+    return list(EFFECTS.values()) if names is None else [find(name) for name in names]

@@ -199,12 +199,12 @@ def told(found: dict[str, Any]) -> list[str]:
             f"sound: at a setting's position {found['audio']:.2f} as far from it as the dry sound (MR-STFT; "
             f"knobs in the middle {found['audio_centre']:.2f})"
         )
-    if None not in (found["midpoint"], found["midpoint_naive"]):
+    if None not in (found["midpoint"], found["midpoint_same"]):
         lines.append(
-            f"way: over the middle {found['midpoint']:.2f} times the direct one (turning all knobs straight: "
-            f"{found['midpoint_naive']:.2f}), roughness {found['roughness']:.2f} "
-            f"({found['roughness_naive']:.2f}), bend {found['non_linearity']:.2f} "
-            f"({found['non_linearity_naive']:.2f})"
+            f"way: over the middle {found['midpoint']:.2f} times the direct one (all knobs turned straight "
+            f"between the same ends: {found['midpoint_same']:.2f}), roughness {found['roughness']:.2f} "
+            f"({found['roughness_same']:.2f}), bend {found['non_linearity']:.2f} "
+            f"({found['non_linearity_same']:.2f})"
         )
     lines.append(
         f"clean corner: {found['clean_db']:.1f} dB of effect, and {found['clean_rank']:.0%} of random "

@@ -15,6 +15,7 @@ import numpy as np
 
 from timbrespace.audio.descriptors import BRIGHT_HZ, spectra
 from timbrespace.audio.level import rms_db
+from timbrespace.audio.response import Response
 from timbrespace.errors import EffectError
 
 FOLLOWED = ("effect", "brightness", "loudness")
@@ -22,7 +23,6 @@ SAMPLE_RATE, SECONDS = 16000, 2.048  # of the sounds on which an effect is heard
 MELS, COLUMNS = 40, 24  # of the picture that is compared cell by cell
 DEPTH_DB = 60.0
 LAGS, CARRIERS, MODULATIONS = 32, 32, 16  # bands of the three spectra
-REGULAR = 1e-3  # of the mean power, where a dry spectrum is divided by
 LEAST_DB = -60.0  # RMS of a dry sound, re full scale
 
 
@@ -33,7 +33,7 @@ class _Dry:
     samples: np.ndarray
     picture: np.ndarray  # (MELS, frames) dB
     floor: float  # dB
-    inverse: np.ndarray  # of the spectrum of all of it, (n / 2 + 1,)
+    response: Response  # of wet sounds to it
     bright: float  # dB
     level: float  # dB RMS
 
@@ -91,10 +91,7 @@ class Ear:
         samples = np.pad(samples, (0, self.length - len(samples)))
         picture, bright = self._picture(samples, -np.inf)
         floor = float(picture.max()) - DEPTH_DB
-        spectrum = _rfft(samples)
-        power = np.square(np.abs(spectrum))
-        inverse = np.conj(spectrum) / (power + REGULAR * power.mean())
-        return _Dry(samples, np.maximum(picture, floor), floor, inverse, bright, level)
+        return _Dry(samples, np.maximum(picture, floor), floor, Response(samples), bright, level)
 
     def _picture(self, sound: np.ndarray, floor: float) -> tuple[np.ndarray, float]:
         """Log-mel dB (MELS, frames) no deeper than the floor, and the share of power that is bright, dB."""
@@ -107,12 +104,14 @@ class Ear:
 
     def _response(self, dry: _Dry, sound: np.ndarray) -> np.ndarray:
         """How strong each lag of the response from dry to wet is, dB below all of it, (LAGS,)."""
-        response = np.square(_irfft(_rfft(sound) * dry.inverse)[: self._lags[-1]])
-        return _strengths(response, self._lags)
+        return _strengths(np.square(dry.response(sound)[: self._lags[-1]]), self._lags)
 
     def _product(self, dry: _Dry, sound: np.ndarray) -> np.ndarray:
         """How strong each frequency of wet times dry is, dB below all of it, (CARRIERS,)."""
-        power = np.square(np.abs(_rfft(sound * dry.samples)[: self._carriers[-1]]))
+        from scipy.fft import rfft
+
+        spectrum = np.asarray(rfft(sound * dry.samples))[: self._carriers[-1]]
+        power = np.square(np.abs(spectrum))
         return _strengths(power, self._carriers)
 
 
@@ -141,15 +140,3 @@ def _strengths(power: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """The power in each band in dB below all of it, 50 dB deep."""
     bands = np.add.reduceat(power, edges[:-1])
     return 10.0 * np.log10(bands / max(float(bands.sum()), 1e-12) + 1e-5)
-
-
-def _rfft(sound: np.ndarray) -> np.ndarray:
-    from scipy.fft import rfft
-
-    return np.asarray(rfft(sound))
-
-
-def _irfft(spectrum: np.ndarray) -> np.ndarray:
-    from scipy.fft import irfft
-
-    return np.asarray(irfft(spectrum))

@@ -128,7 +128,8 @@ def evenness(places: np.ndarray) -> float:
 def paths(controller: Controller, hear: Hear, rng: np.random.Generator) -> dict[str, float | None]:
     """Ways from one random setting to another in 7 steps: `` the straight way between their positions,
     `_naive` that which turns all knobs straight, `_same` the latter between the very settings that the
-    controller has at the two positions.
+    controller has at the two positions. Compare with `_same`: a controller of few dimensions does not reach
+    both settings, so the ends of `_naive` lie further apart, which by itself makes its figures smaller.
 
     midpoint: the way in timbre from one end over the middle to the other, over the direct way: 1 where the
     middle sounds between. roughness: root mean square of the second differences of timbre over the steps;

@@ -9,6 +9,7 @@ import numpy as np
 from timbrespace.audio.files import read
 from timbrespace.controller.heard import SAMPLE_RATE
 from timbrespace.data.corpus import Corpus
+from timbrespace.data.notes import built_in
 from timbrespace.data.pair_parts import DRY_PEAK
 from timbrespace.data.storage import is_address
 from timbrespace.errors import EffectError
@@ -44,7 +45,7 @@ def dry_sounds(places: Sequence[str | Path] = (), *, seed: int = 0) -> DrySounds
         chosen = [*range(min(MADE_ON, max(last, 1))), last]
         sounds = [read(places[i], sample_rate=SAMPLE_RATE).mono() for i in chosen]
         return _split(sounds, f"{len(set(chosen))} of {len(places)} files", apart=last > 0)
-    return _split(_built_in(), "notes of the built-in instruments", apart=True)
+    return _split(built_in(NOTES, SAMPLE_RATE), "notes of the built-in instruments", apart=True)
 
 
 def _of_corpus(corpus: Corpus, seed: int) -> DrySounds:
@@ -56,17 +57,6 @@ def _of_corpus(corpus: Corpus, seed: int) -> DrySounds:
     if not made_on:
         raise EffectError(f"{corpus.path} has no training sounds; give files instead")
     return _split(sounds, f"rows {', '.join(map(str, rows))} of {corpus.path}", apart=bool(kept))
-
-
-def _built_in() -> list[np.ndarray]:
-    from timbrespace.data.instruments import BANK
-    from timbrespace.data.sampler import Sampler
-    from timbrespace.data.soundfont import SoundFont
-
-    font = SoundFont.open(BANK)
-    presets = {preset.program: preset for preset in font.presets if preset.bank == 0}
-    sampler = Sampler(font, SAMPLE_RATE)
-    return [sampler.note(presets[program], key, 100) for program, key in NOTES]
 
 
 def _split(sounds: list[np.ndarray], about: str, *, apart: bool) -> DrySounds:

@@ -307,6 +307,8 @@ def work(text: str | None, token: str, version: str, trust: bool) -> dict[str, A
     if not trust and not is_address(job.root) and _digest(job) != job.digest:
         return {**refused, "other_files": True}
     maker = _Maker.take(token)
+    if maker is None:
+        return {**refused, "unseen": True}
     try:
         failure = _put(job, maker) if is_address(job.folder) else maker.make(job)
     finally:
@@ -326,8 +328,11 @@ def _put(job: Job, maker: "_Maker") -> dict[str, Any]:
 
 
 def end(token: str) -> None:
-    """Stop the child processes that this worker has for the caller with that token."""
-    for maker in _Maker.of_caller.pop(token, []):
+    """Stop the child processes that this worker has for the caller with that token, and start no more."""
+    with _Maker._choosing:
+        _Maker.gone.add(token)
+        makers = _Maker.of_caller.pop(token, [])
+    for maker in makers:
         maker.end()
 
 
@@ -336,6 +341,7 @@ class _Maker:
     dies, and kept between parts, because starting one takes as long as a thousand notes."""
 
     of_caller: dict[str, list["_Maker"]] = {}
+    gone: set[str] = set()  # tokens of callers that have ended
     _choosing = threading.Lock()
 
     def __init__(self) -> None:
@@ -346,9 +352,11 @@ class _Maker:
         self.expiry = threading.Timer(IDLE, self.end)
 
     @classmethod
-    def take(cls, token: str) -> "_Maker":
-        """One that is idle, or a new one."""
+    def take(cls, token: str) -> "_Maker | None":
+        """One that is idle, or a new one; None for a task that comes after its caller's end."""
         with cls._choosing:
+            if token in cls.gone:
+                return None
             makers = cls.of_caller.setdefault(token, [])
             makers[:] = [maker for maker in makers if not maker.ended]
             for maker in makers:

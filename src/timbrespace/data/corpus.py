@@ -163,12 +163,16 @@ class Corpus:
         found = finish(
             jobs, processes, progress, cluster=cluster, corpus=self.digest, home=self.home
         )
-        changed = np.flatnonzero((found.sha256 != rows.sha256).any(1) | found.skipped)
-        if len(changed):
-            raise CorpusError(
-                f"{printable(self.root)}/{printable(rows.files[int(changed[0])])} has changed since "
-                "the corpus was prepared; run prepare again"
-            )
+        changed = (found.sha256 != rows.sha256).any(1) & ~found.skipped
+        for which, happened in (
+            (found.skipped, "cannot be used any more, missing or damaged; put back what was there"),
+            (changed, "changed since the corpus was prepared; put back what was there"),
+        ):
+            at = np.flatnonzero(which)
+            if len(at):
+                first = f"{printable(self.root)}/{printable(rows.files[int(at[0])])}"
+                more = f" and {len(at) - 1:,} more" if len(at) > 1 else ""
+                raise CorpusError(f"{first}{more} {happened}, or run prepare again")
         store = FeatureStore.publish(jobs, found, self.digest)
         self.home.publish(folder)
         return store

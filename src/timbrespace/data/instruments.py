@@ -6,8 +6,9 @@ at NSynth's five velocities, three seconds held and one released. Splits share n
 nor a recording, so that a test sound was never heard in training under another name.
 
 On disk: `nsynth-{train,valid,test}/{examples.json, audio/*.wav}` with exactly NSynth's 13 fields,
-and `provenance.json` beside them. Every note depends only on the font and the settings, so an
-interrupted rendering that is started again gives the same files.
+and `provenance.json` beside them; `folds/I-of-K.csv`, where asked for, are lists for `prepare`. Every
+note depends only on the font and the settings, so an interrupted rendering that is started again gives
+the same files.
 
 Source: Engel et al. 2017, "Neural Audio Synthesis of Musical Notes with WaveNet Autoencoders".
 """
@@ -20,7 +21,7 @@ import json
 import shutil
 import struct
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -230,6 +231,36 @@ def assign_splits(
     return splits
 
 
+def assign_folds(
+    families: Sequence[str], recordings: Sequence[set[str]], count: int, seed: int = 0
+) -> list[int]:
+    """The fold, 0 to count - 1, in which each instrument is held out, so that each is in one of them.
+
+    Instruments that share a recording go together, the largest groups first, each to the fold that has
+    the smallest share of its families.
+    """
+    groups = _groups(recordings, set())
+    if not 2 <= count <= len(groups):
+        raise CorpusError(
+            f"folds should be 2 to {len(groups)}, so many groups of instruments share no recording; "
+            f"got {count}"
+        )
+    order = np.random.default_rng(seed).permutation(len(families))
+    total = Counter(families)
+    held = [Counter[str]() for _ in range(count)]
+    folds = [0] * len(families)
+    for group in sorted(groups, key=lambda group: (-len(group), order[group[0]])):
+        own = [families[index] for index in group]
+        chosen = min(
+            range(count),
+            key=lambda fold: (sum(held[fold][f] / total[f] for f in own), held[fold].total(), fold),
+        )
+        held[chosen].update(own)
+        for index in group:
+            folds[index] = chosen
+    return folds
+
+
 def _groups(recordings: Sequence[set[str]], left_out: set[int]) -> list[list[int]]:
     """Instruments joined by shared recordings, directly or through others (union-find)."""
     parent = list(range(len(recordings)))
@@ -357,11 +388,13 @@ def _spread(pitches: Sequence[int], count: int, offset: int) -> list[tuple[int, 
 
 def render_instruments(
     out: str | Path, *, notes: int | None = 10_000, soundfont: str | Path | None = None,
-    seed: int = 0, workers: int | None = None, progress: Progress | None = None,
+    seed: int = 0, folds: int | None = None, workers: int | None = None,
+    progress: Progress | None = None,
 ) -> Summary:  # fmt: skip
     """Render `notes` notes (None: all that the font bears) into the folder `out`.
 
-    `soundfont` is any .sf2 or .sf3 file (default: the package's bank), `seed` draws the splits,
+    `soundfont` is any .sf2 or .sf3 file (default: the package's bank), `seed` draws the splits and
+    the `folds`, of which each holds out a part of the instruments (folds/1-of-5.csv, for `prepare`),
     `workers` is the number of processes (default: all cores), `progress(done, total)` is called as
     notes get done. What an interrupted call left is kept and completed. CorpusError for a font that
     is missing or damaged, a folder that cannot be written or holds something else, a full disk.
@@ -372,6 +405,10 @@ def render_instruments(
     out, path = Path(out), Path(soundfont) if soundfont is not None else BANK
     font = SoundFont.open(path)
     instruments = catalogue(font, seed)
+    dealt = None if folds is None else assign_folds(
+        [item.family for item in instruments],
+        [_identities(font, item.recordings) for item in instruments], folds, seed,
+    )  # fmt: skip
     chosen = choose_notes(instruments, notes)
     plan = _plan(path, instruments, chosen, seed)
     total = sum(len(pairs) for pairs in chosen.values())
@@ -390,6 +427,8 @@ def render_instruments(
                 records[item.name] = render_instrument(font, item, pairs, out, counter.add)
         else:
             records.update(_in_parallel(path, jobs, out, workers, counter.add))
+        if dealt is not None:
+            _write_folds(out, instruments, records, dealt)
         return _finish(out, plan, instruments, records, total - done, started)
     except OSError as error:
         raise _disk_error(out, error) from None
@@ -548,6 +587,22 @@ def _finish(
         out, sum(counts.values()), counts, used, left_out, rendered,
         time.perf_counter() - started,
     )  # fmt: skip
+
+
+def _write_folds(
+    out: Path, instruments: Sequence[Instrument], records: dict[str, dict], dealt: Sequence[int]
+) -> None:
+    """folds/I-of-K.csv: path and split of each note, valid where its instrument is held out."""
+    count = max(dealt) + 1
+    (out / "folds").mkdir(exist_ok=True)
+    for fold in range(count):
+        lines = ["path,split"]
+        for item, held in zip(instruments, dealt, strict=True):
+            for pitch, velocity in records.get(item.name, {"kept": ()})["kept"]:
+                name = f"nsynth-{item.split}/audio/{_note_name(item, pitch, velocity)}.wav"
+                lines.append(f"{name},{'valid' if held == fold else 'train'}")
+        text = "\n".join(lines) + "\n"
+        write_bytes(out / "folds" / f"{fold + 1}-of-{count}.csv", text.encode(), durable=False)
 
 
 class _Counter:

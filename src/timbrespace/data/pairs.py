@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from timbrespace.audio.files import printable, read
+from timbrespace.audio.files import printable
 from timbrespace.data.corpus import Corpus
 from timbrespace.data.table import SPLITS
 from timbrespace.effects.effect import Effect
@@ -146,19 +146,22 @@ class Pairs:
 
     def sounds(self, rows: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The dry and the wet sounds (n, samples) of some rows, float32."""
-        both = (
-            np.stack([self._sound(int(row)) for row in rows]) if len(rows) else np.zeros((0, 2, 0))
-        )
+        both = np.zeros((len(rows), 2, self.samples), np.float32)
+        for place, row in enumerate(rows):
+            both[place] = dry_and_wet(self.corpus, int(row), self.sample_rate, self.samples)
         return both[:, 0], both[:, 1]
 
-    def _sound(self, row: int) -> np.ndarray:
-        audio = read(self.path / "sounds" / self.corpus.rows[row].file)
-        if audio.samples.shape != (1, 2 * self.samples):
-            raise CorpusError(
-                f"{printable(self.corpus.rows[row].file)} should be mono and {2 * self.samples} samples "
-                f"long, got {audio.samples.shape}; render the pairs again"
-            )
-        return audio.samples.reshape(2, self.samples)
+
+def dry_and_wet(corpus: Corpus, row: int, sample_rate: int, samples: int) -> np.ndarray:
+    """The dry and the wet sound (2, samples) of a pair, float32, at `sample_rate` Hz; CorpusError where its
+    file is gone, or not as long as both (but for what resampling rounds)."""
+    both = corpus.audio(row, sample_rate).mono()
+    if abs(len(both) - 2 * samples) > 1:
+        raise CorpusError(
+            f"{printable(corpus.rows[row].file)} has {len(both)} samples at {sample_rate} Hz, a dry and a wet "
+            f"sound of {samples} were expected; render the pairs again, or set feature.samples to theirs"
+        )
+    return np.pad(both, (0, 1))[: 2 * samples].reshape(2, samples)
 
 
 def facts_in(path: Path) -> dict[str, Any] | None:

@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +31,18 @@ class Effect(ABC):
     level: str = "kept"
     host: str = "own"
     differentiable: bool = False
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What it is as plain data, each knob with its range in words."""
+        return {
+            "name": self.name, "host": self.host, "words": self.words, "level": self.level,
+            "differentiable": self.differentiable, "dry": self.dry,
+            "knobs": [
+                {**asdict(knob), "range": f"{knob.low:.4g} to {knob.words(knob.high)}"}
+                for knob in self.knobs
+            ],
+        }  # fmt: skip
 
     @abstractmethod
     def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:

@@ -78,11 +78,13 @@ class ControllerQuestion(Question):
 
 
 class MatchQuestion(Question):
-    """The setting of an effect that brings a sound to a reference."""
+    """The setting of an effect that brings a sound to a reference: the same sound with the effect, or with
+    `style` another one with it."""
 
     effect: EffectName
     sound: Number
     reference: Number
+    style: bool = False
 
 
 class StopQuestion(Question):
@@ -137,7 +139,9 @@ def routes(playing: Playing, turns: Turns) -> list[Route]:
 
     async def match(request: Request) -> Response:
         asked = await question(request, MatchQuestion)
-        await turns.take(request, lambda: playing.match(asked.effect, asked.sound, asked.reference))
+        await turns.take(
+            request, lambda: playing.match(asked.effect, asked.sound, asked.reference, asked.style)
+        )
         return JSONResponse(playing.work.standing.told())
 
     async def work(request: Request) -> Response:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from timbrespace.audio.files import Audio
 from timbrespace.audio.level import fade_edges, limit, peak_db
 from timbrespace.effects import hosts
 from timbrespace.effects.catalogue import EFFECTS, find
@@ -115,18 +116,11 @@ class Playing:
     def told(self, name: str, number: int) -> dict[str, Any]:
         """An effect and its knobs, with what cannot be heard of them in the sound of this id."""
         effect, sound = self.effect(name), self.shelf.sound(number)
+        facts = effect.facts
+        for knob, about in zip(effect.knobs, facts["knobs"], strict=True):
+            about["unheard"] = knob.unheard(len(sound.samples), sound.seconds)
         return {
-            "name": effect.name, "words": effect.words, "level": effect.level, "host": effect.host,
-            "dry": None if effect.dry is None else effect.complete(effect.dry),
-            "knobs": [
-                {
-                    "name": knob.name, "unit": knob.unit, "low": knob.low, "high": knob.high,
-                    "default": knob.default, "curve": knob.curve,
-                    "range": f"{knob.words(knob.low)} to {knob.words(knob.high)}",
-                    "unheard": knob.unheard(len(sound.samples), sound.seconds),
-                }
-                for knob in effect.knobs
-            ],
+            **facts, "dry": None if effect.dry is None else effect.complete(effect.dry),
             "sound": {
                 "name": sound.name, "seconds": round(sound.seconds, 3), "whole": round(sound.whole, 3),
                 "sample_rate": sound.sample_rate, "channels": len(sound.samples),
@@ -196,24 +190,28 @@ class Playing:
             values = feature.analyse_all(torch.from_numpy(samples)).values.numpy()
         return np.rint((np.clip(values, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
 
-    def match(self, name: str, number: int, reference: int) -> None:
+    def match(self, name: str, number: int, reference: int, style: bool = False) -> None:
         """Begin to search the setting with which the sound of the one id comes nearest to that of the other,
-        the same sound with the effect; `work` tells about it. EffectError where they cannot be compared."""
-        from timbrespace.matching.match import heard, match
+        the same sound with the effect, or with `style` another one; `work` tells about it. EffectError where
+        they cannot be compared."""
+        from timbrespace.matching.match import check, match
+        from timbrespace.matching.pairing import paired
+        from timbrespace.matching.style import match_style
 
-        effect, sound = self.effect(name), self.shelf.sound(number)
-        dry = _mono(sound, sound.sample_rate)
-        wanted = _mono(self.shelf.sound(reference), sound.sample_rate)
-        length = min(len(dry), len(wanted))
-        dry, wanted = dry[:length], wanted[:length]
-        heard(dry, wanted, sound.sample_rate)
+        effect, found = self.effect(name), match_style if style else match
+        sounds = (self.shelf.sound(number), self.shelf.sound(reference))
+        check(*(one.samples for one in sounds))
+        pair = paired(*(Audio(one.samples, one.sample_rate) for one in sounds), style=style)
 
         def do(tell: Tell) -> dict[str, Any]:
-            found = match(
-                effect, dry, wanted, sound.sample_rate, seconds=MATCH_SECONDS,
+            made = found(
+                effect, pair.dry, pair.reference, pair.sample_rate, seconds=MATCH_SECONDS,
                 progress=lambda stage, done, total, facts: tell(stage, done, total),
             )  # fmt: skip
-            return {"effect": effect.name, "values": found.setting, "words": _told_match(found)}
+            words = " ".join(
+                (_told_match(made), *(f"{one[0].upper()}{one[1:]}." for one in pair.words))
+            )
+            return {"effect": effect.name, "values": made.setting, "words": words}
 
         self.work.begin("match", do)
 
@@ -280,13 +278,14 @@ def _mono(sound: Sound, sample_rate: int) -> np.ndarray:
 def _told_match(found: Match) -> str:
     """What came of a match: how near it is, and how sure each knob."""
     last = found.steps[-1]
+    left = "left" if found.measure == "MR-STFT" else "expected to be left"
     told = [
         f"{knob.knob} cannot be heard" if knob.word == "cannot be heard here"
         else f"{knob.knob} {knob.value:.4g} {knob.unit}".rstrip() + f" ({knob.low:.4g} to {knob.high:.4g})"
         for knob in found.knobs
     ]  # fmt: skip
     words = (
-        f"{100 * found.ratio:.0f} % of the dry sound's distance is left, after {last.renders} renders in "
+        f"{100 * found.ratio:.0f} % of the dry sound's distance is {left}, after {last.renders} renders in "
         f"{last.seconds:.1f} s: {', '.join(told)}."
     )
     return words if found.note is None else f"{words} But {found.note}."

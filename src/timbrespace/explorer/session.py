@@ -18,6 +18,7 @@ import numpy as np
 
 from timbrespace.audio.files import to_wav_bytes
 from timbrespace.audio.level import fade_edges
+from timbrespace.audio.scratch import whole
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.explorer import standing
 from timbrespace.explorer.instrument import Exports, instrument, note
@@ -239,7 +240,11 @@ class Session:
             pitch = view.pitch(index)
             pitch = UNKNOWN_PITCH if pitch is None and view.pitched else pitch
             found = explain(
-                synth, _recording(view.run, row), pitch=pitch, labels=view.labels(None, index)
+                synth,
+                _recording(view.run, row),
+                whole,
+                pitch=pitch,
+                labels=view.labels(None, index),
             )
             stages = {
                 name: (stage.distance, _analysed(feature, stage.samples))

@@ -117,16 +117,12 @@ class BuiltIn(Source):
         return [(number, name) for number, (name, _, _) in enumerate(NOTES)]
 
     def audio(self, number: int) -> Audio:
-        from timbrespace.data.instruments import BANK, HELD, RELEASED, SAMPLE_RATE
-        from timbrespace.data.sampler import Sampler
-        from timbrespace.data.soundfont import SoundFont
+        from timbrespace.data.instruments import SAMPLE_RATE
+        from timbrespace.data.notes import built_in
 
         if number >= len(NOTES):
             raise _missing(number)
-        _, program, key = NOTES[number]
-        font = SoundFont.open(BANK)
-        preset = next(p for p in font.presets if (p.bank, p.program) == (0, program))
-        note = Sampler(font, SAMPLE_RATE).note(preset, key, 100, held=HELD, released=RELEASED)
+        (note,) = built_in([NOTES[number][1:]], SAMPLE_RATE)
         return Audio((note * (LEVEL / np.abs(note).max()))[None], SAMPLE_RATE)
 
 

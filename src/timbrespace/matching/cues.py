@@ -8,6 +8,7 @@ be is told by its unit and range alone, so that this serves effects that nobody 
 
 import numpy as np
 
+from timbrespace.audio.response import Response
 from timbrespace.effects.knobs import Knob
 from timbrespace.matching.distance import MEL_HOP, mel_power
 
@@ -44,16 +45,8 @@ def _kinds(knob: Knob) -> list[str]:
 
 
 def _lag(dry: np.ndarray, wet: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lags in ms, and how much of the dry sound comes back after each: the response between the two by
-    division of their spectra, bins without sound left out softly (Wiener)."""
-    from scipy.fft import irfft, next_fast_len, rfft
-
-    n = len(dry)
-    size = next_fast_len(2 * n, real=True)
-    x, y = (np.asarray(rfft(sound, size)) for sound in (dry, wet))
-    power = np.abs(x) ** 2
-    response = np.abs(np.asarray(irfft(y * x.conj() / (power + 0.01 * power.mean()), size)))[:n]
-    return np.arange(n) * 1000.0 / sample_rate, response
+    """Lags in ms, and how much of the dry sound comes back after each."""
+    return np.arange(len(dry)) * 1000.0 / sample_rate, np.abs(Response(dry)(wet))
 
 
 def _ratio(dry: np.ndarray, wet: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,10 +2,10 @@
 
 Conventions
 -----------
-A paired reference is the same sound with the effect; a style reference is another sound with it. Sounds are
-(..., n) at one rate. Distances are taken with the dry sound's peak at -12 dBFS, the reference by the same
-gain, over the beginning of the sounds: from rest to four seconds after the dry sound sets in. What the
-rounding of a reference of 16 bits can reach is not compared.
+The reference is the same sound with the effect (of another one, see `style`). Sounds are (..., n) at one
+rate. Distances are taken with the dry sound's peak at -12 dBFS, the reference by the same gain, over the
+beginning of the sounds: from rest to four seconds after the dry sound sets in. What the rounding of a
+reference of 16 bits can reach is not compared.
 """
 
 import time
@@ -18,11 +18,10 @@ import numpy as np
 from timbrespace.audio.level import peak_db
 from timbrespace.effects.effect import Effect
 from timbrespace.errors import EffectError
-from timbrespace.matching.certainty import Certainty, certainties, remaining
+from timbrespace.matching.certainty import Certainty, certainties
 from timbrespace.matching.cues import cues
 from timbrespace.matching.distance import Target, log_mel_l1, mr_stft
 from timbrespace.matching.search import search
-from timbrespace.matching.style import manner, safest
 from timbrespace.matching.trials import Progress, Trials
 
 PEAK_DB = -12.0  # of the dry sound where distances are taken
@@ -70,7 +69,7 @@ class Match:
     knobs: tuple[Certainty, ...]
     others: Mapping[str, float] = field(default_factory=dict)
     note: str | None = None
-    measure: Literal["MR-STFT", "manner"] = "MR-STFT"
+    measure: Literal["MR-STFT", "expected"] = "MR-STFT"
 
     @property
     def ratio(self) -> float:
@@ -193,49 +192,6 @@ def match_one_of(
     knobs = tuple(certainties(trials, trials.best, until=until))
     others = {name: value for name, value in far.items() if name != best.effect.name}
     return replace(best, others=others, knobs=knobs)
-
-
-def match_style(
-    effect: Effect, dry: np.ndarray, reference: np.ndarray, sample_rate: int, *,
-    renders: int = RENDERS, seconds: float | None = None, seed: int = 0,
-    progress: Progress | None = None,
-) -> Match:  # fmt: skip
-    """The setting of `effect` on `dry` (..., n) that is safest for the manner of `reference` (..., m), another
-    sound with the effect; see `style`. The steps' distances are from the reference's manner, and a knob's
-    interval holds four fifths of what remains possible."""
-    began = time.monotonic()
-    until = began + (seconds if seconds is not None else float("inf"))
-    check(dry, reference)
-    dry, reference = (x[..., : beginning(x, sample_rate)] for x in (dry, reference))
-    gain = 10.0 ** ((PEAK_DB - peak_db(dry)) / 20.0)
-    safe, places, weights = safest(
-        effect, dry, reference, sample_rate, renders=renders, seed=seed, until=until,
-        progress=progress, gain=gain,
-    )  # fmt: skip
-    wanted = manner(gain * reference, sample_rate)
-
-    def step(name: str, sound: np.ndarray, count: int) -> Step:
-        away = float(np.abs(manner(gain * sound, sample_rate) - wanted).mean())
-        return Step(name, away, None, count, time.monotonic() - began)
-
-    setting = effect.from_units(places[safe])
-    steps = (
-        step("nothing", dry, 0),
-        step("style", effect.render(dry, sample_rate, setting), len(places)),
-    )
-    knobs = remaining(
-        effect,
-        places,
-        weights,
-        places[safe],
-        1 if dry.ndim == 1 else len(dry),
-        dry.shape[-1] / sample_rate,
-    )
-    dry_is_safe = effect.dry is not None and safe == 0
-    note = f"nothing of {effect.name} is told surely by this reference; the sound is best left as it is"
-    return Match(
-        effect, setting, steps, tuple(knobs), note=note if dry_is_safe else None, measure="manner"
-    )
 
 
 class Teller:

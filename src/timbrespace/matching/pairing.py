@@ -41,7 +41,7 @@ def paired(dry: Audio, reference: Audio, *, style: bool) -> Paired:
     if shift is None:
         raise EffectError(
             f"the sound has {dry.seconds:.2f} s, the reference {reference.seconds:.2f} s, and their "
-            "loudness does not go together; if it is another sound with the effect, say --style"
+            "loudness does not go together; if it is another sound with the effect, match its style (--style)"
         )
     one, other = one[:, max(0, -shift) :], other[:, max(0, shift) :]
     n = min(one.shape[1], other.shape[1])

@@ -18,6 +18,7 @@ from torch import Tensor
 from timbrespace.audio.files import write
 from timbrespace.batches import Pictures
 from timbrespace.data.pair_parts import DRY_PEAK
+from timbrespace.data.pairs import dry_and_wet
 from timbrespace.effects.catalogue import find
 from timbrespace.effects.effect import Effect
 from timbrespace.effects.knobs import Knob
@@ -105,10 +106,9 @@ def _examples(run: Run, valid: Pictures) -> Iterator[Example]:
         row = int(valid.rows[position])
         try:
             effect = find(name)
-            sound = run.corpus.audio(row, run.feature.sample_rate).mono()
+            dry, wet = dry_and_wet(run.corpus, row, run.feature.sample_rate, run.feature.samples)
         except (EffectError, CorpusError) as error:
             log.warning("no validation audio of %s: %s", name, error)
             continue
-        dry, wet = np.split(sound[: 2 * run.feature.samples], [run.feature.samples])
         title = "".join(c if c.isalnum() or c in "+-_" else "_" for c in name)
         yield Example(f"{title}-{row}", position, dry, wet, effect, knobs, places)

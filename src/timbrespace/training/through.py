@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from timbrespace.data.pair_parts import DRY_PEAK
-from timbrespace.data.pairs import FACTS
+from timbrespace.data.pairs import FACTS, dry_and_wet
 from timbrespace.effects.catalogue import find
 from timbrespace.effects.effect import Effect
 from timbrespace.effects.knobs import Knob
@@ -59,12 +59,9 @@ class Through:
         assert feature.kind == "pair"  # says recipe.check
         facts = json.loads((corpus.path / FACTS).read_text(encoding="utf-8"))
 
-        def read(row: int) -> np.ndarray:
-            sound = corpus.audio(row, feature.sample_rate).mono()[: 2 * feature.samples]
-            return np.pad(sound, (0, 2 * feature.samples - len(sound))).reshape(2, -1)
-
         return cls(
-            run.vocabulary, tuple(find(name) for name in run.vocabulary.words["effect"]), read,
+            run.vocabulary, tuple(find(name) for name in run.vocabulary.words["effect"]),
+            lambda row: dry_and_wet(corpus, row, feature.sample_rate, feature.samples),
             feature.sample_rate, objective.audio.pairs,
             facts.get("request", {}).get("level") == "each",
         )  # fmt: skip

@@ -786,7 +786,7 @@ function reset(event) {
 
 function match() {
   if (!reference) return say("Drop a reference first.");
-  return begin("/api/effects/match", { effect: effectName(), sound, reference: reference.sound });
+  return begin("/api/effects/match", { effect: effectName(), sound, reference: reference.sound, style: input("match-style").checked });
 }
 
 /** @param {Source} which */

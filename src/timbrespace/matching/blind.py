@@ -1,0 +1,115 @@
+"""Which effect a sound has, and with which knobs, where nobody has the sound without it.
+
+Only the manner of the sound is known, not how loud it was before: settings of each effect are tried on built-in
+notes (`simulated`), all brought to one level, and forests say of which the sound could be.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from timbrespace.audio.level import peak_db
+from timbrespace.effects.effect import Effect
+from timbrespace.matching.certainty import Certainty, remaining
+from timbrespace.matching.manner import manner
+from timbrespace.matching.match import SILENT_DB, beginning, check
+from timbrespace.matching.simulated import (
+    PEAK_DB,
+    TREES,
+    Simulated,
+    contents,
+    simulate,
+    weigh,
+)
+from timbrespace.matching.trials import FEWEST, Progress
+
+RENDERS = 150  # of each effect, to tell which it is
+MORE = 300  # of the likeliest, to tell its knobs
+NONE = "none"  # the sound as it is, among the effects
+
+
+@dataclass(frozen=True)
+class Blind:
+    """What a sound alone tells: `probabilities` by the effect's name and NONE, the likeliest first; of the
+    likeliest effect the median of what each knob may be, and intervals that hold four fifths of that."""
+
+    effect: Effect
+    setting: dict[str, float]
+    knobs: tuple[Certainty, ...]
+    probabilities: Mapping[str, float]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {
+            "effect": self.effect.name, "setting": self.setting,
+            "knobs": [vars(knob) for knob in self.knobs], "probabilities": dict(self.probabilities),
+        }  # fmt: skip
+
+
+def match_blind(
+    effects: Sequence[Effect], sound: np.ndarray, sample_rate: int, *,
+    seconds: float | None = None, seed: int = 0, progress: Progress | None = None,
+) -> Blind:  # fmt: skip
+    """Which of `effects` the `sound` (..., n) has, and its setting, as far as one can tell, in about `seconds`.
+
+    A knob stands at the median of what is probable. The same seed gives the same answer where time does not
+    end it. EffectError for a sound that is silent or too short.
+    """
+    began = time.monotonic()
+    until = began + (seconds if seconds is not None else float("inf"))
+    check(sound, sound)
+    heard = sound[..., : beginning(sound, sample_rate)]
+
+    def told_of(x: np.ndarray) -> np.ndarray:
+        peak = 10.0 ** ((PEAK_DB - max(peak_db(x), SILENT_DB)) / 20.0)
+        return manner(np.float32(peak) * x, sample_rate)
+
+    told = told_of(heard)
+    dry = contents(None, heard.shape[-1], sample_rate, seed)
+    tried: list[Simulated] = []
+    for number, effect in enumerate(effects):
+        late = began + 0.6 * (until - began) * (number + 1) / len(effects)
+        tried.append(simulate(effect, dry, sample_rate, RENDERS, told_of, seed=seed, until=late))
+        if progress is not None:
+            progress("effects", number + 1, len(effects), {})
+    fewest = max(FEWEST, min(len(places) for places, _ in tried))
+    plain = [told_of(next(dry)) for _ in range(fewest)]
+    probabilities = _classes([manners for _, manners in tried] + [np.array(plain)], told, seed)
+    names = [effect.name for effect in effects]
+    ranked = sorted(zip([*names, NONE], probabilities, strict=True), key=lambda pair: -pair[1])
+    likeliest = int(np.argmax(probabilities[:-1]))
+    effect = effects[likeliest]
+    more = simulate(
+        effect, dry, sample_rate, MORE, told_of, seed=seed + 1, until=until, progress=progress
+    )  # fmt: skip
+    places, manners = (np.concatenate(parts) for parts in zip(tried[likeliest], more, strict=True))
+    weights = weigh((places, manners), told, seed=seed)
+    place = np.array([_median(column, weights) for column in places.T])
+    knobs = remaining(
+        effect, places, weights, place, 1 if sound.ndim == 1 else len(sound),
+        sound.shape[-1] / sample_rate,
+    )  # fmt: skip
+    return Blind(effect, effect.from_units(place), tuple(knobs), dict(ranked))
+
+
+def _classes(manners: list[np.ndarray], told: np.ndarray, seed: int) -> np.ndarray:
+    """How probable it is that a manner (S,) is of each class, of which some manners (n, S) are known."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    classes = np.repeat(np.arange(len(manners)), [len(some) for some in manners])
+    forest = RandomForestClassifier(
+        TREES, min_samples_leaf=2, class_weight="balanced", random_state=seed
+    )
+    forest.fit(np.concatenate(manners), classes)
+    return np.asarray(forest.predict_proba(told[None]))[0]
+
+
+def _median(values: np.ndarray, weights: np.ndarray) -> float:
+    """The value that half of the weights lie below."""
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weights[order]) / weights.sum()
+    return float(values[order[min(int(np.searchsorted(below, 0.5)), len(order) - 1)]])
