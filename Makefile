@@ -13,7 +13,7 @@ demo: $(VENV)/.installed
 	$(BIN)/timbrespace demo
 
 test: $(VENV)/.installed-dev browser plugins lint
-	$(BIN)/python -m pytest --durations=10
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --durations=10
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests bench experiments

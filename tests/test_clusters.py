@@ -152,6 +152,15 @@ def test_hopkins_p_is_even_under_its_null(monkeypatch):
     assert kstest(found, "uniform").pvalue > 0.01
 
 
+def test_of_many_instruments_hopkins_asks_some(monkeypatch):
+    monkeypatch.setattr(clusters, "POINTS", 50)
+    monkeypatch.setattr(clusters, "DRAWS", 9)
+    rng = np.random.default_rng(5)
+    found = clusters.tendency(rng.standard_normal((90, 3)), rng)
+    assert (found["points"], found["of"]) == (50, 90)
+    assert found["hopkins"] == pytest.approx(0.5, abs=0.1)
+
+
 def test_hopkins_says_what_it_needs():
     rng = np.random.default_rng(0)
     with pytest.raises(TimbrespaceError, match="30 instruments or more, got 5"):

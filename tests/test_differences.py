@@ -23,17 +23,21 @@ HARD = np.linspace(3.0, 9.0, 80)[np.random.default_rng(0).permutation(80)]  # dB
 def run(made):  # noqa: F811
     """Makes a run whose sounds have these dB and bits; its headline figures follow from them."""
 
-    def make(name, db, bits, *, instruments=20, groups=True, **how):
+    def make(name, db, bits, *, instruments=20, groups=True, rows=range(80), **how):
         db, bits = np.broadcast_to(db, 80), np.broadcast_to(bits, 80)
         figures = {
             "distortion": {"rmse_db": float(np.sqrt(np.square(db).mean())), "rmse_db_at_mean": 5.0},
             "rate": {"bits_per_sound": float(bits.mean()), "active_units": 9, "dimensions": 9},
         }
         made(name, **(figures | how))
+        trained = {"format": 1, "corpus_digest": how.get("corpus_digest", "c0")}
+        Path(name, "provenance.json").write_text(json.dumps(trained))
+        files = [f"{i},{i}.wav,{'valid' if i in rows else 'train'}" for i in range(81)]
+        Path(name, "split.csv").write_text("\n".join(["row,file,split", *files, ""]))
         with open(f"{name}/evaluation/sounds.csv", "w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["row", "rmse_db", "bits", *(["group"] * groups), "mr_stft"])
-            for i in range(80):
+            for i in rows:
                 group = [f"instrument {i % instruments}"] * groups
                 writer.writerow([i, db[i], bits[i], *group, 2.0 + 0.01 * i if i < 40 else ""])
         return name
@@ -63,6 +67,30 @@ def test_a_planted_change_is_told_with_what_the_recipe_changed(run):
     assert error["difference"] == pytest.approx(squares.mean())
     assert error["low"] < squares.mean() < error["high"] < 0.0
     assert error["change"] == pytest.approx(-0.2) and error["p"] == error["least_p"] == 1e-4
+
+
+def test_families_and_silhouettes_are_tested_too(run):
+    """A silhouette may cross 0, so that no share of it is told."""
+    nearest = {"family_across_instruments": {"z": {"mean": 0.25, "low": 0.15, "high": 0.35}}}
+    places = {"1": {"z": {"mean": -0.1, "low": -0.2, "high": 0.0}}}
+    better = {"family_across_instruments": {"z": {"mean": 0.5, "low": 0.4, "high": 0.6}}}
+    runs = [
+        run("a", HARD, 60.0, structure={"neighbours": nearest, "silhouette": places}),
+        run("b", HARD, 60.0, structure={
+            "neighbours": better, "silhouette": {"1": {"z": {"mean": 0.1, "low": 0.0, "high": 0.2}}},
+        }),
+    ]  # fmt: skip
+    for name, share, place in (("a", 1, -0.1), ("b", 2, 0.1)):
+        path = Path(name, "evaluation", "sounds.csv")
+        head, *lines = path.read_text().splitlines()
+        # one or two of the four notes of each instrument
+        added = [f"{line},{int(i // 20 < share)},{place}" for i, line in enumerate(lines)]
+        path.write_text("\n".join([f"{head},family_across_z,silhouette_z", *added, ""]))
+    rows = verbs.compare(runs)
+    assert rows[0]["family_across_interval"] == pytest.approx(0.1)
+    told = "100 % more families named by other instruments (0.25 to 0.50, p < 0.001)"
+    assert told in rows[1]["sentence"]
+    assert "and a higher silhouette by family (-0.10 to 0.10, p < 0.001)" in rows[1]["sentence"]
 
 
 def test_accidents_and_runs_beside_themselves_are_not_told(run):
@@ -105,10 +133,16 @@ def test_what_an_earlier_version_evaluated_is_shown_and_not_tested(run):
     assert row["difference"]["figures"]["rmse_db"]["p"] is None
 
 
-def test_other_sounds_do_not_compare(run):
-    runs = [run("a", HARD, 60.0), run("b", HARD, 60.0, corpus_digest="c1")]
-    assert "they do not compare" in sentences(*runs)[1]
-    assert verbs.compare(["a", "b"])[1]["difference"]["figures"] == {}
+def test_a_run_is_held_against_the_first_that_it_compares_with(run):
+    runs = [
+        run("a", HARD, 60.0), run("b", HARD, 60.0, corpus_digest="c1"),
+        run("c", 0.5 * HARD, 60.0), run("d", 0.5 * HARD, 60.0, corpus_digest="c1"),
+    ]  # fmt: skip
+    found = sentences(*runs)
+    assert found[:2] == [None, None]
+    assert "c beside a" in found[2] and "d beside b" in found[3]
+    other = verbs.compare(["a", "b"], against="a")[1]
+    assert "they do not compare" in other["sentence"] and other["difference"]["figures"] == {}
 
 
 def test_sounds_of_other_instruments_are_no_pairs(run):
@@ -134,6 +168,40 @@ def test_over_seeds_another_seed_must_tell_it_too(run):
     error = row["difference"]["figures"]["rmse_db"]
     assert error["p"] < 0.001 < 0.5 < error["p_seeds"]
     assert "error that cannot be told apart" in row["sentence"]
+
+
+def test_folds_become_one_row_and_are_compared_fold_by_fold(run):
+    """Four folds of unlike difficulty, in each of which a change makes 2 % less error."""
+
+    def folds(name, factor, settings=()):
+        runs = []
+        for fold in range(4):
+            held = range(20 * fold, 20 * fold + 20)
+            runs.append(run(
+                f"{name}{fold}", factor * (1.0 + fold) * HARD, 60.0, corpus_digest=f"c{fold}",
+                settings=(*settings, f"seed={fold}"), sounds=20, rows=held,
+            ))  # fmt: skip
+        return runs
+
+    rows = verbs.compare(folds("a", 1.0) + folds("b", 0.98, FAMILY), seeds=True)
+    assert [(row["n"], row["folds"], row["sounds"], row["group"]) for row in rows] == [
+        (4, 4, 80, 1)
+    ] * 2
+    assert comparison.text(rows).splitlines()[1].startswith("4 folds")
+    error = rows[1]["difference"]["figures"]["rmse_db"]
+    assert rows[1]["sentence"].endswith("80 sounds of 20 instruments, 4 folds")
+    # as seeds they would be lost in how unlike the folds are
+    assert error["p"] < 0.001 and error["p_seeds"] < 0.05
+    one, other = ([row["metrics"][k]["distortion"]["rmse_db"] for k in range(4)] for row in rows)
+    assert (differences._welch(one, other) or 0.0) > 0.9
+    truth = scipy.stats.ttest_rel(one, other).pvalue  # type: ignore
+    assert error["p_seeds"] == pytest.approx(truth)
+    # other files are no folds, and one fold twice is an accident
+    lines = Path("a1/split.csv").read_text().replace("80,", "81,")
+    Path("a1/split.csv").write_text(lines)
+    assert [row["n"] for row in verbs.compare(["a0", "a1", "a2"], seeds=True)] == [2, 1]
+    with pytest.raises(RunError, match="a0 and a0 have the same seed"):
+        verbs.compare(["a0", "a0"], seeds=True)
 
 
 def test_the_p_of_seeds_equals_scipys():

@@ -6,6 +6,7 @@ import html.parser
 import json
 import math
 import re
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import torch
 from timbrespace.audio.files import Audio
 from timbrespace.data.table import Row
 from timbrespace.errors import RunError, TimbrespaceError
-from timbrespace.evaluation import floors, latent, reconstruction
+from timbrespace.evaluation import catalogue, floors, latent, reconstruction
 from timbrespace.evaluation.evaluate import evaluate, measure
 from timbrespace.evaluation.figures import curves
 from timbrespace.evaluation.floors import Floors
@@ -291,6 +292,15 @@ def test_a_healthy_space_is_called_so_beside_its_floors():
         "keeps 52 bits per sound; 32 of 32 dimensions are active: a healthy space: 5.9 dB beside "
         "mean sound 19.0 dB, mean per pitch 14.2 dB, PCA-32, whose rate has no limit, 6.1 dB"
     )
+
+
+def test_of_silence_nothing_is_said_of_the_space():
+    found = judge(HEALTHY | {"feature": {"share_at_floor": 1.0}})
+    assert found.faults == ("silent sounds",) and "nothing of the space" in found.words
+    assert judge(HEALTHY | {"feature": {"share_at_floor": 0.99}}).healthy
+    silence = -np.ones((2, 3, 4))
+    cells = reconstruction.loud_cells(silence, silence, -80.0)
+    assert set(reconstruction.evaluate_loud(cells).values()) == {None}
 
 
 def test_a_collapsed_space_is_called_so_and_told_what_to_do():
@@ -661,6 +671,42 @@ def test_the_maps_are_those_of_the_space(evaluated):
 def test_a_split_that_is_none_is_refused(evaluated, split, says):
     with pytest.raises(RunError, match=says):
         measure(evaluated[0], split=split)
+
+
+def test_only_the_questions_asked_are_answered_and_the_report_names_the_others(evaluated, tmp_path):
+    run, metrics = evaluated
+    few = StandInRun(tmp_path / "few", run.corpus)
+    found = evaluate(few, ask=["posterior"])
+    for name in ("distortion", "rate", "floors", "ceilings", "probes", "posterior", "verdict"):
+        assert found[name] == metrics[name]
+    left_out = [name for name in catalogue.QUESTIONS if name != "posterior"]
+    assert catalogue.not_asked(found) == left_out and not catalogue.not_asked(metrics)
+    page = (few.path / "evaluation/report.html").read_text()
+    assert f"Not asked: {', '.join(left_out)}." in page
+    assert "<h2>Swap" not in page and "The space and its prior" in page
+    with pytest.raises(RunError, match="there is no question 'swop'; did you mean swap?"):
+        measure(run, ask=["swop"])
+    with pytest.raises(RunError, match="an option of its own, --distribution"):
+        measure(run, ask=["distribution"])
+
+
+def test_questions_of_latents_are_asked_beside_those_of_sounds(monkeypatch):
+    meeting = threading.Barrier(2, timeout=10)  # both have to be asked before either is answered
+    monkeypatch.setattr(catalogue, "_answer", lambda facts, name: {"met": meeting.wait() >= 0})
+    found = catalogue.ask(None, ["swap", "structure"])  # type: ignore
+    assert found["swap"] == found["structure"] == {"met": True}
+    assert list(found) == list(catalogue.QUESTIONS)
+    assert found["pitch"] == {"why_not": catalogue.NOT_ASKED}
+
+
+def test_of_many_sounds_some_are_drawn_and_the_report_says_so(evaluated, tmp_path, monkeypatch):
+    run, metrics = evaluated
+    assert metrics["of_sounds"] == metrics["sounds"] == 12
+    monkeypatch.setattr("timbrespace.evaluation.evaluate.SOUNDS", 8)
+    few = StandInRun(tmp_path / "few", run.corpus)
+    found = evaluate(few, ask=["posterior"])
+    assert (found["sounds"], found["of_sounds"], found["posterior"]["sounds"]) == (8, 12, 8)
+    assert "8 (drawn at random of 12) sounds" in (few.path / "evaluation/report.html").read_text()
 
 
 def test_a_collapsed_model_gets_the_verdict_from_its_own_figures(tmp_path):

@@ -23,7 +23,7 @@ def listened(tmp_path, decode, corpus=None):
     run.model = SimpleNamespace(decode=lambda z, labels: decode(z.reshape(-1, *x.shape[1:])))
     encoded = SimpleNamespace(rows=rows, pictures=pictures, z=x.flatten(1).numpy())
     floors = SimpleNamespace(mean=x.mean((0, 1)).numpy())
-    facts = Facts(run, run.corpus, run.corpus, "valid", 0, encoded, encoded, floors)  # type: ignore
+    facts = Facts(run, run.corpus, run.corpus, "valid", 0, encoded, encoded, floors, encoded.rows)  # type: ignore
     return heard.measure(facts)
 
 

@@ -52,6 +52,25 @@ def test_shares_lie_where_the_definition_draws_the_line():
     assert errors[others].tolist() == [50.0, 1150.0, 1250.0] and within_50.sum() == 3
 
 
+def test_shares_and_recall_are_those_of_mir_eval():
+    """Raw pitch accuracy, raw chroma accuracy and voicing recall, of errors on both sides of every line."""
+    melody = pytest.importorskip("mir_eval.melody")
+    rng = np.random.default_rng(0)
+    wanted = rng.uniform(40.0, 80.0, 200)
+    octaves, off = rng.choice([-12.0, 0.0, 0.0, 12.0, 24.0], 200), rng.normal(0.0, 0.5, 200)
+    found = np.where(rng.random(200) < 0.1, np.nan, wanted + octaves + off)
+    figures = pitch.evaluate(found, wanted, rng=rng)
+    voiced, silent = np.ones(200), np.nan_to_num(100.0 * found)
+    accuracy = melody.raw_pitch_accuracy(voiced, 100.0 * wanted, voiced, silent)
+    chroma = melody.raw_chroma_accuracy(voiced, 100.0 * wanted, voiced, silent)
+    assert 0.2 < accuracy < chroma - 0.1 < 0.9
+    assert figures["within_50"] == pytest.approx(accuracy)
+    assert figures["within_50"] + figures["octave_errors"] == pytest.approx(chroma)
+    one, other = (SimpleNamespace(voiced=rng.random(50) < 0.6) for _ in range(2))
+    recall, _ = melody.voicing_measures(other.voiced, one.voiced)
+    assert pitch.voiced_recall(one, other) == pytest.approx(recall)  # type: ignore
+
+
 def test_sounds_without_a_pitch_to_keep_are_left_out_and_groups_go_with_them():
     wanted, found = np.array([60.0, NONE, 62.0]), np.array([60.0, 61.0, 65.0])
     figures = pitch.evaluate(found, wanted, ["a", "a", "b"], rng=RNG(0))

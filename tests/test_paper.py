@@ -316,6 +316,31 @@ def test_several_runs_stand_side_by_side(run, quick):
     assert (made.folder / "tables/other-families.tex").is_file()
 
 
+def test_seeds_are_one_line_with_an_interval(run, quick):
+    """8 and 10 dB: 9 on average, and t(0.975; 1) s / sqrt(2) = 12.706 to each side."""
+    runs = [run]
+    for seed, db in ((7, 8.0), (8, 10.0)):
+        runs.append(Path(shutil.copytree(run, f"seed-{seed}")))
+        recipe = (runs[-1] / "recipe.yaml").read_text()
+        (runs[-1] / "recipe.yaml").write_text(
+            re.sub(r"^seed: \d+", f"seed: {seed}", recipe, flags=re.M)
+        )
+        change(runs[-1], distortion__rmse_db=db)
+    made = timbrespace.paper(runs[1:], "paper", seeds=True)  # type: ignore
+    table = (made.folder / "tables/the-runs-side-by-side.md").read_text()
+    assert len(table.splitlines()) == 3 and "9.00 ± 12.71" in table
+    text = (made.folder / "paper.tex").read_text()
+    assert (
+        r"at an error of 9.00 $\pm$ 12.71 dB" in text
+        and "2 seeds this is the run of seed 7" in text
+    )
+    assert "as 2 seeds, with the seeds 7, 8." in (made.folder / "methods.tex").read_text()
+    assert (made.folder / "tables/families.tex").is_file()
+    assert [faults(p.read_text()) for p in made.files if p.suffix == ".tex"] == [[]] * sum(
+        p.suffix == ".tex" for p in made.files
+    )
+
+
 def test_pairs_to_hear_are_in_one_page(written, run):
     text = (written.folder / "listen.html").read_text()
     assert len(text) < 20_000_000 and "http" not in text.replace("http-equiv", "")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from timbrespace.errors import TimbrespaceError
+from timbrespace.evaluation import statistics
 from timbrespace.evaluation.statistics import interval, paired
 
 INSTRUMENTS = np.repeat(np.arange(20), 8)  # eight notes of each of twenty
@@ -36,6 +37,16 @@ def test_an_interval_of_few_groups_is_as_wide_as_students():
     found = interval(values, rng=np.random.default_rng(0), resamples=50_000)
     width = 2 * 2.36462 * values.std(ddof=1) / np.sqrt(8)  # t(0.975; 7)
     assert found is not None and found[1] - found[0] == pytest.approx(width, rel=0.1)
+
+
+def test_many_groups_are_drawn_in_parts_and_the_interval_is_the_same(monkeypatch):
+    values = np.random.default_rng(0).standard_normal(70)
+    for statistic in (np.mean, np.median):
+        whole = interval(values, rng=np.random.default_rng(1), statistic=statistic)
+        with monkeypatch.context() as small:
+            small.setattr(statistics, "DRAWN", 500)
+            parts = interval(values, rng=np.random.default_rng(1), statistic=statistic)
+        assert parts == whole
 
 
 def test_an_interval_of_what_does_not_vary_is_a_point_and_of_one_value_none():

@@ -18,7 +18,7 @@ VERBS = (
 )  # fmt: skip
 EFFECT_VERBS = (
     "effects_list", "effects_apply", "effects_pairs", "effects_play", "effects_controller",
-    "effects_match",
+    "effects_match", "effects_blind",
 )  # fmt: skip
 
 __all__ = ["EFFECT_VERBS", "VERBS", "__version__"]

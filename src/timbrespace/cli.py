@@ -34,6 +34,10 @@ LabelOption = Annotated[
     list[str] | None,
     typer.Option("--label", help="What else the model is told: family=brass. Repeatable."),
 ]
+Toward = Annotated[
+    list[str] | None,
+    typer.Option(help="Steps along a named direction, which `axes` lists: bright=0.5. Repeatable."),
+]
 Method = Annotated[
     str,
     typer.Option(help="How phase is found: pghi, sweep, fast_griffin_lim or griffin_lim."),
@@ -194,19 +198,27 @@ def instruments(
     notes: Annotated[int | None, typer.Option(min=1, help="How many notes.")] = None,
     soundfont: Annotated[Path | None, typer.Option(help="Any SF2 or SF3 instead.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Also lists of so many folds, each instrument held out in one."),
+    ] = None,
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Sampled instruments in the NSynth layout.
 
     Example: timbrespace instruments --out notes --notes 2000
+
+    A corpus of the second of five folds: timbrespace instruments --out notes --folds 5, then
+    timbrespace prepare notes --split-lists notes/folds/2-of-5.csv --out corpus-2
     """
     from timbrespace import verbs
 
     with Bars() as bars:
         verbs.instruments(
-            out, notes=notes, soundfont=soundfont, seed=seed, workers=workers, progress=bars
-        )
+            out, notes=notes, soundfont=soundfont, seed=seed, folds=folds, workers=workers,
+            progress=bars,
+        )  # fmt: skip
     print_json({"out": out}) if as_json else typer.echo(str(out))
 
 
@@ -438,6 +450,13 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Another label whose trace in the latent is measured. Repeatable."),
     ] = None,
+    ask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="QUESTION,...",
+            help="Answer these alone, such as pitch,swap; none: distortion, rate, floors and probes.",
+        ),
+    ] = None,
     distribution: Annotated[
         bool,
         typer.Option(
@@ -458,10 +477,11 @@ def evaluate(
     Writes evaluation/metrics.json and evaluation/report.html into the run; with --generation
     evaluation/generation.json.
 
-    Example: timbrespace evaluate run --json
+    Example: timbrespace evaluate run --ask heard,pitch --json
     """
     from timbrespace import verbs
 
+    asked = None if ask is None else [] if ask == "none" else ask.split(",")
     if generation:
         found = verbs.generation(run, split=split)
         if as_json:
@@ -481,7 +501,7 @@ def evaluate(
         return
     with Bars() as bars:
         metrics = verbs.evaluate(
-            run, split=split, corpus=corpus, labels=tuple(probe or ()),
+            run, split=split, corpus=corpus, labels=tuple(probe or ()), ask=asked,
             distribution=distribution, perception=perception, progress=bars,
         )  # fmt: skip
     if as_json:
@@ -553,6 +573,9 @@ def paper(
         Path | None,
         typer.Option(help="The run that all others are held against; else the first."),
     ] = None,
+    seeds: Annotated[
+        bool, typer.Option("--seeds", help="Runs that differ only in their seed become one line.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """A paper that writes itself: methods, tables, figures, sounds, cards and references.
@@ -565,7 +588,7 @@ def paper(
     """
     from timbrespace import verbs
 
-    made = verbs.paper(list(runs), out, against=against)
+    made = verbs.paper(list(runs), out, against=against, seeds=seeds)
     if as_json:
         print_json({"files": [str(path) for path in made.files], "missing": made.missing})
         return
@@ -680,12 +703,7 @@ def morph(
         float | None,
         typer.Option(help="Instead one sound of so many seconds that goes all the way."),
     ] = None,
-    toward: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Steps along a named direction, which `axes` lists: bright=0.5. Repeatable."
-        ),
-    ] = None,
+    toward: Toward = None,
     pitch: PitchOption = None,
     label: LabelOption = None,
     as_json: Json = False,
@@ -716,6 +734,7 @@ def generate(
     n: Annotated[int, typer.Option("-n", min=1, max=10000, help="How many.")] = 8,
     near: Annotated[Path | None, typer.Option(help="Around this sound.")] = None,
     prior: Annotated[str, typer.Option(help="sounds, mixture, flow, normal or codes.")] = "sounds",
+    toward: Toward = None,
     pitch: PitchOption = None,
     label: LabelOption = None,
     spread: Annotated[float, typer.Option(min=0.0, max=10.0)] = 1.0,
@@ -726,12 +745,14 @@ def generate(
     """New sounds of the space.
 
     Example: timbrespace generate run -n 8 --pitch 60 --prior flow --out new
+
+    Brighter ones: timbrespace generate run -n 8 --toward bright=1 --out bright
     """
     from timbrespace import verbs
 
     made = verbs.generate(
-        run, out, n=n, near=near, prior=prior, pitch=pitch, labels=_labels(label), spread=spread,
-        seed=seed, **sound,
+        run, out, n=n, near=near, prior=prior, toward=_steps(toward), pitch=pitch,
+        labels=_labels(label), spread=spread, seed=seed, **sound,
     )  # fmt: skip
     _written(made, as_json)
 
@@ -745,6 +766,7 @@ def play(
     near: Annotated[
         str | None, typer.Option(help="The sound in the middle of a label: family=brass.")
     ] = None,
+    toward: Toward = None,
     pitch: Annotated[
         list[float] | None,
         typer.Option(min=0, max=127, help="MIDI pitch, 60 = middle C. Repeatable."),
@@ -760,12 +782,15 @@ def play(
     """Notes of one timbre: other pitches, harder, longer.
 
     Example: timbrespace play run --from a.wav --pitch 60 --pitch 64 --pitch 67 --seconds 3 --out notes
+
+    Duller: timbrespace play run --near family=brass --toward bright=-1 --pitch 60 --out dull
     """
     from timbrespace import verbs
 
     made = verbs.play(
-        run, out, pitches=pitch, sound=sound, row=row, near=near, velocity=velocity,
-        seconds=seconds, labels=_labels(label), vocoder=vocoder, format=format, sample_rate=rate,
+        run, out, pitches=pitch, sound=sound, row=row, near=near, toward=_steps(toward),
+        velocity=velocity, seconds=seconds, labels=_labels(label), vocoder=vocoder, format=format,
+        sample_rate=rate,
     )  # fmt: skip
     _written(made, as_json)
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 
-FILE, DESCRIBED = "axes.json", "descriptors.npz"  # in the run's space/
+FILE = "axes.json"  # in the run's space/
+DESCRIBED = "descriptors.npz"  # beside the pictures of a corpus
 THERE, HERE = 700, 200  # training sounds and held-out sounds that are described
 WITHOUT = 150, 50  # the same where no recording can be read: each is made audible first
 JUDGED = 400  # training sounds whose pictures teach what a family looks like
@@ -143,12 +144,12 @@ def find_directions(
     run: Run, space: Space, *, seed: int = 0, progress: Progress | None = None
 ) -> Directions:
     """Describe a sample of the corpus, find its directions in the space and measure them; written to
-    space/axes.json. What is known of recordings is kept beside it for the next time."""
+    space/axes.json."""
     rng = np.random.default_rng(seed)
     split = np.array(space.split)
     sizes = sample_sizes(run.corpus, space.rows)
     there, here = (
-        np.sort(rng.permutation(np.flatnonzero(which))[:most])
+        np.flatnonzero(np.isin(space.rows, drawn(space.rows[which], most)))
         for which, most in zip((split == "train", split != "train"), sizes, strict=True)
     )
     why = None
@@ -195,11 +196,20 @@ def _kept(run: Run, made: Directions) -> Directions:
     return Directions.open(run, made.version)
 
 
+def drawn(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of these rows, at random but the same whoever draws: who draws from a part of the
+    rows finds what was drawn of them before, so that few sounds are described twice."""
+    if not len(rows):
+        return rows
+    place = np.random.default_rng(0).random(int(rows.max()) + 1)[rows]
+    return np.sort(rows[np.argsort(place)[:most]])
+
+
 def described(run: Run, corpus: "Corpus", rows: np.ndarray) -> tuple[np.ndarray, str]:
     """The descriptors (N, 10) of rows of a corpus over the feature's window, and in words what was
     described: the recordings, or where one cannot be read its stored picture made sound.
 
-    Recordings of the run's own corpus are described once; what is known lies in the run's space/.
+    A recording is described once, for all runs: what is known lies beside the corpus's pictures.
     """
     known = _Known.open(run, corpus)
     pitches = corpus.labels("pitch") if "pitch" in corpus.label_names else None
@@ -231,28 +241,24 @@ def described(run: Run, corpus: "Corpus", rows: np.ndarray) -> tuple[np.ndarray,
 
 @dataclass
 class _Known:
-    """Descriptors of recordings by row, and the file that keeps them, if any."""
+    """Descriptors of recordings by row, and the file that keeps them."""
 
-    path: Path | None
+    path: Path
     digest: str
     values: dict[int, np.ndarray]
 
     @classmethod
     def open(cls, run: Run, corpus: "Corpus") -> "_Known":
-        own = False
-        with suppress(RunError):  # the run's own may be gone
-            own = corpus is run.corpus
-        path = run.path / "space" / DESCRIBED if own else None
+        path = corpus.path / "features" / run.feature.fingerprint / DESCRIBED
         values: dict[int, np.ndarray] = {}
         key = f"{corpus.digest} {run.feature.fingerprint} {' '.join(DESCRIPTORS)}"
-        if path is not None:
-            with suppress(OSError, ValueError, KeyError, BadZipFile), np.load(path) as kept:
-                if str(kept["of"]) == key:
-                    values = dict(zip(kept["rows"].tolist(), kept["values"], strict=True))
+        with suppress(OSError, ValueError, KeyError, BadZipFile), np.load(path) as kept:
+            if str(kept["of"]) == key:
+                values = dict(zip(kept["rows"].tolist(), kept["values"], strict=True))
         return cls(path, key, values)
 
     def keep(self) -> None:
-        if self.path is None or not self.path.parent.is_dir() or not self.values:
+        if not self.path.parent.is_dir() or not self.values:
             return
         with suppress(OSError):  # what is measured does not need it
             write_arrays(

@@ -92,6 +92,11 @@ def table(heads: Sequence[str], lines: Iterable[Sequence[object]], *, words: int
     return f"<div class='scroll'><table>{line(heads, 'th')}{body}</table></div>"
 
 
+def drawn_of(count: int, total: int) -> str:
+    """How many were looked at, and of how many where that was a sample."""
+    return f"{count:,}" if count >= total else f"{count:,} (drawn at random of {total:,})"
+
+
 def plus_minus(interval: Sequence[float] | None, digits: int = 2) -> str:
     """Half the width of a 95 % interval (low, high), to stand behind its figure; "" where there is
     none."""

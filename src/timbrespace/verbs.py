@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from zipfile import BadZipFile
@@ -17,6 +18,7 @@ from timbrespace.errors import AudioError, RunError
 from timbrespace.models.vocabulary import NUMBERS
 
 if TYPE_CHECKING:
+    from timbrespace.audio.scratch import Channels, Samples, Scratch
     from timbrespace.data.corpus import Corpus
     from timbrespace.directions import Directions
     from timbrespace.evaluation.figures.style import Drawing
@@ -41,14 +43,21 @@ KNOWN_WORDS = 12  # that are named when another word is asked for
 
 def instruments(
     out: StrPath, *, notes: int | None = None, soundfont: StrPath | None = None, seed: int = 0,
-    workers: int | None = None, progress: Progress | None = None,
+    folds: int | None = None, workers: int | None = None, progress: Progress | None = None,
 ) -> Any:  # fmt: skip
-    """Render sampled instruments as a data set in the NSynth layout."""
+    """Render sampled instruments as a data set in the NSynth layout. `folds`: also as many lists for
+    `prepare`, folds/1-of-5.csv and so on; each instrument is held out in one of them."""
     from timbrespace.data.instruments import render_instruments
 
     tell = None if progress is None else (lambda done, total: progress("render", done, total, {}))
     return render_instruments(
-        out, notes=notes, soundfont=soundfont, seed=seed, workers=workers, progress=tell
+        out,
+        notes=notes,
+        soundfont=soundfont,
+        seed=seed,
+        folds=folds,
+        workers=workers,
+        progress=tell,
     )
 
 
@@ -221,11 +230,12 @@ def axes(run: StrPath, *, progress: Progress | None = None) -> "Directions":
 
 def evaluate(
     run: StrPath, *, split: str = "valid", corpus: StrPath | None = None,
-    labels: tuple[str, ...] = (), distribution: bool = False,
+    labels: tuple[str, ...] = (), ask: Sequence[str] | None = None, distribution: bool = False,
     perception: StrPath | None = None, progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure a run and write evaluation/metrics.json and report.html; `labels`: others than the
-    usual whose trace in the latent is to be measured; `distribution`: are the sounds, as a set,
+    usual whose trace in the latent is to be measured; `ask`: which questions to answer
+    (`timbrespace.evaluation.catalogue.QUESTIONS`), by default all; `distribution`: are the sounds, as a set,
     like recordings (minutes)? `perception`: a checkout of
     github.com/tiianhk/timbremetrics, to ask how well the space agrees with listeners."""
     from timbrespace.data.corpus import Corpus
@@ -238,7 +248,7 @@ def evaluate(
     with suppress(RunError):  # without a space the report draws a PCA of its own
         maps = Space.open(opened)
     return evaluate_run(
-        opened, split=split, corpus=other, labels=labels, distribution=distribution,
+        opened, split=split, corpus=other, labels=labels, ask=ask, distribution=distribution,
         perception=None if perception is None else Path(perception), progress=progress, space=maps,
     )  # fmt: skip
 
@@ -261,11 +271,12 @@ def compare(
     """Evaluated runs side by side: one flat dict each (docs/metrics.md, "compare"), and the whole of
     metrics.json as "metrics".
 
-    `sort` by one of its keys; `seeds`: runs that differ only in their seed become one, means beside
-    95 % intervals. Each says how it differs from `against`, one of the runs, or from the first, with a
-    paired test: "difference", and "sentence" in words. `out` is a table, FILE.csv or FILE.md; `plot`
-    FILE.png or FILE.svg, the rate-distortion plane of the runs that compare; `map` their spaces' maps
-    side by side, FILE.html to point at and to hear, or FILE.png or FILE.svg.
+    `sort` by one of its keys; `seeds`: runs that differ only in their seed, or in which part of the same
+    sounds is held out, become one, means beside 95 % intervals. Each says how it differs from `against`,
+    one of the runs, or from the first that it compares with, in a paired test: "difference", and
+    "sentence" in words. `out` is a table, FILE.csv or FILE.md; `plot` FILE.png or FILE.svg, the
+    rate-distortion plane of the runs that compare; `map` their spaces' maps side by side, FILE.html to
+    point at and to hear, or FILE.png or FILE.svg.
     """
     from timbrespace.atomic import write_text
     from timbrespace.evaluation import comparison
@@ -317,13 +328,16 @@ def _write_drawing(out: Path, drawn: "Drawing") -> None:
     write_bytes(out, drawn.svg() if out.suffix.lower() == ".svg" else drawn)
 
 
-def paper(runs: list[StrPath], out: StrPath, *, against: StrPath | None = None) -> "Paper":
+def paper(
+    runs: list[StrPath], out: StrPath, *, against: StrPath | None = None, seeds: bool = False
+) -> "Paper":
     """A paper of evaluated runs in the folder `out` (docs/paper.md): LaTeX with methods, tables, figures
     and references, a page to listen, data and model cards; several runs also side by side, held
-    `against` one of them. All its figures are those of metrics.json; what was not measured it says."""
+    `against` one of them; `seeds`: those that differ only in their seed become one line, as in `compare`.
+    All its figures are those of metrics.json; what was not measured it says."""
     from timbrespace.writeup.pack import write
 
-    return write(runs, out, against=against)
+    return write(runs, out, against=against, seeds=seeds)
 
 
 def _synth(
@@ -350,6 +364,13 @@ def _vocoder(run: "Run", place: StrPath | None) -> "Vocoder | None":
     opened = Vocoder.open(place)
     opened.check(run.feature)
     return opened
+
+
+def _shift(run: "Run", space: "Space", toward: dict[str, float]) -> np.ndarray:
+    """So many steps of each of the space's named directions, (Z,)."""
+    from timbrespace.directions import Directions
+
+    return Directions.open(run, space.version).shift(toward)
 
 
 def _told(run: "Run", pitch: float | None, labels: Told | None) -> tuple[float | None, Told]:
@@ -395,6 +416,14 @@ def _read(run: "Run", path: StrPath) -> np.ndarray:
     return read(path, sample_rate=run.feature.sample_rate).mono()
 
 
+def _read_long(run: "Run", path: StrPath, folder: Path) -> "Scratch":
+    """As `_read`, on disk in `folder`."""
+    from timbrespace.audio.files import read_long
+
+    (sound,) = read_long(path, folder, run.feature.sample_rate, mono=True)
+    return sound
+
+
 @dataclass(frozen=True)
 class Written:
     """What a verb wrote: the sound files, and the pitches (MIDI) it used where there are any."""
@@ -412,14 +441,20 @@ def folder_for(out: StrPath) -> Path:
     return folder
 
 
+def _beside(out: StrPath) -> Path:
+    """The nearest folder that is there, for what lies on disk while `out` is made."""
+    return next(path for path in (Path(out), *Path(out).absolute().parents) if path.is_dir())
+
+
 def _writer(
     run: "Run", out: StrPath, *, loudness: float | None = None, format: str = "wav16",
     sample_rate: int | None = None,
-) -> Callable[[str, np.ndarray], Path]:  # fmt: skip
+) -> "Callable[[str, Samples | Channels], Path]":  # fmt: skip
     """What writes samples at the run's rate into the folder `out` under a name: as loud as asked for
     (RMS, dBFS), in one of audio.files.FORMATS, at another rate if one is said."""
-    from timbrespace.audio.files import HIGHEST_RATE, LOWEST_RATE, resample, suffix_of, write
+    from timbrespace.audio.files import HIGHEST_RATE, LOWEST_RATE, suffix_of, write_long
     from timbrespace.audio.level import FLOOR_DB, to_rms
+    from timbrespace.audio.scratch import Channels, Scratch
 
     own = run.feature.sample_rate
     rate = own if sample_rate is None else sample_rate
@@ -429,11 +464,17 @@ def _writer(
         raise AudioError(f"a rate should be {LOWEST_RATE} to {HIGHEST_RATE} Hz, got {rate}")
     suffix = suffix_of(format)
 
-    def write_one(name: str, samples: np.ndarray) -> Path:
+    def write_one(name: str, samples: "Samples | Channels") -> Path:
+        folder = folder_for(out)
+        sound = samples if isinstance(samples, Channels) else Channels([samples])
         if loudness is not None:
-            samples = to_rms(samples, loudness, own)
-        path = folder_for(out) / f"{name}{suffix}"
-        write(path, resample(samples, own, rate), rate, format=format)
+            louder = [Scratch(folder) for _ in sound.each]
+            for block in to_rms(sound, loudness, own):
+                for channel, part in zip(louder, block, strict=True):
+                    channel.append(part)
+            sound = Channels(louder)
+        path = folder / f"{name}{suffix}"
+        write_long(path, sound, own, rate, format=format)
         return path
 
     return write_one
@@ -466,11 +507,13 @@ def reconstruct(
     correlation. `format` is one of audio.files.FORMATS; `sample_rate` (Hz) that of the files, the run's
     where it is not said.
     """
-    from timbrespace.audio.files import read
+    from timbrespace.audio.files import read_long
+    from timbrespace.audio.scratch import Channels, Scratch, peak
     from timbrespace.audio.stereo import mixed_like
     from timbrespace.runs import Run
 
-    opened = Run.open(run)
+    opened, folder = Run.open(run), _beside(out)
+    keep = partial(Scratch.of, folder=folder)
     write = _writer(opened, out, loudness=loudness, format=format, sample_rate=sample_rate)
     synth = _synth(opened, recovery=recovery, vocoder=vocoder)
     pitch, told = _told(opened, pitch, labels)
@@ -478,16 +521,15 @@ def reconstruct(
     for done, (file, name) in enumerate(
         zip(files, free_names(files, ".reconstructed"), strict=True)
     ):
-        channels = read(file, sample_rate=opened.feature.sample_rate).samples
-        encoded = [synth.encode(one, pitch=pitch, labels=told) for one in channels]
-        sound = np.stack([
-            synth.decode_windows(e) if one.any() else one
-            for e, one in zip(encoded, channels, strict=True)
-        ])  # fmt: skip
-        if len(sound) > 1:
-            sound = mixed_like(sound, channels)
-        written.append(write(name, sound))
-        pitches.append(encoded[0].pitch)
+        channels = Channels(read_long(file, folder, opened.feature.sample_rate))
+        made, heard = [], []
+        for one in channels.each:
+            encoded = synth.encode(one, pitch=pitch, labels=told)
+            made.append(synth.decode_long(encoded, keep) if peak(one) > 0.0 else one)
+            heard.append(encoded.pitch)
+        sound = Channels(made)
+        written.append(write(name, mixed_like(sound, channels) if len(made) > 1 else sound))
+        pitches.append(heard[0])
         if progress:
             progress("reconstruct", done + 1, len(files), {})
     return Written(written, pitches)
@@ -521,28 +563,32 @@ def explain(
 
     from timbrespace.atomic import write_bytes
     from timbrespace.audio.level import CEILING
+    from timbrespace.audio.scratch import Channels, Scratch, peak
     from timbrespace.evaluation import figures
     from timbrespace.render.explain import explain as explain_sound
     from timbrespace.runs import Run
 
-    opened = Run.open(run)
+    opened, folder = Run.open(run), _beside(out)
     write = _writer(opened, out, format=format, sample_rate=sample_rate)
     synth = _synth(opened, recovery=recovery, vocoder=vocoder)
     pitch, told = _told(opened, pitch, labels)
     accounts = []
     for done, (file, name) in enumerate(zip(files, free_names(files, ""), strict=True)):
-        found = explain_sound(synth, _read(opened, file), pitch=pitch, labels=told)
+        original = _read_long(opened, file, folder)
+        keep = partial(Scratch.of, folder=folder)
+        found = explain_sound(synth, original, keep, pitch=pitch, labels=told)
         sounds = {"original": found.original} | {k: s.samples for k, s in found.stages.items()}
-        peak = max(float(np.abs(sound).max()) for sound in sounds.values())
-        gain = np.float32(min(1.0, CEILING / max(peak, 1e-9)))
-        written = {stage: write(f"{name}.{stage}", gain * sound) for stage, sound in sounds.items()}
         titles = ["original"] + [
             f"{stage}: MR-STFT {s.distance.mr_stft:.2f}, {s.distance.log_mel_rmse_db:.1f} dB"
             for stage, s in found.stages.items()
         ]
-        written["figure"] = Path(out) / f"{name}.explained.png"
+        written = {"figure": folder_for(out) / f"{name}.explained.png"}
         shown = dict(zip(titles, sounds.values(), strict=True))
         write_bytes(written["figure"], figures.spectrograms(shown, opened.feature.sample_rate))
+        loudest = max(peak(sound) for sound in sounds.values())
+        lower = np.array([[min(1.0, CEILING / max(loudest, CEILING))]])
+        for stage, sound in sounds.items():
+            written[stage] = write(f"{name}.{stage}", Channels([sound], lower))
         stages = {stage: asdict(s.distance) for stage, s in found.stages.items()}
         accounts.append(Account(str(file), written, stages, found.pitch, found.sentence))
         if progress:
@@ -563,9 +609,11 @@ def encode(
     from timbrespace.runs import Run
 
     opened = Run.open(run)
-    synth = _synth(opened)
+    synth, folder = _synth(opened), _beside(out)
     pitch, told = _told(opened, pitch, labels)
-    parts = [synth.encode(_read(opened, file), pitch=pitch, labels=told) for file in files]
+    parts = [
+        synth.encode(_read_long(opened, file, folder), pitch=pitch, labels=told) for file in files
+    ]
     windows = [len(p.mean) for p in parts]
     own: dict[str, Any] = {
         f"label_{name}": np.repeat(str(value), sum(windows)) for name, value in told.items()
@@ -597,11 +645,13 @@ def decode(
     in time and become one continuous sound."""
     import json
 
+    from timbrespace.audio.scratch import Scratch
     from timbrespace.features.catalogue import feature_of
     from timbrespace.render.synth import Encoded
     from timbrespace.runs import Run
 
     opened = Run.open(run)
+    keep = partial(Scratch.of, folder=_beside(out))
     write = _writer(opened, out, loudness=loudness, format=format, sample_rate=sample_rate)
     synth = _synth(opened, recovery=recovery, vocoder=vocoder)
     try:
@@ -638,7 +688,7 @@ def decode(
             float(table["loudness"][at[0]]) if "loudness" in table else None,
             tuple(table["jumps"][at[0]].tolist()) if "jumps" in table else (False, False),
         )  # fmt: skip
-        written.append(write(name, synth.decode_windows(encoded)))
+        written.append(write(name, synth.decode_long(encoded, keep)))
         pitches.append(encoded.pitch)
     return Written(written, pitches)
 
@@ -658,7 +708,6 @@ def morph(
     steps of the space's named directions (`axes`), such as {"bright": 0.5}: then one sound is enough, and
     the way leads straight away from it.
     """
-    from timbrespace.directions import Directions
     from timbrespace.geometry.paths import KINDS
     from timbrespace.geometry.paths import path as latent_path
     from timbrespace.mapping import Space
@@ -684,7 +733,7 @@ def morph(
     ends = [synth.encode(_read(opened, file), pitch=pitch, labels=others) for file in files]
     told = pitch if pitch is not None else ends[0].pitch
     if toward and space is not None:
-        moved = ends[-1].mean + Directions.open(opened, space.version).shift(toward)
+        moved = ends[-1].mean + _shift(opened, space, toward)
         path = "lerp" if len(ends) == 1 else path
         ends = [ends[0], replace(ends[-1], mean=moved)]
     if glide is not None:
@@ -715,8 +764,8 @@ def morph(
 
 def generate(
     run: StrPath, out: StrPath, *, n: int = 8, near: StrPath | None = None, prior: str = "sounds",
-    pitch: float | None = None, labels: Told | None = None, spread: float = 1.0, seed: int = 0,
-    recovery: "Recovery | None" = None, vocoder: StrPath | None = None,
+    toward: dict[str, float] | None = None, pitch: float | None = None, labels: Told | None = None,
+    spread: float = 1.0, seed: int = 0, recovery: "Recovery | None" = None, vocoder: StrPath | None = None,
     loudness: float | None = None, format: str = "wav16", sample_rate: int | None = None,
 ) -> Written:  # fmt: skip
     """New sounds: around real sounds of the space, from a prior, or around one given sound.
@@ -724,7 +773,8 @@ def generate(
     `prior` is one of priors.prior.KINDS. "sounds" takes a real sound's latent, its posterior noise times
     `spread`, and goes up to half way to one of its nearest neighbours; "mixture" and "flow" are fitted
     to the space; "normal" is N(0, I), which two of the reports found incoherent; "codes" is fitted to
-    the codes of a quantised run. `labels` that are not asked for are those of the nearest sound.
+    the codes of a quantised run. `toward` moves all of them by steps of named directions, as in `morph`.
+    `labels` that are not asked for are those of the nearest sound.
     """
     from timbrespace.mapping import Space
     from timbrespace.priors.prior import Prior, towards_neighbours
@@ -750,6 +800,8 @@ def generate(
         latents, level = drawn.z, drawn.rms_db
         pitches = drawn.pitch if pitch is None else pitch
     told = known.labels_near(latents, synth.told) | asked
+    if toward:
+        latents = latents + _shift(opened, known, toward)
     sounds = synth.decode(latents.astype(np.float32), pitch=pitches, labels=told, rms_db=level)
     names = [f"generated-{i:03d}" for i in range(n)]
     written = [write(name, sound) for name, sound in zip(names, sounds, strict=True)]
@@ -758,25 +810,30 @@ def generate(
 
 def _point(
     run: "Run", sound: StrPath | None, row: int | None, near: str | None, pitch: float | None,
-    told: Told, vocoder: StrPath | None,
+    told: Told, vocoder: StrPath | None, toward: dict[str, float] | None = None,
 ) -> tuple["Synth", "Point"]:  # fmt: skip
     """The run's model with its `vocoder`, and the point of a sound, of a row of the corpus, or of those
-    with a label."""
+    with a label, moved `toward` named directions."""
     from timbrespace.exporting import points
     from timbrespace.mapping import Space
 
     if (sound is not None) + (row is not None) + (near is not None) != 1:
         raise RunError("say one of: a sound, a row of the corpus, or near a label")
     if sound is not None:
-        synth = _synth(run, vocoder=vocoder)
-        return synth, _heard(synth, run, sound, pitch, told)
-    space = Space.open(run)
-    synth = _synth(run, space, vocoder=vocoder)
-    if row is not None:
-        point = points.of_row(space, row, synth.told)
+        space = Space.open(run) if toward else None
+        synth = _synth(run, space, vocoder=vocoder)
+        point = _heard(synth, run, sound, pitch, told)
     else:
-        point = points.of_label(space, str(near), synth.told)
-    return synth, replace(point, labels={**point.labels, **told})
+        space = Space.open(run)
+        synth = _synth(run, space, vocoder=vocoder)
+        point = (
+            points.of_label(space, str(near), synth.told) if row is None
+            else points.of_row(space, row, synth.told)
+        )  # fmt: skip
+    if space is None:
+        return synth, point
+    latent = point.latent + _shift(run, space, toward) if toward else point.latent
+    return synth, replace(point, latent=latent, labels={**point.labels, **told})
 
 
 def _heard(synth: "Synth", run: "Run", sound: StrPath, pitch: float | None, told: Told) -> "Point":
@@ -787,15 +844,16 @@ def _heard(synth: "Synth", run: "Run", sound: StrPath, pitch: float | None, told
 
 def play(
     run: StrPath, out: StrPath, *, pitches: list[float] | None = None, sound: StrPath | None = None,
-    row: int | None = None, near: str | None = None, velocity: int | None = None,
-    seconds: float | None = None, labels: Told | None = None, vocoder: StrPath | None = None,
-    format: str = "wav16", sample_rate: int | None = None,
+    row: int | None = None, near: str | None = None, toward: dict[str, float] | None = None,
+    velocity: int | None = None, seconds: float | None = None, labels: Told | None = None,
+    vocoder: StrPath | None = None, format: str = "wav16", sample_rate: int | None = None,
 ) -> Written:  # fmt: skip
     """Notes of one timbre: at any pitch that the run can be told, as hard and as long as asked for.
 
-    The point is that of a `sound`, a `row` or `near` a label, as in `export`. `velocity` (1 to 127) is
-    told to a run that hears it, and is 40 log10(v / 100) dB louder. `seconds` is the whole note:
-    what it holds becomes longer or shorter, attack and release stay (`render.notes`).
+    The point is that of a `sound`, a `row` or `near` a label, as in `export`; `toward` moves it by steps
+    of the space's named directions (`axes`), such as {"bright": 0.5}. `velocity` (1 to 127) is told to
+    a run that hears it, and is 40 log10(v / 100) dB louder. `seconds` is the whole note: what it holds
+    becomes longer or shorter, attack and release stay (`render.notes`).
     """
     from timbrespace.exporting.keyboard import USUAL, note_name
     from timbrespace.exporting.sfz import velocity_db
@@ -812,7 +870,7 @@ def play(
         raise RunError(
             f"{opened.path} is not told the pitch, so it cannot play another; export leaves that to a sampler"
         )
-    synth, point = _point(opened, sound, row, near, None, told, vocoder)
+    synth, point = _point(opened, sound, row, near, None, told, vocoder, toward)
     louder = 0.0 if velocity is None else velocity_db(velocity) - velocity_db(USUAL)
     written: list[Path] = []
     wanted = pitches or [60 if point.pitch is None else point.pitch]

@@ -3,9 +3,10 @@
 Conventions
 -----------
 Descriptors are those of the recordings (audio/descriptors.py), at equal pitch where pitches are known, of
-at most 700 training sounds and 200 of those measured, of other instruments where they can be told apart;
-the outer hundredths count as one value. Linear: R² of the best straight direction of mu (of z where the
-latent is codes), fitted on training sounds (geometry/axes.py). Local: R² of the mean of the ten nearest
+at most 700 training sounds and 200 of those measured, of other instruments where they can be told apart,
+as far as they go those that the space's directions were found with (`directions.drawn`); the outer
+hundredths count as one value. Linear: R² of the best straight direction of mu (of z where the latent is
+codes), fitted on training sounds (geometry/axes.py). Local: R² of the mean of the ten nearest
 training sounds. Perfect 1, worst 0 (below: worse than the mean of the training sounds). Beside them stand
 PCA-32 of the pictures, which is linear algebra, and mu with its sounds shuffled, which knows nothing. Where
 local is well above linear the descriptor is there, but runs along a curve: one slider will not do.
@@ -16,18 +17,19 @@ perfect 1, a decoder that ignores them 0. Intervals draw whole instruments.
 """
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from timbrespace.audio.descriptors import DESCRIPTORS
-from timbrespace.directions import Directions, clipped, described, sample_sizes
+from timbrespace.directions import Directions, clipped, described, drawn, sample_sizes
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.evaluation import figures
 from timbrespace.evaluation.catalogue import Shown
-from timbrespace.evaluation.facts import Facts, Unanswerable
+from timbrespace.evaluation.facts import Encoded, Facts, Unanswerable
 from timbrespace.evaluation.statistics import interval
-from timbrespace.evaluation.views import NAMES, View
+from timbrespace.evaluation.views import NAMES, View, Views
 from timbrespace.geometry import axes
 from timbrespace.mapping import Space
 from timbrespace.page import escape, image, table
@@ -40,35 +42,41 @@ def measure(facts: Facts) -> dict[str, Any]:
 
     Unanswerable with fewer than 20 training sounds, or where no sound can be described.
     """
-    views, rng = facts.views, facts.rng("axes")
-    sizes = sample_sizes(facts.learnt, facts.there.rows)
+    rng = facts.rng("axes")
+    sizes = sample_sizes(facts.learnt, facts.training)
     there, here = (
-        np.sort(rng.permutation(len(rows))[:most])
-        for rows, most in zip((facts.there.rows, views.asked.rows), sizes, strict=True)
+        drawn(rows, most)
+        for rows, most in zip((facts.training, facts.here.rows), sizes, strict=True)
     )
     if len(there) < axes.LEAST:
         raise Unanswerable(
             f"only {len(there)} training sounds are there, and {axes.LEAST} are needed"
         )
-    values, source = described(facts.run, facts.learnt, facts.there.rows[there])
-    own, _ = described(facts.run, facts.corpus, views.asked.rows[here])
+    values, source = described(facts.run, facts.learnt, there)
+    own, _ = described(facts.run, facts.corpus, here)
     if not np.isfinite(values).any():
         raise Unanswerable("all sounds that were drawn to be described are silent")
-    pitches = np.concatenate([views.others.pitches[there], views.asked.pitches[here]])
+    views = Views.of(
+        replace(
+            facts,
+            here=facts.here.take(np.flatnonzero(np.isin(facts.here.rows, here))),
+            there=Encoded.of(facts.run, facts.learnt, there, rng),
+        )
+    )
+    pitches = np.concatenate([views.others.pitches, views.asked.pitches])
     held = axes.design([None if np.isnan(p) else p for p in pitches], len(pitches))
     held_there, held_here = held[: len(there)], held[len(there) :]
     latent = "mu" if "mu" in views.tables else "z"
     tables = {
-        name: axes.rest(other[there], held_there, one[here], held_here)
+        name: axes.rest(other, held_there, one, held_here)
         for name, (one, other) in views.tables.items()
         if name in (latent, *FLOORS)
     }
     residual = axes.rest(values, held_there, own, held_here)
     y, y_here = clipped(residual[0], residual[0]), clipped(residual[1], residual[0])
-    groups = [views.others.instruments[i] for i in there]
-    asked_groups = [views.asked.instruments[i] for i in here]
+    groups = views.others.instruments, views.asked.instruments
     found = {
-        name: descriptor(tables, (y_here[:, i], y[:, i]), latent, groups, asked_groups, rng)
+        name: descriptor(tables, (y_here[:, i], y[:, i]), latent, *groups, rng)
         for i, name in enumerate(DESCRIPTORS)
     }
     return {

@@ -4,11 +4,14 @@ A module has `measure(facts) -> dict` and `show(found) -> Shown`, its part of th
 pictures are more than its figures has `draw(facts, found) -> Shown`, which follows that part.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import import_module
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from timbrespace.errors import RunError, suggestion
 from timbrespace.page import escape
 
 if TYPE_CHECKING:
@@ -26,7 +29,9 @@ QUESTIONS = {
     "continuity": "continuity",
     "axes": "axes",
 }
+OF_LATENTS = ("structure", "disentanglement", "posterior", "continuity", "axes")
 ON_REQUEST: dict[str, str] = {"distribution": "distribution", "perception": "perception"}
+NOT_ASKED = "it was not asked"
 SINGLE = {  # questions of single sounds, and why pairs have no answer
     "pitch": "which has no one pitch",
     "continuity": "whose ways are asked for under effects",
@@ -46,24 +51,69 @@ class Shown:
 NOTHING: Mapping[str, Shown] = {}
 
 
+def chosen(ask: Sequence[str] | None) -> list[str]:
+    """The questions named in `ask`, in order; without it all. RunError for a name that is none."""
+    if ask is None:
+        return list(QUESTIONS)
+    for name in ask:
+        if name in ON_REQUEST:
+            raise RunError(f"{name} is asked by an option of its own, --{name}")
+        if name not in QUESTIONS:
+            known = f"there are: {', '.join(QUESTIONS)}"
+            raise RunError(f"there is no question {name!r}; {suggestion(name, QUESTIONS, known)}")
+    return [name for name in QUESTIONS if name in ask]
+
+
+def not_asked(metrics: Mapping[str, Any]) -> list[str]:
+    """The questions that the evaluation of metrics.json left out."""
+    return [name for name in QUESTIONS if metrics.get(name) == {"why_not": NOT_ASKED}]
+
+
 def ask(
     facts: "Facts", names: list[str], tell: Callable[[str], None] = lambda name: None
 ) -> dict[str, Any]:
-    """The answers by name; where there is none, {"why_not": a sentence}. `tell` hears each name
-    before it is asked."""
+    """The answers by name; where there is none, {"why_not": a sentence}, as of all QUESTIONS that are not
+    among `names`. `tell` hears each name once it is answered.
+
+    Questions of latents are asked in a thread beside those of sounds: both wait for arithmetic most of the
+    time, and each question has random numbers of its own.
+    """
+    import torch
+
+    stopped = Event()
+
+    def answered(lane: list[str]) -> dict[str, Any]:
+        found = {}
+        for name in lane:
+            if stopped.is_set():
+                break
+            found[name] = _answer(facts, name)
+            tell(name)
+        return found
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // 2))
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            beside = thread.submit(answered, [name for name in names if name in OF_LATENTS])
+            found = answered([name for name in names if name not in OF_LATENTS])
+            found |= beside.result()
+        finally:
+            stopped.set()
+            torch.set_num_threads(threads)
+    order = dict.fromkeys((*QUESTIONS, *names))
+    return {name: found.get(name, {"why_not": NOT_ASKED}) for name in order}
+
+
+def _answer(facts: "Facts", name: str) -> dict[str, Any] | None:
     from timbrespace.evaluation.facts import Unanswerable
 
-    answers: dict[str, Any] = {}
-    for name in names:
-        tell(name)
-        if name in SINGLE and facts.run.feature.kind == "pair":
-            answers[name] = {"why_not": f"each sound is a pair, dry and then wet, {SINGLE[name]}"}
-            continue
-        try:
-            answers[name] = _module(name).measure(facts)
-        except Unanswerable as error:
-            answers[name] = {"why_not": str(error)}
-    return answers
+    if name in SINGLE and facts.run.feature.kind == "pair":
+        return {"why_not": f"each sound is a pair, dry and then wet, {SINGLE[name]}"}
+    try:
+        return _module(name).measure(facts)
+    except Unanswerable as error:
+        return {"why_not": str(error)}
 
 
 def draw(facts: "Facts", answers: dict[str, Any]) -> dict[str, Shown]:
@@ -77,12 +127,11 @@ def draw(facts: "Facts", answers: dict[str, Any]) -> dict[str, Shown]:
 
 
 def show(metrics: dict[str, Any], drawn: Mapping[str, Shown] = NOTHING) -> dict[str, Shown]:
-    """The report's part of each question that metrics.json has an answer to, in order, and after each what
-    was `drawn` of it."""
-    shown = {}
+    """The report's part of each question that was asked, in order, and after each what was `drawn` of it."""
+    shown, left_out = {}, not_asked(metrics)
     for name in (*QUESTIONS, *ON_REQUEST):
         found = metrics.get(name)
-        if not found:
+        if not found or name in left_out:
             continue
         if "why_not" in found:
             title, words = escape(name.capitalize()), escape(found["why_not"])

@@ -36,7 +36,7 @@ GRID = 33  # places between two means
 EXCHANGES = 999  # of families between instruments
 DRAWS = 199  # sets drawn from the normal cloud
 PRINCIPAL = 10  # directions in which Hopkins is asked
-LEAST_POINTS = 3 * PRINCIPAL
+LEAST_POINTS, POINTS = 3 * PRINCIPAL, 1_000  # at least, and at most: drawn at random
 ALPHA = 0.05
 
 # Share of samples of n uniform numbers whose sqrt(n) times dip is at least the number below:
@@ -317,8 +317,9 @@ def hopkins(points: np.ndarray, rng: np.random.Generator) -> float:
 
 
 def tendency(points: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
-    """Hopkins' statistic of points (N, D) in their first 10 principal components, what it is in the normal
-    cloud, and the share of sets drawn from the cloud that reach it, as JSON numbers.
+    """Hopkins' statistic of points (N, D), at most 1,000 of them, in their first 10 principal components,
+    what it is in the normal cloud, and the share of sets drawn from the cloud that reach it, as JSON
+    numbers.
 
     TimbrespaceError for fewer than 30 points: they say nothing of a covariance in 10 directions.
     """
@@ -327,6 +328,9 @@ def tendency(points: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
         raise TimbrespaceError(
             f"a tendency to cluster wants {LEAST_POINTS} instruments or more, got {len(points)}"
         )
+    of = len(points)
+    if of > POINTS:
+        points = points[np.sort(rng.permutation(of)[:POINTS])]
     centred = points - points.mean(0)
     scale, turn = np.linalg.svd(centred, full_matrices=False)[1:]
     kept = min(PRINCIPAL, int((scale > 1e-6 * max(scale[0], 1e-30)).sum()))
@@ -340,6 +344,7 @@ def tendency(points: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
         "cloud": float(drawn.mean()),
         "p": float((1 + (drawn >= observed).sum()) / (1 + DRAWS)),
         "points": len(points),
+        "of": of,
         "directions": kept,
     }
 

@@ -7,10 +7,13 @@ of two rows compare when they were measured on the same sounds of the same corpu
 such rows share their `group`. KEY_interval is half the width of a figure's 95 % interval. Of one run it
 is that of other instruments, as evaluate found it. Over seeds a figure is the mean of its runs and the
 interval Student's: it holds for normally distributed figures of independent seeds, and says nothing
-about other sounds. How a row differs from the one it is held against, `differences` says.
+about other sounds. Over folds, runs on the same files of which each holds out other ones, it says both in
+one; their trainings share most of their sounds, which makes it too narrow (Bengio & Grandvalet 2004). How
+a row differs from the one it is held against, `differences` says.
 """
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -33,7 +36,8 @@ PCA = ("8", "16", "32", "64")
 FIGURES = (
     "bits_per_sound", "rmse_db", "rmse_db_at_mean", "mr_stft", "mr_stft_inversion", "in_use", "in_use_of",
     "family_on_z", "family_majority", "pitch_on_z", "pitch_majority", "minutes", "seconds_per_epoch",
-    "epochs", "effect_knn", "effect_forest", "effect_chance", "knob_mae", "knob_mae_centre",
+    "epochs", "family_across", "silhouette", "effect_knn", "effect_forest", "effect_chance", "knob_mae",
+    "knob_mae_centre",
     "mean_sound_rmse_db", "mean_per_pitch_rmse_db", "linear_code_rmse_db",
     *(f"pca_{k}_rmse_db" for k in PCA),
 )  # fmt: skip
@@ -46,6 +50,7 @@ INTERVALS = {  # where metrics.json has the interval of a figure of one run
 KEYS = (
     "run", "recipe", "feature", "seed", "group", "split", "sounds", "corpus_digest", *FIGURES,
     *(f"{key}_interval" for key in INTERVALS), "family_on_z_interval", "pitch_on_z_interval",
+    "family_across_interval", "silhouette_interval",
     "effect_knn_interval", "effect_forest_interval", "knob_mae_interval",
     "in_use_kind", "verdict", "sentence",
 )  # fmt: skip
@@ -55,12 +60,13 @@ CONFIDENCE = 0.95
 def rows(
     paths: Iterable[str | Path], *, seeds: bool = False, against: str | Path | None = None
 ) -> list[Row]:
-    """One row a run, in the order given; with `seeds` one for all runs that differ only in their seed.
-    All are held `against` one of the runs, or the first: how they differ is their "difference", and
-    "sentence"; that row itself has None.
+    """One row a run, in the order given; with `seeds` one for all runs that differ only in their seed
+    and, where they are of one set of files, in which of them are held out (folds). All are held `against`
+    one of the runs, or the first of those that they compare with: how they differ is their "difference",
+    and "sentence"; that row itself has None.
 
     RunError for what is no run, for runs without metrics (it names all of them), for `against` that is
-    none of them, and with `seeds` for two runs that have the same seed, too.
+    none of them, and with `seeds` for two runs that have the same seed and fold, too.
     """
     runs = [(str(path), Run.open(path)) for path in paths]
     found = [(path, run, _metrics(run)) for path, run in runs]
@@ -72,13 +78,16 @@ def rows(
         )
     table = [row(path, run, metrics) for path, run, metrics in found if metrics is not None]
     scales = [_scale(run, line) for (_, run), line in zip(runs, table, strict=True)]
-    for line, scale in zip(table, scales, strict=True):
-        line["group"] = 1 + list(dict.fromkeys(scales)).index(scale)
     alike: dict[str, list[int]] = {}
-    for i, ((_, run), line) in enumerate(zip(runs, table, strict=True)):
+    for i, ((_, run), line, scale) in enumerate(zip(runs, table, scales, strict=True)):
         settings = {k: v for k, v in run.recipe.model_dump().items() if k != "seed"}
-        name = json.dumps([line["group"], settings], sort_keys=True, default=str)
+        files = _files(run, line) or scale[0]
+        name = json.dumps([files, scale[1:], settings], sort_keys=True, default=str)
         alike.setdefault(name if seeds else str(i), []).append(i)
+    measured = [tuple(sorted({scales[i] for i in at})) for at in alike.values()]
+    for at, own in zip(alike.values(), measured, strict=True):
+        for i in at:
+            table[i]["group"] = 1 + list(dict.fromkeys(measured)).index(own)
     merged = [
         over_seeds([table[i] for i in at]) if seeds else table[at[0]] for at in alike.values()
     ]
@@ -86,10 +95,14 @@ def rows(
         Trained(name_of(line), [runs[i][1] for i in at], [table[i] for i in at])
         for line, at in zip(merged, alike.values(), strict=True)
     ]
-    first = _reference([path for path, _ in runs], against)
-    reference = next(i for i, at in enumerate(alike.values()) if first in at)
-    for i, line in enumerate(merged):
-        found = None if i == reference else difference(sides[i], sides[reference])
+    if against is None:
+        groups = [line["group"] for line in merged]
+        firsts = [groups.index(group) for group in groups]
+    else:
+        named = _named([path for path, _ in runs], against)
+        firsts = [next(i for i, at in enumerate(alike.values()) if named in at)] * len(merged)
+    for i, (line, first) in enumerate(zip(merged, firsts, strict=True)):
+        found = None if i == first else difference(sides[i], sides[first])
         line["difference"], line["sentence"] = found, found and found["sentence"]
     return merged
 
@@ -121,6 +134,11 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
     ends = {key: at(*place) for key, place in INTERVALS.items()}
     effects, effect_ends = _of_effects(at("effects") or {})
     ends |= {"family_on_z": family[1], "pitch_on_z": pitch[1], **effect_ends}
+    across = at("structure", "neighbours", "family_across_instruments", "z") or {}
+    windows = list((at("structure", "silhouette") or {}).values())
+    narrow = windows[-1].get("z") if windows and isinstance(windows[-1], dict) else None
+    for key, found in (("family_across", across), ("silhouette", narrow or {})):
+        ends[key] = None if found.get("low") is None else (found["low"], found["high"])
     faults = at("faults") or []
     return {
         "run": path, "recipe": run.name, "feature": run.feature.words, "seed": run.recipe.seed,
@@ -137,7 +155,7 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
         "pitch_on_z": pitch[0], "pitch_majority": at("probes", "pitch", "on_z", "majority"),
         "minutes": sum(seconds) / 60.0 if seconds else None,
         "seconds_per_epoch": statistics.median(seconds) if seconds else None,
-        "epochs": epochs,
+        "epochs": epochs, "family_across": across.get("mean"), "silhouette": (narrow or {}).get("mean"),
         **effects,
         "mean_sound_rmse_db": at("floors", "mean_sound_rmse_db"),
         "mean_per_pitch_rmse_db": at("floors", "mean_per_pitch_rmse_db"),
@@ -173,16 +191,19 @@ def _of_effects(
 
 
 def over_seeds(lines: Sequence[Row]) -> Row:
-    """One row of runs that differ only in their seed: means, KEY_interval beside each, `n` runs."""
-    seeds = [line["seed"] for line in lines]
-    twice = [line["run"] for line in lines if seeds.count(line["seed"]) > 1]
+    """One row of runs that differ only in their seed and fold: means, KEY_interval beside each, `n` runs
+    on `folds` corpora, and the `sounds` that they were measured on together."""
+    seeds = [(line["seed"], line["corpus_digest"]) for line in lines]
+    twice = [line["run"] for line, seed in zip(lines, seeds, strict=True) if seeds.count(seed) > 1]
     if twice:
         raise RunError(
             f"{' and '.join(twice)} have the same seed; several seeds want one run of each"
         )
     merged: Row = {key: lines[0][key] for key in KEYS}
     merged["run"] = ", ".join(line["run"] for line in lines)
-    merged["seed"] = ", ".join(map(str, seeds))
+    merged["seed"] = ", ".join(str(line["seed"]) for line in lines)
+    held = {line["corpus_digest"]: line["sounds"] for line in lines}
+    merged["sounds"] = sum(held.values())
     verdicts = Counter(str(line["verdict"]) for line in lines)
     if len(verdicts) > 1:
         merged["verdict"] = "; ".join(
@@ -195,7 +216,10 @@ def over_seeds(lines: Sequence[Row]) -> Row:
         if len(lines) > 1:
             merged[f"{key}_interval"] = interval(values) if known else None
         merged.setdefault(f"{key}_interval", None)
-    return merged | {"n": len(lines), "metrics": [line["metrics"] for line in lines]}
+    return merged | {
+        "n": len(lines), "folds": len(held), "paths": [line["run"] for line in lines],
+        "metrics": [line["metrics"] for line in lines],
+    }  # fmt: skip
 
 
 def interval(values: Sequence[float]) -> float | None:
@@ -240,28 +264,38 @@ def name_of(line: Row) -> str:
     return Path(line["run"]).name if line.get("n", 1) == 1 else line["recipe"]
 
 
+def runs_of(line: Row) -> str:
+    """In words, what a row is the mean of."""
+    n, folds = line.get("n", 1), line.get("folds", 1)
+    if n == 1:
+        return "1 run"
+    return (
+        f"{n} seeds" if folds == 1 else f"{n} folds" if n == folds else f"{n} runs, {folds} folds"
+    )
+
+
 def cells(table: Sequence[Row]) -> list[list[str]]:
     """The table for people: a list of headings, then one of words for each row."""
     columns = {
-        "run": lambda x: x["run"] if x.get("n", 1) == 1 else f"{x['n']} seeds",
+        "run": lambda x: x["run"] if x.get("n", 1) == 1 else runs_of(x),
         "recipe": lambda x: x["recipe"],
         "group": lambda x: str(x["group"]),
         "feature": lambda x: x["feature"],
-        "bits": lambda x: _figure(x, "bits_per_sound", 1),
-        "dB": lambda x: _figure(x, "rmse_db", 2),
-        "dB at mean": lambda x: _figure(x, "rmse_db_at_mean", 2),
-        "linear code": lambda x: _figure(x, "linear_code_rmse_db", 2),
-        "MR-STFT": lambda x: _figure(x, "mr_stft", 2),
+        "bits": lambda x: figure(x, "bits_per_sound", 1),
+        "dB": lambda x: figure(x, "rmse_db", 2),
+        "dB at mean": lambda x: figure(x, "rmse_db_at_mean", 2),
+        "linear code": lambda x: figure(x, "linear_code_rmse_db", 2),
+        "MR-STFT": lambda x: figure(x, "mr_stft", 2),
         "in use": lambda x: (
-            f"{_figure(x, 'in_use', 0)} of {x['in_use_of']:.0f} {x['in_use_kind']}"
+            f"{figure(x, 'in_use', 0)} of {x['in_use_of']:.0f} {x['in_use_kind']}"
         ),
         "family on z": lambda x: _beside(x, "family_on_z", "family_majority"),
         "pitch on z": lambda x: _beside(x, "pitch_on_z", "pitch_majority"),
         "effect": lambda x: _beside(x, "effect_knn", "effect_chance"),
         "knobs off": lambda x: _beside(x, "knob_mae", "knob_mae_centre"),
-        "min": lambda x: _figure(x, "minutes", 1),
-        "s/epoch": lambda x: _figure(x, "seconds_per_epoch", 1),
-        "epochs": lambda x: _figure(x, "epochs", 0),
+        "min": lambda x: figure(x, "minutes", 1),
+        "s/epoch": lambda x: figure(x, "seconds_per_epoch", 1),
+        "epochs": lambda x: figure(x, "epochs", 0),
         "verdict": lambda x: x["verdict"] or "-",
     }  # fmt: skip
     if warning(table) is None:
@@ -295,7 +329,7 @@ def markdown(table: Sequence[Row]) -> str:
 
 def comma_separated(table: Sequence[Row]) -> str:
     """Every flat key of every row, one line each."""
-    keys = [key for key in table[0] if key not in ("metrics", "difference")]
+    keys = [key for key in table[0] if key not in ("metrics", "difference", "paths")]
     made = io.StringIO()
     writer = csv.DictWriter(made, keys, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -339,10 +373,8 @@ def _half(ends: Sequence[float] | None) -> float | None:
     return None if ends is None else (ends[1] - ends[0]) / 2.0
 
 
-def _reference(paths: Sequence[str], against: str | Path | None) -> int:
-    """Which of the runs the others are held against."""
-    if against is None:
-        return 0
+def _named(paths: Sequence[str], against: str | Path) -> int:
+    """Which of the runs `against` is."""
     for i, path in enumerate(paths):
         if Path(path).resolve() == Path(against).resolve():
             return i
@@ -351,13 +383,24 @@ def _reference(paths: Sequence[str], against: str | Path | None) -> int:
     )
 
 
+def _files(run: Run, line: Row) -> str | None:
+    """What the folds of one set of files share: a digest of the rows and files that a run was trained and
+    measured on; None where it was measured on other files than its own."""
+    if run.provenance.get("corpus_digest") != line["corpus_digest"]:
+        return None
+    with open(run.path / "split.csv", encoding="utf-8", newline="") as file:
+        rows = [[one["row"], one["file"]] for one in csv.DictReader(file)]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
 def _scale(run: Run, line: Row) -> tuple[str, ...]:
     """What two runs share whose figures compare; how pictures are kept on disk is no difference."""
     settings = {k: v for k, v in run.feature.settings().items() if k != "dtype"}
     return (str(line["corpus_digest"]), str(line["split"]), json.dumps(settings, sort_keys=True))
 
 
-def _figure(line: Row, key: str, digits: int) -> str:
+def figure(line: Row, key: str, digits: int) -> str:
+    """A figure of a row with so many digits behind the point, and half its interval behind ±."""
     value, width = line[key], line.get(f"{key}_interval")
     if value is None:
         return "-"
@@ -369,4 +412,4 @@ def _figure(line: Row, key: str, digits: int) -> str:
 
 def _beside(line: Row, key: str, majority: str) -> str:
     chance = "" if line[majority] is None else f" ({line[majority]:.2f})"
-    return "-" if line[key] is None else f"{_figure(line, key, 2)}{chance}"
+    return "-" if line[key] is None else f"{figure(line, key, 2)}{chance}"

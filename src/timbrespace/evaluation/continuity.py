@@ -33,7 +33,7 @@ from timbrespace.evaluation.facts import Unanswerable
 from timbrespace.evaluation.trajectory import alike, figures, monotonicity, seen
 from timbrespace.geometry.neighbours import nearest
 from timbrespace.geometry.paths import KINDS, Kind, path
-from timbrespace.page import escape, plus_minus, table
+from timbrespace.page import drawn_of, escape, plus_minus, table
 
 if TYPE_CHECKING:
     from timbrespace.evaluation.facts import Facts
@@ -453,8 +453,9 @@ def _shown_gaps(gaps: dict[str, Any], tendency: dict[str, Any]) -> str:
         )  # fmt: skip
     if "why_not" in tendency:
         return body + f"<p>Tendency to cluster: not answered: {escape(tendency['why_not'])}.</p>"
+    points = drawn_of(tendency["points"], tendency.get("of", 0))
     return body + (
-        f"<p>Hopkins' statistic of one sound of each of {tendency['points']} instruments: "
+        f"<p>Hopkins' statistic of one sound of each of {points} instruments: "
         f"{tendency['hopkins']:.2f}; of one normal cloud {tendency['cloud']:.2f}, of clusters 1; "
         f"p = {tendency['p']:.3g} of one cloud.</p>"
     )

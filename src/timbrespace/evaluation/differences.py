@@ -5,8 +5,9 @@ Conventions
 Two runs compare sound by sound: both have figures of the same sounds (evaluation/sounds.csv), measured
 with the same feature. A change is told where another draw of instruments would tell it
 (`statistics.paired`, by instrument), and, where there are several seeds on both sides, another draw of
-seeds, too: Welch's t-test of the runs' means. p is the larger of both, and each comparison's own: of
-twenty that differ in nothing one is below 0.05.
+seeds, too: Welch's t-test of the runs' means; where both sides have one run for each of several folds,
+Student's of the folds' differences, since a fold's instruments are easy or hard for both. p is the larger
+of both, and each comparison's own: of twenty that differ in nothing one is below 0.05.
 """
 
 import csv
@@ -40,14 +41,20 @@ class Figure:
     digits: int
     unit: str = ""
     rooted: bool = False  # the root of a mean of squares: its squares are what adds up
+    more: str = "more"
+    shared: bool = True  # a change is told as a share too: not of what may be negative
 
 
 TESTED = (
     Figure("bits_per_sound", "bits", "fewer", 1),
     Figure("rmse_db", "error", "less", 2, " dB", rooted=True),
     Figure("mr_stft", "MR-STFT", "less", 2),
+    Figure("family_across", "families named by other instruments", "fewer", 2),
+    Figure("silhouette", "silhouette by family", "a lower", 2, more="a higher", shared=False),
 )
-COLUMNS = {"bits_per_sound": "bits"}  # in sounds.csv, where it is called otherwise
+COLUMNS = {  # in sounds.csv, where it is called otherwise
+    "bits_per_sound": "bits", "family_across": "family_across_z", "silhouette": "silhouette_z",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,8 +75,8 @@ def difference(one: Trained, other: Trained) -> dict[str, Any]:
 
     figures: {key: {"this", "against", "change", "difference", "low", "high", "p", "least_p", "p_seeds"}}.
     change is the share by which `this` is larger. difference, its interval and p are those of
-    `statistics.paired`, of squares for rmse_db; p_seeds of Welch's test; None where there is no such
-    test. No figures where the runs do not compare.
+    `statistics.paired`, of squares for rmse_db; p_seeds of the test over runs; None where there is no
+    such test. No figures where the runs do not compare.
     """
     settings = {
         key: pair
@@ -96,7 +103,7 @@ def difference(one: Trained, other: Trained) -> dict[str, Any]:
         change = {
             "this": average.fmean(this), "against": average.fmean(against),
             "difference": None, "low": None, "high": None, "p": None, "least_p": None,
-            "p_seeds": _welch(this, against),
+            "p_seeds": _over_runs(this, against, one, other),
         }  # fmt: skip
         change |= {} if test is None else asdict(test)
         change["change"] = (
@@ -110,22 +117,24 @@ def difference(one: Trained, other: Trained) -> dict[str, Any]:
 
 
 def sounds_of(runs: Sequence[Run]) -> tuple[Sounds, dict[str, str]] | None:
-    """Figures of each sound, means over the runs, and each sound's group; None where a run has none, of
-    other sounds than the first, or of an earlier version without groups."""
+    """Figures of each sound, means over the runs that measured it, and each sound's group; None where a
+    run has none, of other groups than the others, or of an earlier version without groups."""
     found: list[tuple[Sounds, dict[str, str]]] = []
+    groups: dict[str, str] = {}
     for run in runs:
         table = _read(run.path / "evaluation" / "sounds.csv")
-        if table is None or (found and table[1] != found[0][1]):
+        if table is None or any(groups.get(row, group) != group for row, group in table[1].items()):
             return None
         found.append(table)
-    figures = set.intersection(*(set(sounds) for sounds, _ in found))
+        groups |= table[1]
     means: Sounds = {}
-    for name in figures:
-        rows = set.intersection(*(set(sounds[name]) for sounds, _ in found))
-        means[name] = {
-            row: average.fmean(sounds[name][row] for sounds, _ in found) for row in sorted(rows)
-        }
-    return means, found[0][1]
+    for name in found[0][0]:
+        values: dict[str, list[float]] = {}
+        for sounds, _ in found:
+            for row, value in sounds[name].items():
+                values.setdefault(row, []).append(value)
+        means[name] = {row: average.fmean(each) for row, each in sorted(values.items())}
+    return means, groups
 
 
 def told(settings: dict[str, tuple[Any, Any]]) -> str:
@@ -193,6 +202,28 @@ def _welch(one: Sequence[float], other: Sequence[float]) -> float | None:
     return float(2.0 * stdtr(freedom, -abs(apart) / math.sqrt(sum(errors))))
 
 
+def _over_runs(
+    this: Sequence[float], against: Sequence[float], one: Trained, other: Trained
+) -> float | None:
+    """The p of the runs' means: in pairs where each side has one run for each of the same folds."""
+    ours, theirs = ([line["corpus_digest"] for line in side.lines] for side in (one, other))
+    if not len(ours) == len(set(ours)) == len(theirs) > 1 or set(ours) != set(theirs):
+        return _welch(this, against)
+    held = dict(zip(theirs, against, strict=True))
+    return _student([value - held[fold] for fold, value in zip(ours, this, strict=True)])
+
+
+def _student(changes: Sequence[float]) -> float:
+    """The two-sided p of Student's t-test that changes are 0 on average."""
+    from scipy.special import stdtr
+
+    error = average.stdev(changes) / math.sqrt(len(changes))
+    apart = average.fmean(changes)
+    if not error:
+        return 1.0 if apart == 0.0 else 0.0
+    return float(2.0 * stdtr(len(changes) - 1, -abs(apart) / error))
+
+
 def _clause(figure: Figure, change: dict[str, Any]) -> str:
     this, against = (f"{change[key]:.{figure.digits}f}" for key in ("this", "against"))
     unit, noun, share, p = figure.unit, figure.noun, change["change"], _larger(change)
@@ -201,10 +232,12 @@ def _clause(figure: Figure, change: dict[str, Any]) -> str:
     values = f"{against} to {this}{unit}" + ("" if p is None else f", {_p(p)}")
     if p is not None and p > TOLD:
         return f"{noun} that cannot be told apart ({values})"
-    much = "" if share is None else f"{100 * abs(share):.{0 if abs(share) >= 0.0995 else 1}f} % "
-    return (
-        f"{much}{figure.less if change['this'] < change['against'] else 'more'} {noun} ({values})"
+    much = (
+        ""
+        if share is None or not figure.shared
+        else f"{100 * abs(share):.{0 if abs(share) >= 0.0995 else 1}f} % "
     )
+    return f"{much}{figure.less if change['this'] < change['against'] else figure.more} {noun} ({values})"
 
 
 def _grounds(found: dict[str, Any], one: Trained, other: Trained) -> str:
@@ -212,7 +245,11 @@ def _grounds(found: dict[str, Any], one: Trained, other: Trained) -> str:
     figures = found["figures"].values()
     tested = [f for f in figures if f["p"] is not None]
     counts = [len(side.runs) for side in (one, other)]
-    seeds = f"{counts[0]} seeds" if counts[0] == counts[1] else f"{counts[0]} and {counts[1]} seeds"
+    folds = len({line["corpus_digest"] for line in one.lines}) > 1
+    kind = "folds" if folds else "seeds"
+    seeds = (
+        f"{counts[0]} {kind}" if counts[0] == counts[1] else f"{counts[0]} and {counts[1]} {kind}"
+    )
     if not tested:
         over = f"tested over {seeds} alone" if min(counts) > 1 else "not tested"
         if found["groups"] == 1:

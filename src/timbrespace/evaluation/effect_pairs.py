@@ -13,16 +13,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from timbrespace.data.pairs import dry_and_wet
 from timbrespace.errors import TimbrespaceError
 from timbrespace.evaluation.effect_clusters import Marks, standardised
 from timbrespace.evaluation.effect_knobs import Settings
 from timbrespace.evaluation.effect_statistics import COUNT, paired
 from timbrespace.evaluation.facts import BATCH, Facts, Unanswerable, labels
 from timbrespace.evaluation.views import View
+from timbrespace.features.pair import Pair
 from timbrespace.geometry.project import Pca
 from timbrespace.machine import cores
 from timbrespace.models.vocabulary import Vocabulary
@@ -160,8 +162,8 @@ class EffectPairs:
     def hand(self) -> View:
         """Hand features, standardised; a pair whose sound cannot be read has those of the mean."""
         facts = self.facts
-        here = _statistics(facts.corpus, self.here.rows, facts.run.feature.sample_rate)
-        there = _statistics(facts.learnt, facts.there.rows, facts.run.feature.sample_rate)
+        here = _statistics(facts.corpus, self.here.rows, self.feature)
+        there = _statistics(facts.learnt, facts.there.rows, self.feature)
         if not np.isfinite(there).all(1).any():
             return np.zeros_like(here), np.zeros_like(there)
         mean = np.nanmean(there, 0)
@@ -200,8 +202,13 @@ class EffectPairs:
         return self._sounds(x)[0]
 
     def _sounds(self, x: "Tensor") -> "tuple[Tensor, Tensor]":
-        feature: Any = self.facts.run.feature
-        return feature.sounds(x)
+        return self.feature.sounds(x)
+
+    @property
+    def feature(self) -> Pair:
+        feature = self.facts.run.feature
+        assert isinstance(feature, Pair)  # else nothing here is asked
+        return feature
 
 
 def _whole(x: "Tensor") -> "Tensor":
@@ -236,14 +243,13 @@ def _knobs(corpus: "Corpus") -> "dict[str, tuple[Knob, ...]]":
     return {}
 
 
-def _statistics(corpus: "Corpus", rows: np.ndarray, sample_rate: int) -> np.ndarray:
+def _statistics(corpus: "Corpus", rows: np.ndarray, feature: Pair) -> np.ndarray:
     """Hand features (N, COUNT) of pairs, NaN for those that cannot be read."""
 
     def one(row: int) -> np.ndarray:
         try:
-            sound = corpus.audio(row, sample_rate=sample_rate).mono()
-            half = len(sound) // 2
-            return paired(sound[:half], sound[half : 2 * half], sample_rate)
+            dry, wet = dry_and_wet(corpus, row, feature.sample_rate, feature.samples)
+            return paired(dry, wet, feature.sample_rate)
         except (TimbrespaceError, OSError):
             return np.full(COUNT, np.nan, np.float32)
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from timbrespace.audio.response import Response
 from timbrespace.errors import TimbrespaceError
 
 SIZE, HOP = 1024, 256
@@ -95,14 +96,7 @@ def _modulation(change: np.ndarray, sample_rate: int) -> np.ndarray:
 def _lags(dry: np.ndarray, wet: np.ndarray, sample_rate: int) -> np.ndarray:
     """The largest whitened correlation of wet with an earlier dry between each two of LAGS, and the log of
     the lag of the largest beyond the first."""
-    from scipy.fft import irfft, rfft
-
-    length = 2 * len(dry)
-    one, other = np.asarray(rfft(dry, length)), np.asarray(rfft(wet, length))
-    cross = np.conj(one) * other
-    ridge = 0.01 * np.square(np.abs(one)).mean()
-    response = np.asarray(irfft(cross / (np.square(np.abs(one)) + ridge), length))
-    size = np.abs(response[: int(LAGS[-1] * sample_rate)])
+    size = np.abs(Response(dry)(wet)[: int(LAGS[-1] * sample_rate)])
     lags = np.arange(len(size)) / sample_rate
     found = _between(size[None], lags, LAGS, most=True)[0]
     later = size * (lags > LAGS[1])

@@ -2,17 +2,19 @@
 
 Conventions
 -----------
-Distortion and rate are measured on one split, with z sampled by a generator of its own, so that the
-same seed gives the same figures; floors and probes are fitted on training rows only. Everything is
-computed in float32, whatever precision the training used. docs/metrics.md defines each figure.
+Distortion and rate are measured on one split, of more than 10,000 sounds on so many drawn at random; z is
+sampled by a generator of its own, so that the same seed gives the same figures. Floors and probes are
+fitted on training rows only. Everything is computed in float32, whatever precision the training used.
+docs/metrics.md defines each figure.
 """
 
 import csv
 import io
+import itertools
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +23,7 @@ import numpy as np
 
 from timbrespace.atomic import write_text
 from timbrespace.data.ratings import read_studies
+from timbrespace.directions import drawn
 from timbrespace.errors import MissingExtra, RunError
 from timbrespace.evaluation import catalogue, interactive, reconstruction
 from timbrespace.evaluation import codes as code
@@ -44,6 +47,7 @@ Progress = Callable[[str, int, int, dict[str, float]], None]
 
 SPLITS = ("train", "valid", "test")
 PROBED = ("family", "pitch", "velocity")  # what z says of these is asked of every run
+SOUNDS = 10_000  # of the split: more are drawn from, and all that is measured is of those
 PROBE_ROWS = 3_000  # training sounds that the probes learn from
 PAIR_ROWS = 6_000  # training pairs: those of each effect are learnt from by themselves
 TRAIN_ROWS = 512  # training sounds whose distortion stands beside
@@ -80,6 +84,7 @@ def evaluate(
     corpus: "Corpus | None" = None,
     seed: int = 0,
     labels: tuple[str, ...] = (),
+    ask: Sequence[str] | None = None,
     distribution: bool = False,
     perception: Path | None = None,
     progress: Progress | None = None,
@@ -91,8 +96,8 @@ def evaluate(
     Returns what metrics.json holds.
     """
     found = measure(
-        run, split=split, corpus=corpus, seed=seed, labels=labels, distribution=distribution,
-        perception=perception, progress=progress, space=space,
+        run, split=split, corpus=corpus, seed=seed, labels=labels, ask=ask,
+        distribution=distribution, perception=perception, progress=progress, space=space,
     )  # fmt: skip
     folder = run.path / "evaluation"
     text = json.dumps(found.metrics, indent=1, allow_nan=False, ensure_ascii=False)
@@ -138,6 +143,7 @@ def measure(
     corpus: "Corpus | None" = None,
     seed: int = 0,
     labels: tuple[str, ...] = (),
+    ask: Sequence[str] | None = None,
     distribution: bool = False,
     perception: Path | None = None,
     progress: Progress | None = None,
@@ -147,21 +153,24 @@ def measure(
 
     corpus: another corpus to measure on; floors and probes still learn from the run's own training
     rows where that corpus is there. labels: others than family, pitch, velocity and what the model is
-    told, whose trace in the latent is to be measured. distribution: whether the sounds are
+    told, whose trace in the latent is to be measured. ask: the questions asked (`catalogue.QUESTIONS`), by
+    default all; without any there are distortion, rate, floors and probes. distribution: whether the sounds are
     to be compared with recordings as sets, which takes minutes. perception: a checkout of the benchmark of
     listening tests, to ask how well the space agrees with them. space: the run's space, for the maps;
-    without it they show a PCA of the latents measured here. RunError for an unknown or empty split,
-    CorpusError where `perception` is not the benchmark.
+    without it they show a PCA of the latents measured here. RunError for an unknown or empty split
+    and for an unknown question, CorpusError where `perception` is not the benchmark.
     """
     import torch
 
     began = time.monotonic()
     if split not in SPLITS:
         raise RunError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}")
+    questions = catalogue.chosen(ask)
     measured = run.corpus if corpus is None else corpus
     rows = _rows(run, measured, split, own=corpus is None)
     if not len(rows):
         raise RunError(f"{measured.path} has no {split} sounds; choose another split")
+    of_sounds, rows = len(rows), drawn(rows, SOUNDS)
     learnt = _training_corpus(run, measured)
     train_rows = _rows(run, learnt, "train", own=corpus is None or learnt is not measured)
     if not len(train_rows):
@@ -173,7 +182,6 @@ def measure(
         if progress:
             progress("evaluate", done, total, {})
 
-    questions = list(catalogue.QUESTIONS)
     if distribution:
         questions.append("distribution")
     studies = None
@@ -211,11 +219,12 @@ def measure(
     train_pitches = labels_of(learnt, "pitch", some)
     names = dict.fromkeys((*PROBED, *run.recipe.model.condition.names, *labels))
     maps = _maps(measured, here, there if learnt is measured else None, space)
-    facts = Facts(run, measured, learnt, split, seed, here, there, fitted, studies, maps)
-    probes = {name: _probe(facts, name) for name in names}
-    answers = catalogue.ask(
-        facts, questions, lambda name: tell(before + questions.index(name), steps)
+    facts = Facts(
+        run, measured, learnt, split, seed, here, there, fitted, train_rows, studies, maps
     )
+    probes = {name: _probe(facts, name) for name in names}
+    done = itertools.count(before + 1)
+    answers = catalogue.ask(facts, questions, lambda name: tell(next(done), steps))
     pictured = catalogue.draw(facts, answers)
     each = [answer.pop("each") for answer in answers.values() if answer and "each" in answer]
 
@@ -223,8 +232,8 @@ def measure(
     scores = {k: reconstruction.rmse_db(v, floor_db) for k, v in errors.items()}
     best, worst = reconstruction.extremes(errors["z"], len(rows))
     instruments = facts.labels("instrument")
-    drawn = facts.rng("distortion")
-    mean_sound = far.evaluate(facts.groups, rng=drawn)
+    resampled = facts.rng("distortion")
+    mean_sound = far.evaluate(facts.groups, rng=resampled)
     registers = None if pitches is None else reconstruction.registers(pitches)
     best, worst = _distinct(best, instruments, BEST), _distinct(worst, instruments, WORST)
     random = rng.permutation(np.setdiff1d(np.arange(len(rows)), best + worst))
@@ -235,13 +244,14 @@ def measure(
         "run": run.name,
         "split": split,
         "sounds": len(rows),
+        "of_sounds": of_sounds,
         "seed": seed,
         "corpus_digest": measured.digest,
         "training": {k: status[k] for k in ("epoch", "epochs", "finished") if k in status},
         "distortion": reconstruction.evaluate(
-            errors["z"], errors["mean"], floor_db, facts.groups, rng=drawn
+            errors["z"], errors["mean"], floor_db, facts.groups, rng=resampled
         )
-        | near.evaluate(facts.groups, rng=drawn)
+        | near.evaluate(facts.groups, rng=resampled)
         | {
             "rmse_db_shuffled": scores["shuffled"],
             "train_rmse_db": reconstruction.rmse_db(train_errors["z"], floor_db),
@@ -249,7 +259,7 @@ def measure(
             **_profiles(run, near, far),
         },
         "rate": rate.evaluate(here.mean, here.logvar, here.nats, seed=seed)
-        | {"bits_per_sound_interval": interval(nats / math.log(2.0), facts.groups, rng=drawn)}
+        | {"bits_per_sound_interval": interval(nats / math.log(2.0), facts.groups, rng=resampled)}
         | {"levels": _levels(run, here, scores)}
         | _codes(run, here, there),
         "floors": {
@@ -282,8 +292,8 @@ def measure(
             "train_rows": len(some),
             "instruments_shared_with_training": _shared(measured, rows, learnt, train_rows),
         },
-        "families": _parts(families, errors, nats, floor_db, facts.groups, drawn),
-        "registers": _parts(registers, errors, nats, floor_db, facts.groups, drawn),
+        "families": _parts(families, errors, nats, floor_db, facts.groups, resampled),
+        "registers": _parts(registers, errors, nats, floor_db, facts.groups, resampled),
         "examples": {
             "best": [int(rows[i]) for i in best],
             "worst": [int(rows[i]) for i in worst],
@@ -495,7 +505,7 @@ def _table(
     """sounds.csv: `each` are further figures by name, of the rows that stand beside as "row"."""
     columns: dict[str, dict[int, float]] = {}
     for figures in each:
-        for name in figures.keys() - {"row"}:
+        for name in [key for key in figures if key != "row"]:
             columns[name] = dict(zip(figures["row"], figures[name], strict=True))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -117,8 +117,8 @@ class Facts:
     """A run, the corpus it is measured on (`corpus`), the one that floors and probes learn from
     (`learnt`), rows of both through the encoder, and the floors fitted on all training rows.
 
-    here: the rows of `split`. there: at most 3,000 training rows, of pairs 6,000. studies: those that
-    the question of perception asks about, if any. maps: those of the report.
+    here: the rows of `split`. there: at most 3,000 training rows, of pairs 6,000. training: the ids of all.
+    studies: those that the question of perception asks about, if any. maps: those of the report.
     """
 
     run: "Run"
@@ -129,6 +129,7 @@ class Facts:
     here: Encoded
     there: Encoded
     floors: Floors
+    training: np.ndarray
     studies: "tuple[Study, ...] | None" = None
     maps: "Sequence[Map]" = ()
 

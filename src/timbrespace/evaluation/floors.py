@@ -89,7 +89,7 @@ class Floors:
         if self.pca_given_pitch is None:
             result["linear_code"] = _code_errors(self.pca, flat, nats)
         if self.by_pitch is not None:
-            rest = flat - _by_pitch(known, self.by_pitch, self.mean).reshape(len(flat), -1)
+            rest = _beside(pictures, known, self.by_pitch, self.mean).reshape(len(flat), -1)
             result["mean_per_pitch"] = _mse(rest)
             if self.pca_given_pitch is not None:
                 given = _pca_errors(self.pca_given_pitch, rest)
@@ -106,7 +106,7 @@ class Floors:
         found = {"pca": self.pca.transform(flat, components)}
         if self.pca_given_pitch is not None:
             known = _midi(pitches, len(pictures))
-            rest = flat - _by_pitch(known, self.by_pitch or {}, self.mean).reshape(len(flat), -1)
+            rest = _beside(pictures, known, self.by_pitch or {}, self.mean).reshape(len(flat), -1)
             found["pca_given_pitch"] = self.pca_given_pitch.transform(rest, components)
         return found
 
@@ -142,8 +142,7 @@ def beside_the_pitch(
 ) -> Iterator[np.ndarray]:  # fmt: skip
     """The same, less the mean of each one's pitch; mean and by_pitch as `means` gives them."""
     for part, pictures in _read_in_parts(read, rows):
-        guess = _by_pitch(pitches[part], by_pitch or {}, mean)
-        yield (pictures - guess).reshape(len(pictures), -1)
+        yield _beside(pictures, pitches[part], by_pitch or {}, mean).reshape(len(pictures), -1)
 
 
 def scale(pictures: np.ndarray, floor_db: float) -> dict[str, float]:
@@ -188,11 +187,12 @@ def _midi(pitches: Sequence[Any] | None, count: int) -> list[int | None]:
     return [None if p is None or p == "" else int(p) for p in pitches]
 
 
-def _by_pitch(
-    pitches: Sequence[int | None], table: dict[int, np.ndarray], otherwise: np.ndarray
-) -> np.ndarray:
-    """The mean picture of each pitch, of the nearest seen pitch (the lower of two) where it is
-    missing, and of everything where the pitch is unknown."""
+def _beside(
+    pictures: np.ndarray, pitches: Sequence[int | None], table: dict[int, np.ndarray],
+    otherwise: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """What is left of pictures (N, mels, frames) beside the mean picture of each one's pitch, of the nearest
+    seen pitch (the lower of two) where it is missing, and of everything where the pitch is unknown."""
     seen = np.array(sorted(table))
 
     def of(pitch: int | None) -> np.ndarray:
@@ -200,7 +200,10 @@ def _by_pitch(
             return otherwise
         return table[int(seen[np.abs(seen - pitch).argmin()])]
 
-    return np.stack([of(p) for p in pitches])
+    rest = np.empty(pictures.shape, np.float32)
+    for picture, pitch, out in zip(pictures, pitches, rest, strict=True):
+        np.subtract(picture, of(pitch), out=out)
+    return rest
 
 
 def _read_in_parts(read: Read, rows: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from timbrespace.audio.scratch import whole
 from timbrespace.evaluation.catalogue import Shown
 from timbrespace.evaluation.facts import Facts, Unanswerable
 from timbrespace.evaluation.statistics import interval
@@ -57,10 +58,10 @@ def measure(facts: Facts) -> dict[str, Any]:
             "noise": noise * one.square().mean().sqrt(),
         }
         if recorded:
-            guesses["phase"] = torch.from_numpy(phase_alone(feature, one.numpy()))
+            guesses["phase"] = torch.from_numpy(phase_alone(feature, one.numpy(), whole))
         for name, guess in guesses.items():
             other = guess[: len(one)]
-            far = distance(one, other, feature.sample_rate)
+            far = distance(one.numpy(), other.numpy(), feature.sample_rate)
             off = 20.0 * float((other.abs().max() / peak).clamp_min(SILENT).log10())
             found.setdefault(name, []).append((*astuple(far), off))
     if not found:

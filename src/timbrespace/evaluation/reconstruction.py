@@ -76,9 +76,12 @@ def loud_cells(original: np.ndarray, made: np.ndarray, floor_db: float) -> np.nd
     return np.stack([loud.sum((1, 2)), error.sum((1, 2)), np.square(error).sum((1, 2))], 1)
 
 
-def evaluate_loud(cells: np.ndarray) -> dict[str, float]:
-    """RMSE and mean error (negative: too soft) in dB over all loud cells of `loud_cells` (N, 3)."""
+def evaluate_loud(cells: np.ndarray) -> dict[str, float | None]:
+    """RMSE and mean error (negative: too soft) in dB over all loud cells of `loud_cells` (N, 3); None where
+    all sounds are silent."""
     count, error, squared = cells.sum(0)
+    if not count:
+        return {"loud_rmse_db": None, "loud_bias_db": None}
     return {
         "loud_rmse_db": float(np.sqrt(squared / count)), "loud_bias_db": float(error / count)
     }  # fmt: skip

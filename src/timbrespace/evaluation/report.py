@@ -17,11 +17,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from timbrespace.atomic import write_text
+from timbrespace.audio.scratch import whole
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.evaluation import catalogue, figures
 from timbrespace.evaluation.figures.style import Drawing
 from timbrespace.evaluation.latent import ACTIVE_NATS, bits
-from timbrespace.page import cards, contents, document, escape, image, player, plus_minus, table
+from timbrespace.page import (
+    cards,
+    contents,
+    document,
+    drawn_of,
+    escape,
+    image,
+    player,
+    plus_minus,
+    table,
+)
 from timbrespace.render.explain import phase_alone
 
 if TYPE_CHECKING:
@@ -77,10 +88,9 @@ def report(
     folder = run.path / "evaluation"
     said, pngs = content(run, metrics, maps, drawn)
     examples = _examples(run, metrics, corpus or run.corpus, progress)
-    for index, example in enumerate(examples):
-        pngs[f"example-{index}"] = figures.sounds(
-            example.original, example.made, run.feature.yardstick
-        )
+    if examples:
+        seen = figures.sounds([(e.original, e.made) for e in examples], run.feature.yardstick)
+        pngs |= {f"example-{index}": png for index, png in enumerate(seen)}
     page = _page(run, metrics, [interactive, *said], pngs, examples)
     try:
         _replace(folder / "figures", _files(pngs))
@@ -129,7 +139,7 @@ def _files(pngs: dict[str, bytes]) -> dict[str, bytes]:
     """Figures by file name, as PNG and as SVG; the examples are pictures, and stay so."""
     files = {f"{name}.png": png for name, png in pngs.items()}
     for name, png in pngs.items():
-        if isinstance(png, Drawing) and not name.startswith("example-"):
+        if isinstance(png, Drawing):
             files[f"{name}.svg"] = png.svg()
     return files
 
@@ -250,7 +260,9 @@ def _examples(
             sound = corpus.audio(row, sample_rate=feature.sample_rate).mono()[:most]
             clips = {k: clip[: len(sound)] for k, clip in clips.items()}
             if not feature.keeps_phase:
-                clips = {"phase found for the true magnitudes": phase_alone(feature, sound)} | clips
+                clips = {
+                    "phase found for the true magnitudes": phase_alone(feature, sound, whole)
+                } | clips
             clips = {"original": sound} | clips
         examples.append(
             Example(
@@ -315,6 +327,7 @@ def _body(
         _codes(metrics),
         _levels(metrics),
         *(part.html for part in parts.values()),
+        _not_asked(metrics),
         _probes(metrics),
         _new_sounds(run.path / "evaluation"),
     ]
@@ -322,6 +335,17 @@ def _body(
         if metrics.get(name):
             body += [f"<h2>{name.capitalize()}</h2>", _parts(metrics[name], one)]
     return body
+
+
+def _not_asked(metrics: dict[str, Any]) -> str:
+    """Which questions this report has no part of, and how to ask them."""
+    names = catalogue.not_asked(metrics)
+    if not names:
+        return ""
+    return (
+        f"<p>Not asked: {', '.join(names)}. To ask them: <code>timbrespace evaluate RUN --ask "
+        f"{','.join(names)}</code>, or without <code>--ask</code> all.</p>"
+    )
 
 
 def _page(
@@ -339,10 +363,11 @@ def _page(
     if status.get("epochs"):
         trained = f", after epoch {status['epoch']:.0f} of {status['epochs']:.0f}"
         trained += "" if status.get("finished") else " (training goes on)"
+    sounds = drawn_of(metrics["sounds"], metrics.get("of_sounds", 0))
     about = f"{run.recipe.about}. " if run.recipe.about else ""
     body = [
         f"<h1>{escape(run.name)}: what this space knows</h1>",
-        f"<p class='quiet'>{escape(about)}{metrics['sounds']} sounds of the {escape(metrics['split'])} "
+        f"<p class='quiet'>{escape(about)}{sounds} sounds of the {escape(metrics['split'])} "
         f"split{escape(trained)}; {escape(feature.words)} ({feature.seconds:.2f} s at "
         f"{feature.sample_rate} Hz).</p>",
         f"<p class='{kind}' role='note'>{escape(_sentence(metrics['verdict']))}</p>",

@@ -28,6 +28,7 @@ CONFIDENCE = 0.95
 FLIPS = 9_999  # random patterns of signs; with the one observed, p is a multiple of 1 / 10,000
 EXACT = 13  # so many groups or fewer have at most 8,192 patterns: all of them are tried
 BLOCK = 1_000  # patterns at a time
+DRAWN = 1_000_000  # groups that a bootstrap draws at a time: 8 MB
 
 Groups = Sequence[Hashable] | np.ndarray
 
@@ -62,13 +63,17 @@ def interval(
     group, count = numbered(groups, len(values))
     if count < 2:
         return None
-    drawn = rng.integers(0, count, (resamples, count))
-    if statistic is np.mean and values.ndim == 1:
-        total, size = np.bincount(group, values), np.bincount(group)
-        found = total[drawn].sum(1) / size[drawn].sum(1)
-    else:
-        times = [np.bincount(picked, minlength=count) for picked in drawn]
-        found = np.array([statistic(np.repeat(values, n[group], axis=0)) for n in times])
+    total, size = np.bincount(group, values if values.ndim == 1 else None), np.bincount(group)
+    found = np.empty(resamples)
+    block = max(1, DRAWN // count)  # resamples at a time: many groups need no more memory than few
+    for start in range(0, resamples, block):
+        part = slice(start, min(start + block, resamples))
+        drawn = rng.integers(0, count, (part.stop - start, count))
+        if statistic is np.mean and values.ndim == 1:
+            found[part] = total[drawn].sum(1) / size[drawn].sum(1)
+        else:
+            times = (np.bincount(picked, minlength=count) for picked in drawn)
+            found[part] = [statistic(np.repeat(values, n[group], axis=0)) for n in times]
     tail = _tail(count)
     low, high = np.quantile(found, [tail, 1.0 - tail])
     return float(low), float(high)

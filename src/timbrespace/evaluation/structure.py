@@ -64,27 +64,35 @@ def evaluate(
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """All figures of views {name: ((N, D), (M, D))} of the asked sounds and of others to learn from, as
-    JSON numbers; {"why_not": a sentence} in the place of what these labels cannot answer."""
+    JSON numbers; {"why_not": a sentence} in the place of what these labels cannot answer. "each" has, for
+    sounds.csv, the silhouettes of single sounds in the narrowest window, and whether neighbours of other
+    instruments name the family (1 or 0), in the views that are drawn."""
     same = asked.rows[:, None] == asked.rows
     within = Pairs(asked, asked, {k: distances(v[0], v[0]) for k, v in views.items()}, ~same)
     _, *instruments = _coded(asked.instruments, others.instruments)
     known = (instruments[0] >= 0)[:, None] & (instruments[1] >= 0)
     apart = known & (instruments[0][:, None] != instruments[1])
     across = Pairs(asked, others, {k: distances(*v) for k, v in views.items()}, apart)
+    each: dict[str, list[Any]] = {"row": asked.rows.tolist()}
     return {
         "sounds": len(asked.rows),
         "training_sounds": len(others.rows),
         "families": sorted({v for v in asked.families if v is not None}),
         "instruments": len({v for v in asked.instruments if v is not None}),
-        "silhouette": _answer(_silhouettes, within, rng),
-        "silhouette_across_instruments": _answer(_silhouettes, across, rng),
+        "silhouette": _answer(_silhouettes, within, rng, each, "silhouette"),
+        "silhouette_across_instruments": _answer(
+            _silhouettes, across, rng, each, "silhouette_across"
+        ),
         "neighbours": {
             "family": _answer(_neighbours, within, "family", rng),
-            "family_across_instruments": _answer(_neighbours, across, "family", rng),
+            "family_across_instruments": _answer(
+                _neighbours, across, "family", rng, each, "family_across"
+            ),
             "instrument": _answer(_neighbours, within, "instrument", rng),
         },
         "overlap": _answer(_overlaps, views, asked, others, rng),
         "pitch_leakage": _answer(_leakage, views, across),
+        "each": each,
     }
 
 
@@ -95,9 +103,12 @@ def _answer(part: Callable[..., dict[str, Any]], *told: Any) -> dict[str, Any]:
         return {"why_not": str(error)}
 
 
-def _silhouettes(pairs: Pairs, rng: np.random.Generator) -> dict[str, Any]:
+def _silhouettes(
+    pairs: Pairs, rng: np.random.Generator, each: dict[str, list[Any]], column: str
+) -> dict[str, Any]:
     """By window ("any", "6", "1" semitones) and view: mean over sounds with its interval over
-    instruments, the mean of each family, and how many of these are above 0."""
+    instruments, the mean of each family, and how many of these are above 0. Into `each` goes what single
+    sounds have in the last window."""
     _, own, other = _coded(pairs.asked.families, pairs.others.families)
     names = sorted({v for v in pairs.asked.families if v is not None})
     if not names or len(set(other[other >= 0])) < 2:
@@ -113,20 +124,25 @@ def _silhouettes(pairs: Pairs, rng: np.random.Generator) -> dict[str, Any]:
         lines = result["any" if window is None else str(window)] = {}
         for view, lengths in pairs.distances.items():
             found = silhouettes(lengths, own, other, seen)
-            each = [_mean(found[families == name]) for name in names]
+            means = [_mean(found[families == name]) for name in names]
             lines[view] = {
                 **statistics.headline(found, pairs.asked.instruments, rng=rng),
-                "by_family": each,
-                "families_above_0": sum(v is not None and v > 0 for v in each),
-                "families": sum(v is not None for v in each),
+                "by_family": means,
+                "families_above_0": sum(v is not None and v > 0 for v in means),
+                "families": sum(v is not None for v in means),
             }
+            if view in DRAWN:
+                each[f"{column}_{view}"] = _cells(found)
     return result
 
 
-def _neighbours(pairs: Pairs, label: str, rng: np.random.Generator) -> dict[str, Any]:
+def _neighbours(
+    pairs: Pairs, label: str, rng: np.random.Generator, each: dict[str, list[Any]] | None = None,
+    column: str = "",
+) -> dict[str, Any]:  # fmt: skip
     """By view: the share of sounds whose 5 nearest of another pitch say the right label, with its
     interval over instruments; the same where they are half an octave away or more; of families the
-    confusion of the views that are drawn."""
+    confusion of the views that are drawn. Into `each` goes what single sounds have."""
     told = {"family": "families", "instrument": "instruments"}[label]
     names, own, other = _coded(getattr(pairs.asked, told), getattr(pairs.others, told))
     if not np.isfinite(pairs.semitones).any():
@@ -156,6 +172,8 @@ def _neighbours(pairs: Pairs, label: str, rng: np.random.Generator) -> dict[str,
         if label == "family" and view in DRAWN:
             table = confusion(own[asked], said[asked], len(names))
             result[view]["confusion"] = _numbers(table)
+            if each is not None:
+                each[f"{column}_{view}"] = _cells(np.where(asked, said == own, np.nan))
     return result
 
 
@@ -241,6 +259,11 @@ def _few(names: Sequence[Any], what: str) -> str:
 def _mean(values: np.ndarray) -> float | None:
     values = values[np.isfinite(values)]
     return float(values.mean()) if len(values) else None
+
+
+def _cells(values: np.ndarray) -> list[Any]:
+    """One value a sound for sounds.csv, empty where there is none."""
+    return [float(value) if np.isfinite(value) else "" for value in values]
 
 
 def _numbers(table: np.ndarray) -> list[list[float | None]]:

@@ -46,25 +46,35 @@ def figures(path: np.ndarray) -> dict[str, float] | None:
         cross-fade; 0.5: as far as the ends themselves. None where the ends are one.
     """
     path = validate(path)
-    step = np.linalg.norm(np.diff(path, axis=0), axis=1)
+    steps = np.diff(path, axis=0)
+    products = (
+        steps @ steps.T
+    )  # of which all figures but one are sums: few numbers, however many cells
+
+    def size(sums: np.ndarray) -> np.ndarray:
+        """Lengths (n,) of sums of steps with these weights (n, K)."""
+        return np.sqrt(np.maximum(((sums @ products) * sums).sum(1), 0.0))
+
+    step = np.sqrt(np.diag(products))
     length = step.sum()
     if length <= STILL * max(float(np.abs(path).max()), 1e-30):
         return None
-    direct = float(np.linalg.norm(path[-1] - path[0]))
-    turn = np.linalg.norm(path[:-2] - 2.0 * path[1:-1] + path[2:], axis=1)
+    direct = float(np.linalg.norm(path[-1] - path[0]))  # of a way that returns it is 0, not a sum
+    turn = size(np.diff(np.eye(len(steps)), axis=0))
     t = np.linspace(-1.0, 1.0, len(path))
-    centred = path - path.mean(0)
+    place = np.tri(len(path), len(steps), -1)
+    centred = place - place.mean(0)
     slope = t @ centred / (t @ t)
     found = {
         "straightness": direct / length,
         "evenness": 1.0 - float(step.std() / step.mean()),
         "max_step": float(step.max() / step.mean()),
         "roughness": float(turn.sum() / (step[:-1] + step[1:]).sum()),
-        "linearity": float((slope @ slope) * (t @ t) / np.square(centred).sum()),
+        "linearity": float(size(slope[None])[0] ** 2 * (t @ t) / np.square(size(centred)).sum()),
     }
     if direct > STILL * length:
-        middle = 0.5 * (path[(len(path) - 1) // 2] + path[len(path) // 2])
-        found["bend"] = float(np.linalg.norm(middle - 0.5 * (path[0] + path[-1])) / direct)
+        middle = 0.5 * (place[(len(path) - 1) // 2] + place[len(path) // 2] - place[-1])
+        found["bend"] = float(size(middle[None])[0] / direct)
     return found
 
 

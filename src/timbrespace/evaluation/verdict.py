@@ -76,6 +76,9 @@ def judge(metrics: dict[str, Any]) -> Judgement:
             "learning rate and train again"
         )  # fmt: skip
     dimensions, codes = rate["dimensions"], rate.get("codes")
+    if (metrics.get("feature") or {}).get("share_at_floor") == 1.0:
+        words = "all sounds measured are silent, which says nothing of the space; measure others"
+        return Judgement(("silent sounds",), words)
     bits, most = nats / math.log(2.0), ""
     if rate.get("entropy_bits_per_sound") is not None:
         most = f" of the {_number(bits)} that its codes could say"
@@ -132,7 +135,7 @@ def judge(metrics: dict[str, Any]) -> Judgement:
         wave = bool(metrics.get("waves"))
         cure = (
             "which is one of pictures: of a wave the MR-STFT says more" if wave
-            else "train longer, or on networks of kind principal, which start there"
+            else "train longer; networks of kind principal start there"
         )  # fmt: skip
         far = not wave and rmse**2 > FAR_BEHIND * linear**2
         words = "is far behind" if far else "has not reached"

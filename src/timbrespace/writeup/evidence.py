@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,14 @@ NEEDED = (
 
 @dataclass(frozen=True)
 class Evidence:
-    """A run with its metrics. `name` is that of its folder; `slug` the same as part of file names."""
+    """A run with its metrics. `name` is that of its folder; `slug` the same as part of file names. Where it
+    stands for several seeds or folds, `row` is theirs (`comparison.over_seeds`), and `name` its recipe's."""
 
     run: Run
     metrics: dict[str, Any]
     name: str
     slug: str
+    row: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, path: str | Path, metrics: dict[str, Any]) -> "Evidence":
@@ -43,6 +45,15 @@ class Evidence:
                 f"evaluate {path}"
             )
         return made
+
+    @classmethod
+    def of_row(cls, row: dict[str, Any]) -> "Evidence":
+        """The run of a row of `comparison.rows`, or the first of its runs."""
+        if row.get("n", 1) == 1:
+            metrics = row["metrics"][0] if "n" in row else row["metrics"]
+            return cls.of(row["run"], metrics)
+        made = [cls.of(*one) for one in zip(row["paths"], row["metrics"], strict=True)]
+        return replace(made[0], name=row["recipe"], slug=slug(row["recipe"]), row=row)
 
     @property
     def missing(self) -> list[str]:

@@ -61,17 +61,18 @@ class Paper:
 
 
 def write(
-    paths: Sequence[str | Path], out: str | Path, *, against: str | Path | None = None
-) -> Paper:
+    paths: Sequence[str | Path], out: str | Path, *, against: str | Path | None = None,
+    seeds: bool = False,
+) -> Paper:  # fmt: skip
     """Write the paper of the runs at `paths` into the folder `out`; all are held `against` one of them.
+    With `seeds` runs that differ only in their seed or fold are one line, as in `comparison.rows`, and
+    what is told of one run alone is told of the first of them.
 
     RunError for what is no run or was not evaluated, and before anything is written where `out` holds
     files that this would overwrite and that are not, unchanged, of an earlier paper.
     """
-    rows = comparison.rows(paths, against=against)
-    evidence = _told_apart(
-        [Evidence.of(path, row["metrics"]) for path, row in zip(paths, rows, strict=True)]
-    )
+    rows = comparison.rows(paths, against=against, seeds=seeds)
+    evidence = _told_apart([Evidence.of_row(row) for row in rows])
     folder = Path(out)
     earlier = _earlier(folder)
     files = _files(evidence, rows)
@@ -104,11 +105,12 @@ def _files(evidence: Sequence[Evidence], rows: Sequence[comparison.Row]) -> dict
         "\\section{Methods}", "\\input{methods}",
     ]  # fmt: skip
     with as_pdf():
-        if len(evidence) > 1:
+        if len(evidence) > 1 or evidence[0].row is not None:
             body += [f"\\section{{{SIDE_BY_SIDE}}}", *_comparison(rows, files)]
         for found in evidence:
             several = len(evidence) > 1
             body.append(f"\\section{{Results{f' of {escape(found.name)}' if several else ''}}}")
+            body += _one_of_several(found)
             body += _results(found, files, f"{found.slug}-" if several else "")
     body += ["\\clearpage\\section{What was not measured}", *_missing(evidence)]
     own = _methods(evidence)
@@ -133,7 +135,33 @@ def _told_apart(evidence: list[Evidence]) -> list[Evidence]:
     ]  # fmt: skip
 
 
+def _one_of_several(found: Evidence) -> list[str]:
+    """That what follows is of the first of several runs."""
+    if found.row is None:
+        return []
+    template = "Of <runs> this is the run of seed <seed>; Section ``<where>'' has their means.\n"
+    return [fill(template, _several(found) | {"where": SIDE_BY_SIDE})]
+
+
+def _several(found: Evidence) -> dict[str, object]:
+    assert found.row is not None
+    row = found.row
+    return {
+        "name": found.name, "runs": comparison.runs_of(row), "seed": found.run.recipe.seed,
+        "seeds": row["seed"], "sounds": row["sounds"],
+        "bits": comparison.figure(row, "bits_per_sound", 1),
+        "error": comparison.figure(row, "rmse_db", 2),
+        "floor": comparison.figure(row, "mean_sound_rmse_db", 2), "verdict": row["verdict"],
+    }  # fmt: skip
+
+
 def _abstract(found: Evidence) -> str:
+    if found.row is not None:
+        return fill(
+            "The space \\emph{<name>}, over <runs> and <sounds> sounds, with intervals over the runs: "
+            "<bits> bits a sound at an error of <error> dB (the mean sound: <floor> dB). Verdict: "
+            "<verdict>.\n", _several(found)
+        )  # fmt: skip
     values = {
         "name": found.name, "sounds": found.number("sounds"), "verdict": found.at("verdict"),
         "bits": found.number("rate.bits_per_sound", 1), "error": found.number("distortion.rmse_db", 2),
@@ -148,7 +176,7 @@ def _abstract(found: Evidence) -> str:
 def _methods(evidence: Sequence[Evidence]) -> str:
     """The methods of each run; of one that differs from the first in its seed alone, a sentence."""
     if len(evidence) == 1:
-        return methods(evidence[0])
+        return "\n\n".join([methods(evidence[0]), *_trained_often(evidence[0])])
     first, parts = evidence[0], []
     for found in evidence:
         parts.append(f"\\subsection*{{{escape(found.name)}}}")
@@ -156,11 +184,21 @@ def _methods(evidence: Sequence[Evidence]) -> str:
         changed = differences(other.recipe, one.recipe).keys() - set(MUTE)
         same = one.provenance["corpus_digest"] == other.provenance["corpus_digest"]
         if found is first or changed or not same:
-            parts.append(methods(found))
+            parts += [methods(found), *_trained_often(found)]
         else:
             values = {"first": first.name, "seed": one.recipe.seed}
             parts.append(fill("Trained and measured as <first>, with seed <seed>.\n", values))
     return "\n\n".join(parts)
+
+
+def _trained_often(found: Evidence) -> list[str]:
+    """How often, where it was more than once."""
+    if found.row is None:
+        return []
+    words = "Trained and measured as <runs>, with the seeds <seeds>"
+    if found.row["folds"] > 1:
+        words += ", each on another part of the same sounds held out"
+    return [fill(f"{words}.\n", _several(found))]
 
 
 def _comparison(rows: Sequence[comparison.Row], files: dict[str, bytes]) -> list[str]:

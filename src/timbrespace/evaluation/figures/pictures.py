@@ -1,13 +1,15 @@
 """Pictures of sounds: one beside its model, strips of many, spectrograms."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from timbrespace.audio.scratch import Samples
 from timbrespace.evaluation.figures.style import DPI, png, sheet, shorten
-from timbrespace.features.decibels import Decibels
+from timbrespace.features.decibels import LEAST_POWER, Decibels
 from timbrespace.features.spectrogram import Spectrogram
 
 if TYPE_CHECKING:
@@ -18,33 +20,37 @@ STRIP = 0.85  # inches of height of each row of pictures
 COLUMNS = 1200  # of a long sound's spectrogram
 
 
-def sounds(original: np.ndarray, made: np.ndarray, feature: Decibels) -> bytes:
-    """Original, model and model minus original of one sound; pictures (rows, frames) in [-1, 1]."""
+def sounds(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], feature: Decibels
+) -> list[bytes]:  # fmt: skip
+    """PNG of original, model and model minus original of each sound; pairs of pictures (rows, frames) in
+    [-1, 1], all of one size."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.image import imsave
+
     unit = feature.db_per_unit
     panels = [
-        ("original", (original - 1) * unit, "magma", feature.floor_db, 0.0),
-        ("model", (np.clip(made, -1, 1) - 1) * unit, "magma", feature.floor_db, 0.0),
-        (
-            "model - original",
-            (np.clip(made, -1, 1) - original) * unit, "RdBu_r", -DIFFERENCE_DB, DIFFERENCE_DB,
-        ),
+        ("original", "magma", feature.floor_db, 0.0), ("model", "magma", feature.floor_db, 0.0),
+        ("model - original", "RdBu_r", -DIFFERENCE_DB, DIFFERENCE_DB),
     ]  # fmt: skip
-    from matplotlib.figure import Figure
-
     # places by hand: the automatic layout takes longer than everything else in the report
     figure = Figure(figsize=(9.0, 2.3), dpi=DPI)
-    seconds = original.shape[1] * feature.hop / feature.sample_rate
+    canvas = FigureCanvasAgg(figure)
+    seconds = pairs[0][0].shape[1] * feature.hop / feature.sample_rate
     top = feature.row_of(feature.sample_rate / 2.0)
     hertz = [f for f in (250, 500, 1000, 2000, 4000, 8000, 16000) if feature.row_of(f) <= top]
     bars = (None, 0.602, 0.932)
-    for left, bar, (title, values, colours, low, high) in zip(
+    images = []
+    for left, bar, (title, colours, low, high) in zip(
         (0.055, 0.335, 0.67), bars, panels, strict=True
     ):
         axes = figure.add_axes((left, 0.19, 0.255, 0.69))
         image = axes.imshow(
-            values, origin="lower", aspect="auto", cmap=colours, vmin=low, vmax=high,
+            np.zeros_like(pairs[0][0]), origin="lower", aspect="auto", cmap=colours, vmin=low, vmax=high,
             extent=(0.0, seconds, 0.0, top), interpolation="nearest",
         )  # fmt: skip
+        images.append(image)
         axes.set_title(title, fontsize=9)
         names = [f"{f // 1000}k" if f >= 1000 else str(f) for f in hertz]
         axes.set_yticks([feature.row_of(f) for f in hertz], names if bar is None else [])
@@ -56,10 +62,24 @@ def sounds(original: np.ndarray, made: np.ndarray, feature: Decibels) -> bytes:
             scale = figure.colorbar(image, cax=figure.add_axes((bar, 0.19, 0.01, 0.69)))
             scale.ax.tick_params(labelsize=7)
             scale.ax.set_title("dB", fontsize=8)
-    return png(figure)
+    canvas.draw()
+    # all but the pictures is drawn once: letters take ten times as long
+    sheet_of_all, files = canvas.copy_from_bbox(figure.bbox), []
+    for original, made in pairs:
+        made = np.clip(made, -1, 1)
+        canvas.restore_region(sheet_of_all)
+        shown = ((original - 1) * unit, (made - 1) * unit, (made - original) * unit)
+        for image, values in zip(images, shown, strict=True):
+            image.set_data(values)
+            for artist in (image, *image.axes.spines.values()):
+                image.axes.draw_artist(artist)
+        data = io.BytesIO()
+        imsave(data, canvas.buffer_rgba(), format="png", dpi=DPI, metadata={"Software": ""})
+        files.append(data.getvalue())
+    return files
 
 
-def spectrograms(sounds: dict[str, np.ndarray], sample_rate: int) -> bytes:
+def spectrograms(sounds: Mapping[str, Samples], sample_rate: int) -> bytes:
     """Sounds (n,) of one rate side by side, each under its title, in dB below the loudest of the first."""
     n_fft = 1024 if sample_rate <= 24000 else 2048
     feature = Spectrogram(sample_rate, n_fft=n_fft, hop=n_fft // 4)
@@ -67,13 +87,17 @@ def spectrograms(sounds: dict[str, np.ndarray], sample_rate: int) -> bytes:
     panels = figure.subplots(1, len(sounds), sharey=True, squeeze=False)[0]
     loudest = None
     for axes, (title, samples) in zip(panels, sounds.items(), strict=True):
-        seen = feature.analyse_all(torch.from_numpy(samples))
-        loudest = seen.level_db if loudest is None else loudest
-        db = (feature.to_db(seen.values) + seen.level_db - loudest).numpy()
-        together = -(-db.shape[1] // COLUMNS)  # frames that share a column: the loudest is seen
-        db = np.pad(db, ((0, 0), (0, -db.shape[1] % together)), constant_values=feature.floor_db)
+        frames = 1 + len(samples) // feature.hop
+        together = -(-frames // COLUMNS)  # frames that share a column: the loudest is seen
+        shown, first = torch.zeros(-(-frames // together), feature.height), 0
+        for power in feature.powers(samples):
+            column = torch.arange(first, first + len(power)) // together
+            shown.scatter_reduce_(0, column[:, None].expand_as(power), power, "amax")
+            first += len(power)
+        db = 10.0 * shown.T.clamp_min(LEAST_POWER).log10()
+        loudest = db.max() if loudest is None else loudest
         axes.imshow(
-            db.reshape(len(db), -1, together).max(2), origin="lower", aspect="auto", cmap="magma",
+            (db - loudest).numpy(), origin="lower", aspect="auto", cmap="magma",
             vmin=feature.floor_db, vmax=0.0, interpolation="nearest",
             extent=(0.0, len(samples) / sample_rate, 0.0, sample_rate / 2000.0),
         )  # fmt: skip
