@@ -7,10 +7,12 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
+from playwright.sync_api import expect  # noqa: E402
 
 from timbrespace import verbs  # noqa: E402
 from timbrespace.data import jobs  # noqa: E402
 
+expect.set_options(timeout=20_000)  # a page that shares two cores with other tests answers late
 jobs.LEAST = 0  # a worker takes a second to start; tests of workers ask for them
 
 # big enough to have a few sounds of several families in each split, small enough to train in seconds

@@ -15,9 +15,8 @@ from timbrespace.audio.level import peak_db
 from timbrespace.effects.effect import Effect
 from timbrespace.matching.certainty import Certainty, remaining
 from timbrespace.matching.manner import manner
-from timbrespace.matching.match import SILENT_DB, beginning, check
+from timbrespace.matching.match import PEAK_DB, SILENT_DB, beginning, check
 from timbrespace.matching.simulated import (
-    PEAK_DB,
     TREES,
     Simulated,
     contents,

@@ -8,7 +8,7 @@ inference). So what content hides stays possible: weights are nearly even where 
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from timbrespace.audio.files import resample
 from timbrespace.audio.level import peak_db
 from timbrespace.effects.effect import Effect
 from timbrespace.errors import EffectError
+from timbrespace.matching.match import PEAK_DB
 from timbrespace.matching.search import sobol
 from timbrespace.matching.trials import FEWEST, Progress
 
@@ -23,17 +24,12 @@ NOTES = (
     (0, 60), (4, 55), (11, 65), (16, 48), (24, 52), (27, 45), (33, 36), (40, 67), (48, 60), (52, 60),
     (56, 64), (61, 55), (65, 60), (73, 72), (81, 57),
 )  # fmt: skip  # General MIDI program and key
-PEAK_DB = -12.0  # of dry sounds where nobody knows how loud they were
-SEMITONES, LEVEL_DB = (
-    9.0,
-    3.0,
-)  # at most to either side, and standard deviation, by which they differ
+SEMITONES = 9.0  # by which sounds are moved at most, to either side
+LEVEL_DB = 3.0  # standard deviation of their levels
 NOTE_EVERY = 3  # of the sounds is a built-in note where there is another sound
-TREES, LEAF, SHARE = (
-    200,
-    5,
-    0.33,
-)  # of a forest; the least results in a leaf; of numbers seen in a split
+TREES = 200  # of a forest
+LEAF = 5  # results at least in a leaf
+SHARE = 0.33  # of the numbers are seen in a split
 
 Simulated = tuple[np.ndarray, np.ndarray]  # places (N, K) and the manners (N, S) of their results
 
@@ -65,21 +61,33 @@ def simulate(
 ) -> Simulated:  # fmt: skip
     """So many settings, each on another of `sounds`, and the manner that is `told_of` its result; none after
     `until` (`time.monotonic`) but the first few."""
+    spread = sobol(len(effect.knobs), renders, seed)
     places, told = [], []
-    for place, sound in zip(sobol(len(effect.knobs), renders, seed), sounds, strict=False):
-        if time.monotonic() > until and len(places) >= FEWEST:
-            break
-        try:
-            made = effect.render(sound, sample_rate, effect.from_units(place))
-        except EffectError:
-            continue
-        places.append(place)
+    for number, made in rendered(effect, zip(spread, sounds, strict=False), sample_rate, until):
+        places.append(spread[number])
         told.append(told_of(made))
         if progress is not None:
             progress("simulate", len(places), renders, {})
     if not places:
         raise EffectError(f"{effect.name} gave no sound at any setting; choose another effect")
     return np.array(places), np.array(told)
+
+
+def rendered(
+    effect: Effect, tries: Iterable[tuple[np.ndarray, np.ndarray]], sample_rate: int, until: float
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The number and the result of each of `tries`, a place and a sound, that the effect can make; none after
+    `until` (`time.monotonic`) but the first few."""
+    made = 0
+    for number, (place, sound) in enumerate(tries):
+        if time.monotonic() > until and made >= FEWEST:
+            return
+        try:
+            result = effect.render(sound, sample_rate, effect.from_units(place))
+        except EffectError:
+            continue
+        made += 1
+        yield number, result
 
 
 def weigh(simulated: Simulated, told: np.ndarray, *, seed: int) -> np.ndarray:

@@ -12,13 +12,12 @@ import numpy as np
 
 from timbrespace.audio.level import peak_db
 from timbrespace.effects.effect import Effect
-from timbrespace.errors import EffectError
 from timbrespace.matching.certainty import remaining
 from timbrespace.matching.distance import spectra
 from timbrespace.matching.manner import manner
 from timbrespace.matching.match import PEAK_DB, RENDERS, Match, Step, beginning, check
 from timbrespace.matching.search import sobol
-from timbrespace.matching.simulated import contents, simulate, weigh
+from timbrespace.matching.simulated import contents, rendered, simulate, weigh
 from timbrespace.matching.trials import FEWEST, Progress
 
 SIMULATED = 300  # renders on other sounds
@@ -59,13 +58,9 @@ def match_style(
     candidates += [] if effect.dry is None else [(effect.to_units(effect.dry), 0.0)]
     candidates += [(place, 0.0) for place in spread]
     heard, asked, probable = [spectra(gain * dry)[::EVERY]], [], []
-    for place, weight in candidates:
-        if time.monotonic() > until and len(asked) >= FEWEST:
-            break
-        try:
-            made = effect.render(dry, sample_rate, effect.from_units(place))
-        except EffectError:
-            continue
+    tries = ((place, dry) for place, _ in candidates)
+    for number, made in rendered(effect, tries, sample_rate, until):
+        place, weight = candidates[number]
         heard.append(spectra(gain * made)[::EVERY])
         asked.append(place)
         probable.append(weight)
