@@ -51,14 +51,8 @@ def instruments(
 
     tell = None if progress is None else (lambda done, total: progress("render", done, total, {}))
     return render_instruments(
-        out,
-        notes=notes,
-        soundfont=soundfont,
-        seed=seed,
-        folds=folds,
-        workers=workers,
-        progress=tell,
-    )
+        out, notes=notes, soundfont=soundfont, seed=seed, folds=folds, workers=workers, progress=tell,
+    )  # fmt: skip
 
 
 def prepare(
@@ -562,7 +556,7 @@ def explain(
     from dataclasses import asdict
 
     from timbrespace.atomic import write_bytes
-    from timbrespace.audio.level import CEILING
+    from timbrespace.audio.level import ceiling_gain
     from timbrespace.audio.scratch import Channels, Scratch, peak
     from timbrespace.evaluation import figures
     from timbrespace.render.explain import explain as explain_sound
@@ -586,7 +580,7 @@ def explain(
         shown = dict(zip(titles, sounds.values(), strict=True))
         write_bytes(written["figure"], figures.spectrograms(shown, opened.feature.sample_rate))
         loudest = max(peak(sound) for sound in sounds.values())
-        lower = np.array([[min(1.0, CEILING / max(loudest, CEILING))]])
+        lower = np.array([[ceiling_gain(loudest)]])
         for stage, sound in sounds.items():
             written[stage] = write(f"{name}.{stage}", Channels([sound], lower))
         stages = {stage: asdict(s.distance) for stage, s in found.stages.items()}

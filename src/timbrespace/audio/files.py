@@ -22,7 +22,7 @@ import soundfile
 
 from timbrespace.atomic import replacing, write_bytes
 from timbrespace.audio import riff
-from timbrespace.audio.level import CEILING
+from timbrespace.audio.level import CEILING, ceiling_gain
 from timbrespace.audio.riff import Unusable
 from timbrespace.audio.scratch import Channels, Scratch, spans
 from timbrespace.errors import AudioError
@@ -344,22 +344,24 @@ def write_long(
 
     peak = max((float(np.abs(block).max(initial=0.0)) for block in blocks()), default=0.0)
     _check_finite(peak)
-    path, channels, gain = (
-        Path(path),
-        len(sound.each),
-        np.float32(min(1.0, CEILING / max(peak, CEILING))),
-    )
+    gain, channels = np.float32(ceiling_gain(peak)), len(sound.each)
+    with _written(path) as path, replacing(path) as file:
+        settings = {"format": container, "subtype": subtype, "closefd": False}
+        with soundfile.SoundFile(file.fileno(), "w", new_rate, channels, **settings) as into:
+            for block in blocks():
+                into.write((block * gain).T)
+
+
+@contextlib.contextmanager
+def _written(path: str | Path) -> Iterator[Path]:
+    """A place whose folder is there; what cannot be written to it is an AudioError."""
+    path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            settings = {"format": container, "subtype": subtype, "closefd": False}
-            with soundfile.SoundFile(file.fileno(), "w", new_rate, channels, **settings) as into:
-                for block in blocks():
-                    into.write((block * gain).T)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(f"{printable(path)} cannot be written: {error.error_string}") from None
-    except OSError as error:
-        raise AudioError(f"{printable(path)} cannot be written: {error.strerror}") from None
+        yield path
+    except (OSError, soundfile.LibsndfileError) as error:
+        why = error.strerror if isinstance(error, OSError) else error.error_string
+        raise AudioError(f"{printable(path)} cannot be written: {why}") from None
 
 
 def _check_finite(peak: float) -> None:
@@ -370,12 +372,8 @@ def _check_finite(peak: float) -> None:
 
 def write_sound(path: str | Path, data: bytes) -> None:
     """The bytes of a sound file at `path`, whole or not at all; AudioError when that cannot be."""
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _written(path) as path:
         write_bytes(path, data)
-    except OSError as error:
-        raise AudioError(f"{printable(path)} cannot be written: {error.strerror}") from None
 
 
 def suffix_of(format: str) -> str:
@@ -400,7 +398,7 @@ def to_bytes(samples: np.ndarray, sample_rate: int, *, format: str = "wav16") ->
     peak = float(np.abs(samples).max())
     _check_finite(peak)
     if peak > CEILING:
-        samples = samples * (CEILING / peak)
+        samples = samples * ceiling_gain(peak)
     buffer = io.BytesIO()
     soundfile.write(buffer, samples.T, sample_rate, format=container, subtype=subtype)
     return buffer.getvalue()

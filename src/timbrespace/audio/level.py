@@ -25,6 +25,11 @@ def rms_db(x: Samples | Channels) -> float:
     return _db((energy / size) ** 0.5) if size else FLOOR_DB
 
 
+def ceiling_gain(peak: float) -> float:
+    """What brings a sound with this peak below full scale: CEILING over it, and 1 where it is there."""
+    return CEILING / max(peak, CEILING)
+
+
 def remove_dc(x: np.ndarray) -> np.ndarray:
     """x (..., n) with the mean of every channel taken away."""
     if x.shape[-1] == 0:

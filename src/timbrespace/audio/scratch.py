@@ -53,9 +53,8 @@ class Scratch:
 
 Samples = np.ndarray | Scratch  # (n,)
 Kept = TypeVar("Kept", np.ndarray, Scratch)
-Keep = Callable[
-    [Iterable[np.ndarray]], Kept
-]  # what makes one sound of blocks (n,): `whole`, `Scratch.of`
+# what makes one sound of blocks (n,): `whole`, `Scratch.of`
+Keep = Callable[[Iterable[np.ndarray]], Kept]
 
 
 @dataclass(frozen=True)

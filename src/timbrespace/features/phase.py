@@ -19,10 +19,8 @@ TOLERANCE = 1e-3  # -60 dB below the loudest bin: what is quieter gets random ph
 CLOSED = 0.5  # of what a tone has: bins that are less `closed` get random phase
 AROUND = (1.5, 1.0)  # bins and frames over which that is looked at
 TONE = 3.3  # bins; rows of a picture that are further apart leave a tone that much wider
-SKIRT = (
-    9,
-    10.0 ** (-25.0 / 20.0),
-)  # bins about a peak, and below what part of it they get random phase
+SKIRT = 9  # bins about a peak that get random phase
+SKIRT_BELOW = 10.0 ** (-25.0 / 20.0)  # where they have less than that part of it
 METHODS = {  # momentum of their rounds
     "pghi": 0.99, "sweep": 0.99, "fast_griffin_lim": 0.99, "griffin_lim": 0.0
 }  # fmt: skip
@@ -118,7 +116,7 @@ def explained(
 
     wide = np.minimum(1.0, np.square(TONE / np.asarray(apart)))
     heard = magnitude > tolerance * magnitude.max(initial=0.0)
-    heard &= magnitude > SKIRT[1] * maximum_filter1d(magnitude, SKIRT[0], axis=0)
+    heard &= magnitude > SKIRT_BELOW * maximum_filter1d(magnitude, SKIRT, axis=0)
     return heard & (closed(magnitude, n_fft, hop) > CLOSED * wide.reshape(-1, 1))
 
 
