@@ -453,6 +453,7 @@ def test_a_list_and_a_slider_tell_the_model_other_labels(browser):
     tab = browser.new_page()
     tab.goto(place.url)
     said = tab.locator("#said")
+    expect(said).to_contain_text("90 sounds on the map")
     tab.fill("#search", "organ_005")
     tab.press("#search", "Enter")
     expect(said).to_contain_text("Playing the original")

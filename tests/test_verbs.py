@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from timbrespace import verbs
+from timbrespace.audio.level import CEILING
 from timbrespace.errors import TimbrespaceError
 from timbrespace.geometry.paths import KINDS
 from timbrespace.mapping import Space
@@ -208,6 +209,57 @@ def test_bad_input_is_one_sentence_and_exit_code_2(words, sentence, tmp_path, mo
     assert out.returncode == 2 and sentence in out.stderr and "Traceback" not in out.stderr
     assert len(out.stderr.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def odd_sounds() -> dict[str, tuple[np.ndarray, int]]:
+    """What is no note, and the rate of its file."""
+    time = np.arange(16000) / 16000
+    click = np.zeros(8000)
+    click[4000] = 0.8
+    return {
+        "silence": (np.zeros(8000), 16000), "click": (click, 16000),
+        "20 ms": (0.5 * np.sin(2764.0 * time[:320]), 16000),
+        "offset": (0.4 + 0.1 * np.sin(2764.0 * time), 16000),
+        "square": (np.where(np.sin(2764.0 * time) < 0.0, -1.0, 1.0), 16000),
+        "slow": (0.3 * np.sin(5529.0 * time[:8000]), 8000),
+        "fast": (0.3 * np.sin(230.4 * time), 192_000),
+        "minute": (0.3 * np.sin(2764.0 * np.arange(960_000) / 16000), 16000),
+    }  # fmt: skip
+
+
+def test_odd_sounds_come_back_whole_and_safe(tiny_run, tmp_path):
+    for name, (samples, rate) in odd_sounds().items():
+        soundfile.write(tmp_path / f"{name}.wav", samples, rate, subtype="FLOAT")
+    files = sorted(tmp_path.glob("*.wav"))
+    out = command("reconstruct", tiny_run, *files, "--out", tmp_path / "made", "--format", "float")
+    assert out.returncode == 0, out.stderr
+    for name, (samples, rate) in odd_sounds().items():
+        (path,) = (tmp_path / "made").glob(f"{name}*.wav")
+        made, _ = soundfile.read(path)
+        assert len(made) == round(len(samples) * 16000 / rate), name
+        assert np.isfinite(made).all() and np.abs(made).max() <= CEILING + 1e-6, name
+        assert (name == "silence") == (not made.any()), name
+        if name not in ("square", "20 ms"):  # which begin and end at once, or are all fade
+            peak = np.abs(made).max()
+            assert max(abs(made[0]), abs(made[-1])) <= 0.05 * peak, name
+
+
+@pytest.mark.parametrize(
+    ("samples", "sentence"),
+    [
+        (np.full(1, 0.5), "only 1 sample of sound; at least 20 are needed"),
+        (np.full(8000, np.nan), "it contains NaN or infinite samples; repair or remove it"),
+        (np.full(8000, 1e30), "where full scale is 1; rescale it"),
+        (np.zeros(0), "it holds no samples"),
+    ],
+    ids=["one sample", "NaN", "huge", "empty"],
+)
+def test_what_is_no_sound_is_one_sentence(samples, sentence, tiny_run, tmp_path):
+    soundfile.write(tmp_path / "odd.wav", samples, 16000, subtype="DOUBLE")
+    out = command("reconstruct", tiny_run, tmp_path / "odd.wav", "--out", tmp_path / "made")
+    assert out.returncode == 2 and sentence in out.stderr, out.stderr
+    assert len(out.stderr.strip().splitlines()) == 1 and "odd.wav" in out.stderr
+    assert not (tmp_path / "made").exists()
 
 
 def quiet_note(folder: Path) -> Path:

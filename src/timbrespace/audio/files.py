@@ -301,7 +301,8 @@ class Sound:
             yield block
         if n < FEWEST_SAMPLES:
             raise Unusable(
-                "too_short", f"only {n} samples of sound; at least {FEWEST_SAMPLES} are needed"
+                "too_short",
+                f"only {n} sample{'s' * (n != 1)} of sound; at least {FEWEST_SAMPLES} are needed",
             )
         announced = 0 if self._file is None else self._file.frames
         if _state(self._descriptor) != self._state:
