@@ -22,7 +22,7 @@ import soundfile
 
 from timbrespace.atomic import replacing, write_bytes
 from timbrespace.audio import riff
-from timbrespace.audio.level import CEILING, ceiling_gain
+from timbrespace.audio.level import CEILING, ceiling_gain, remove_offset
 from timbrespace.audio.riff import Unusable
 from timbrespace.audio.scratch import Channels, Scratch, spans
 from timbrespace.errors import AudioError
@@ -137,7 +137,7 @@ def read_long(
     max_seconds: float = 600.0,
 ) -> list[Scratch]:  # fmt: skip
     """As `read`, the channels of the sound in a file at `sample_rate` Hz, kept on disk in
-    `folder`; `mono`: the mean of its channels."""
+    `folder`, without an offset; `mono`: the mean of its channels."""
     try:
         with Sound(path, max_seconds=max_seconds) as sound:
             blocks = (block.mean(0, keepdims=True) if mono else block for block in sound)
@@ -149,6 +149,8 @@ def read_long(
             raise Unusable("too_short", f"no sample of it is left at {sample_rate} Hz")
     except Unusable as error:
         raise Unusable(error.code, f"{printable(path)}: {error}") from None
+    for channel in channels:
+        remove_offset(channel, sample_rate)
     return channels
 
 

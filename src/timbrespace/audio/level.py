@@ -37,6 +37,20 @@ def remove_dc(x: np.ndarray) -> np.ndarray:
     return (x - x.mean(axis=-1, keepdims=True, dtype=np.float64)).astype(x.dtype)
 
 
+def remove_offset(x: Samples, sample_rate: int) -> None:
+    """Take from x (n,), where it lies, the mean that it rests on.
+
+    That is one of a tenth of its RMS or more, over 20 ms or more: a click has a mean too, and rests on 0.
+    """
+    total = square = 0.0
+    for span in spans(len(x)):
+        total += float(x[span].sum(dtype=np.float64))
+        square += float(np.square(x[span], dtype=np.float64).sum())
+    if len(x) >= 0.02 * sample_rate and total**2 > 0.01 * square * len(x):
+        for span in spans(len(x)):
+            x[span] = x[span] - np.float32(total / len(x))
+
+
 def limit(
     x: np.ndarray, sample_rate: int, *, ceiling: float = CEILING, ms: float = 5.0
 ) -> np.ndarray:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from timbrespace.audio import chunks
-from timbrespace.audio.level import fade_in_place, jumps
+from timbrespace.audio.level import fade_in_place, jumps, remove_offset
 from timbrespace.audio.scratch import Keep, Kept, Samples, Scratch, scale, whole
 from timbrespace.errors import RecipeError, RunError
 from timbrespace.features.decibels import Decibels
@@ -109,8 +109,12 @@ class Synth:
         self, samples: Samples, *, pitch: float | None = None, labels: Labels | None = None
     ) -> Encoded:
         """One sound (n,) as the latents of its windows; an unknown pitch of a pitched model is
-        found by `guess_pitch`. Other labels stay unknown where they are not given."""
-        sound = samples if isinstance(samples, Scratch) else np.array(samples, np.float32)
+        found by `guess_pitch`. Other labels stay unknown where they are not given. An offset is taken
+        away first, as `read_long` does."""
+        sound = samples
+        if not isinstance(sound, Scratch):
+            sound = np.array(sound, np.float32)
+            remove_offset(sound, self.feature.sample_rate)
         if self.pitched and pitch is None:
             loudest = max(self._one_by_one(sound), key=lambda window: float(window.level_db))
             if float(loudest.level_db) > -119.0:
@@ -130,7 +134,7 @@ class Synth:
             first = here.stop
         return Encoded(
             mean, logvar, rms_db, pitch, len(samples), dict(labels or {}),
-            self.feature.loudness_db(sound), jumps(samples, self.feature.sample_rate),
+            self.feature.loudness_db(sound), jumps(sound, self.feature.sample_rate),
         )  # fmt: skip
 
     def _one_by_one(self, sound: Samples) -> Iterator[Picture]:
