@@ -16,7 +16,7 @@ from timbrespace.errors import AudioError, RecipeError, RunError
 from timbrespace.features.log_mel import LogMel
 from timbrespace.features.spectrogram import Spectrogram
 from timbrespace.features.sweep import advance_of, peaks_uphill, sweep
-from timbrespace.models.vocoder import NOISE_SIZES, VocoderNet, even_noise
+from timbrespace.models.vocoder import NOISE_SIZES, Curves, VocoderNet, even_noise
 from timbrespace.vocoders import train as training
 from timbrespace.vocoders.recordings import recordings
 from timbrespace.vocoders.train import Plan, State, batch_of, losses
@@ -228,6 +228,16 @@ def test_magnitudes_come_nearer_in_a_few_steps(tiny_corpus):
     for _ in range(16):
         found = training.train_step(state, batch, 0.0, plan, False)
     assert found["magnitude"] < before - 0.1
+
+
+def test_bins_that_are_surely_tone_or_noise_go_on_learning(fresh):
+    share = torch.tensor([-200.0, -40.0, 0.0, 40.0, 200.0]).repeat_interleave(8).expand(1, 8, -1)
+    share = torch.nn.functional.pad(share, (0, 513 - share.shape[-1])).requires_grad_()
+    still = torch.zeros(1, 8, 513)
+    made = fresh.net.texture(Curves(still, share, still))
+    made.abs().sum().backward()
+    assert torch.isfinite(share.grad).all() and share.grad.any()
+    assert torch.allclose(made[0, :, 35].abs(), torch.ones(8), atol=1e-4)  # all tone
 
 
 def test_the_same_step_draws_the_same_pieces(tiny_corpus):

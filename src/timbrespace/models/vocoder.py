@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu
+from torch.nn.functional import gelu, logsigmoid
 
 from timbrespace.features.inversion import mel_plan, pull_to_mel
 from timbrespace.features.log_mel import LogMel
@@ -170,9 +170,9 @@ class VocoderNet(nn.Module):
         advance = advance_of(log, n_fft, hop) + curves.bend.detach().cpu().numpy()
         swept = np.ascontiguousarray(sweep(log, advance, n_fft, hop))
         phase = torch.from_numpy(swept).to(curves.size.device)
-        share = curves.share.sigmoid()
-        tone = torch.polar(share.sqrt(), phase)
-        return tone + (1.0 - share).sqrt() * self.excitation(share.shape[1])
+        # roots of a sigmoid by way of its logarithm: where it is 0 or 1, the gradient of a root is NaN
+        tone, noise = ((0.5 * logsigmoid(x)).exp() for x in (curves.share, -curves.share))
+        return torch.polar(tone, phase) + noise * self.excitation(noise.shape[1])
 
     def sound(self, spectrum: Tensor, length: int, rounds: int = 0) -> Tensor:
         """Samples (B, length) of spectra (B, T, bins); silence follows where the last frame ends.
