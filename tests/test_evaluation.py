@@ -23,6 +23,7 @@ from timbrespace.evaluation.figures import curves
 from timbrespace.evaluation.floors import Floors
 from timbrespace.evaluation.verdict import judge, verdict
 from timbrespace.features.log_mel import LogMel
+from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recipe import build, parse
 
@@ -433,6 +434,8 @@ class Tones:
 
     labelled: bool = True
     count: int = 48
+    families: tuple[str, ...] = (EVIL, "reed", "_bell")
+    loud: float = 1.0
     path: Path = Path("tones")
     digest: str = "tones"
     made: list = field(default_factory=list)
@@ -444,13 +447,14 @@ class Tones:
             pitch, kind = 48 + int(rng.integers(0, 12)), row % 3
             hertz = 440 * 2 ** ((pitch - 69) / 12)
             wave = sum(np.sin(2 * np.pi * hertz * k * time) / k ** (1 + kind) for k in (1, 2, 3))
-            self.made.append((wave * np.exp(-6 * time * rng.uniform(0.5, 2)) / 3, pitch, kind))
+            wave *= self.loud * np.exp(-6 * time * rng.uniform(0.5, 2)) / 3
+            self.made.append((wave, pitch, kind))
         split = ["valid" if r % 4 == 0 else "train" for r in range(self.count)]
         self.rows = [
             Row(
                 r, f"sounds/{r}.wav", split[r], 0.0, 3000 / 8000, 8000, 0.0, "",
                 {
-                    "pitch": p, "family": [EVIL, "reed", "_bell"][k],
+                    "pitch": p, "family": self.families[k % len(self.families)],
                     "instrument": f"{k} {split[r]}",
                 } if self.labelled else {"family": None},
             )
@@ -645,6 +649,49 @@ def test_a_corpus_without_labels_is_measured_all_the_same(tmp_path):
     assert "no two values" in metrics["disentanglement"]["why_not"]
     assert metrics["posterior"]["cap"] == pytest.approx(math.log(6))
     assert "0.wav" not in (run.path / "evaluation/report.html").read_text()  # row 0 is validation
+
+
+def still(mean: float, logvar: float) -> Autoencoder:
+    """A model that gives every sound the same place."""
+    model = build(parse(RECIPE))
+    with torch.no_grad():
+        for layer, value in (
+            (model.encoder.bottleneck.mean, mean), (model.encoder.bottleneck.logvar, logvar),
+        ):  # fmt: skip
+            layer.weight.zero_()
+            layer.bias.fill_(value)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("corpus", "model", "says"),
+    [
+        (Tones(families=("reed",)), None, "one family"),
+        (Tones(count=8), None, "2 sounds"),
+        (Tones(loud=0.0), None, "silent"),
+        (Tones(), still(2.0, -4.0), "all sounds have the same latent"),
+    ],
+    ids=["one family", "two sounds", "silence", "constant latents"],
+)  # fmt: skip
+def test_what_cannot_be_computed_says_why_and_nothing_is_nan(corpus, model, says, tmp_path):
+    run = StandInRun(tmp_path / "run", corpus, model)
+    evaluate(run)
+
+    def never(constant: str) -> None:
+        raise AssertionError(f"metrics.json has {constant}")
+
+    text = (run.path / "evaluation/metrics.json").read_text()
+    json.loads(text, parse_constant=never)
+    report = re.sub(r"<[^>]*>", " ", (run.path / "evaluation/report.html").read_text())
+    assert not re.search(r"\b(nan|inf)\b", report, re.IGNORECASE)
+    assert says in report
+
+
+def test_a_training_that_diverged_is_one_sentence(tmp_path):
+    with pytest.raises(
+        TimbrespaceError, match="the latents are not finite; the training has diverged"
+    ):
+        evaluate(StandInRun(tmp_path / "run", Tones(), still(math.nan, 0.0)))
 
 
 def test_another_corpus_is_measured_against_the_floors_of_the_first(evaluated):

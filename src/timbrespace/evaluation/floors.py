@@ -169,7 +169,7 @@ def _code_errors(pca: Pca, flat: np.ndarray, nats: float) -> np.ndarray:
     """Expected error of the linear Gaussian code at a rate: of a component with variance v above the
     water level beta the share s = 1 - beta / v comes back, with noise of variance s (1 - s) v."""
     beta = water_level(pca.variances, nats)
-    share = 1.0 - beta / np.maximum(pca.variances, beta)
+    share = np.maximum(pca.variances - beta, 0.0) / np.maximum(pca.variances, 1e-30)
     squared = np.square(pca.transform(flat).astype(np.float64))
     rest = np.square(flat - pca.mean).sum(1, dtype=np.float64) - squared.sum(1)
     lost = squared @ np.square(1.0 - share) + (share * (1.0 - share) * pca.variances).sum()

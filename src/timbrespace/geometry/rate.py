@@ -11,6 +11,8 @@ def water_level(variances: np.ndarray, nats: float) -> float:
     10.3.3). The largest variance where nothing may be spent.
     """
     high = float(np.max(variances))
+    if high <= 0.0:
+        return 0.0
     low = high * 1e-12
     for _ in range(100):
         beta = math.sqrt(low * high)
