@@ -29,6 +29,7 @@ from timbrespace.explorer import web
 from timbrespace.explorer.server import build_app, serve
 from timbrespace.explorer.session import Session
 from timbrespace.explorer.web import bind
+from timbrespace.geometry.paths import between
 from timbrespace.likeness import Heard, Likeness
 from timbrespace.mapping import Space
 from timbrespace.render.synth import Synth
@@ -285,6 +286,25 @@ def test_a_glide_is_one_sound_from_one_to_the_other(client, parts):
         answer = client.post("/api/glide", json={**asked, **change})
         assert answer.status_code == 422 and answer.json()["field"] in change
     assert client.post("/api/glide", json={**asked, "b": 5}).status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["lerp", "slerp", "follow"])
+@pytest.mark.parametrize("name", ["pca", "umap"])
+def test_a_way_lies_on_the_map_among_the_sounds_that_it_passes(client, parts, kind, name):
+    space = parts[1]
+    way = client.post("/api/way", json={"a": 100, "b": 101, "kind": kind, "map": name}).json()
+    places, points = np.column_stack([way["xs"], way["ys"]]), space.maps[name]
+    np.testing.assert_allclose(places[[0, -1]], points[[0, 1]], atol=1e-5)
+    middle = between(space.mean[0], space.mean[1], np.array([0.5]), kind, space.mean)
+    near = points[np.argsort(np.linalg.norm(space.mean - middle, axis=1))[:12]]
+    assert (near.min(0) - 1e-5 <= places[len(places) // 2]).all()
+    assert (places[len(places) // 2] <= near.max(0) + 1e-5).all()
+
+
+def test_a_way_on_no_map_is_refused(client):
+    answer = client.post("/api/way", json={"a": 100, "b": 101, "map": "tsne"})
+    assert answer.status_code == 404 and "no map called tsne" in answer.json()["error"]
+    assert client.post("/api/way", json={"a": 100, "b": 5, "map": "pca"}).status_code == 404
 
 
 @pytest.mark.parametrize("kind", ["lerp", "slerp", "follow"])

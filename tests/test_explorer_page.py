@@ -225,6 +225,39 @@ def test_a_drag_from_sound_to_sound_morphs(page, place):
     expect(page.locator("#axes")).to_contain_text("0 to 2.0")  # seconds
 
 
+WHITE = """([x, y]) => {
+  const canvas = document.getElementById("map"), box = canvas.getBoundingClientRect();
+  const scale = canvas.width / box.width;
+  const at = canvas.getContext("2d").getImageData((x - box.x) * scale - 2, (y - box.y) * scale - 2, 5, 5).data;
+  return Math.max(...at.filter((_, i) => i % 4 < 3));
+}"""  # the brightest colour within two pixels
+
+
+def test_the_way_of_a_morph_is_drawn_where_it_runs(page, place):
+    points = place.parts[1].maps["umap"]
+    first, last = int(points[:, 0].argmin()), int(points[:, 0].argmax())
+    page.select_option("#morph-kind", "lerp")
+    page.mouse.move(*pixel(page, place, points[first]))
+    page.mouse.down()
+    page.mouse.move(*pixel(page, place, points.mean(0)), steps=3)
+    page.mouse.move(*pixel(page, place, points[last]), steps=3)
+    with page.expect_response("**/api/way"):
+        page.mouse.up()
+    with page.expect_response("**/api/way") as answer:
+        page.select_option("#morph-kind", "follow")
+    assert json.loads(answer.value.request.post_data)["kind"] == "follow"
+    way = answer.value.json()
+    places = np.column_stack([way["xs"], way["ys"]])
+    np.testing.assert_allclose(places[[0, -1]], points[[first, last]], atol=1e-4)
+    page.mouse.move(*pixel(page, place, points[first]))  # the hover's ring is elsewhere
+    for at in (8, 16, 24):
+        spot = list(pixel(page, place, places[at]))
+        end = time.monotonic() + 8
+        while page.evaluate(WHITE, spot) < 250:
+            assert time.monotonic() < end, f"nothing is drawn at {at} of 33"
+            page.wait_for_timeout(50)
+
+
 def test_everything_works_with_the_keyboard_alone(page):
     page.keyboard.press("/")
     page.keyboard.type("organ 25")  # family and velocity

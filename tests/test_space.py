@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from timbrespace.errors import MissingExtra, TimbrespaceError
-from timbrespace.geometry.neighbours import FAR, far, nearest, pad_to_latent, spacing
+from timbrespace.geometry.neighbours import FAR, far, interpolate, nearest, spacing
 from timbrespace.geometry.paths import KINDS, follow, grid, lerp, path, slerp
 from timbrespace.geometry.project import Pca, umap_map
 
@@ -110,7 +110,7 @@ def test_nearest_refuses_tables_from_different_spaces():
 def test_the_spot_of_a_sound_gives_its_own_latent():
     rng = np.random.default_rng(4)
     spots, latents = rng.standard_normal((60, 2)), rng.standard_normal((60, 8))
-    assert np.allclose(pad_to_latent(spots, latents, spots), latents, atol=1e-5)
+    assert np.allclose(interpolate(spots, latents, spots), latents, atol=1e-5)
 
 
 def test_dragging_over_the_map_never_jumps():
@@ -119,7 +119,7 @@ def test_dragging_over_the_map_never_jumps():
 
     def largest_step(steps: int) -> float:
         line = lerp(np.array([-2.0, -1.5]), np.array([2.0, 1.0]), np.linspace(0, 1, steps))
-        out = pad_to_latent(spots, latents, line)
+        out = interpolate(spots, latents, line)
         return float(np.linalg.norm(np.diff(out, axis=0), axis=1).max())
 
     # a continuous way has steps that shrink with the step length; a jump would stay
@@ -127,14 +127,14 @@ def test_dragging_over_the_map_never_jumps():
 
 
 def test_between_two_sounds_lies_their_mean():
-    latent = pad_to_latent(np.array([[0.0, 0], [2, 0]]), np.array([[1.0], [5]]), [[1.0, 0]])
+    latent = interpolate(np.array([[0.0, 0], [2, 0]]), np.array([[1.0], [5]]), [[1.0, 0]])
     assert latent[0, 0] == pytest.approx(3.0)
 
 
 def test_few_sounds_and_copies_are_legal():
-    copies = pad_to_latent(np.zeros((3, 2)), np.array([[1.0], [2], [6]]), [[0.0, 0], [1.0, 1]])
+    copies = interpolate(np.zeros((3, 2)), np.array([[1.0], [2], [6]]), [[0.0, 0], [1.0, 1]])
     assert copies.ravel() == pytest.approx([3.0, 3.0])
-    assert pad_to_latent(np.zeros((1, 2)), [[7.0]], [[5.0, 5]])[0, 0] == 7.0
+    assert interpolate(np.zeros((1, 2)), [[7.0]], [[5.0, 5]])[0, 0] == 7.0
 
 
 def test_far_is_small_among_the_sounds_and_large_outside():

@@ -75,6 +75,15 @@ class MorphQuestion(Question):
     toward: Toward = Field(default={}, max_length=DIRECTIONS)
 
 
+class WayQuestion(Question):
+    """Two sounds, and the map on which the way between them is to be drawn."""
+
+    a: int = Field(ge=0, le=999_999_999)
+    b: int = Field(ge=0, le=999_999_999)
+    kind: Literal["lerp", "slerp", "follow"] = "slerp"
+    map: str = Field(max_length=32)
+
+
 class GlideQuestion(Question):
     """Two sounds, and one sound of so many seconds that goes from one to the other."""
 
@@ -248,6 +257,13 @@ def build_app(session: Session, playing: Playing | None = None) -> ASGIApp:
         answer = [{"at": s.at, "pitch": s.pitch, "clip": _inline(s.clip)} for s in steps]
         return JSONResponse({"steps": answer})
 
+    async def way(request: Request) -> Response:
+        asked = await question(request, WayQuestion)
+        places = await turns.take(
+            request, lambda: session.way_on_map(asked.map, asked.a, asked.b, asked.kind)
+        )
+        return JSONResponse({"xs": places[:, 0].tolist(), "ys": places[:, 1].tolist()})
+
     async def glide(request: Request) -> Response:
         asked = await question(request, GlideQuestion)
         clip = await turns.take(
@@ -312,6 +328,7 @@ def build_app(session: Session, playing: Playing | None = None) -> ASGIApp:
         Route("/api/sounds/{row}/similar", similar),
         Route("/api/point", point, methods=["POST"]),
         Route("/api/morph", morph, methods=["POST"]),
+        Route("/api/way", way, methods=["POST"]),
         Route("/api/glide", glide, methods=["POST"]),
         Route("/api/play", play, methods=["POST"]),
         Route("/api/export", export, methods=["GET", "POST"]),

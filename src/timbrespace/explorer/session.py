@@ -319,6 +319,10 @@ class Session:
             if clip is not None
         ]
 
+    def way_on_map(self, map_name: str, a: int, b: int, kind: Kind = "slerp") -> np.ndarray:
+        """Where the way from a to b runs on a map: places (N, 2), evenly on the way."""
+        return self._view.way_on_map(map_name, a, b, kind)
+
     def glide(
         self, a: int, b: int, seconds: float, *, kind: Kind = "slerp", pitch: float | None = None,
         labels: Labels | None = None, toward: Toward | None = None,

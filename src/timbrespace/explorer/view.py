@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from timbrespace.errors import RunError, TimbrespaceError
-from timbrespace.geometry.neighbours import far, nearest, pad_to_latent, spacing
+from timbrespace.geometry.neighbours import far, interpolate, nearest, spacing
 from timbrespace.geometry.paths import Kind, between
 from timbrespace.models.vocabulary import NUMBERS
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from timbrespace.runs import Run
 
 NEIGHBOURS = 12  # sounds that a spot on the map is made from
+DRAWN = 33  # places of a way that are drawn on the map
 FARTHEST = 999.0  # what the page is told instead of more, or of infinity
 Labels = Mapping[str, Any]  # values of labels by name
 Toward = Mapping[str, float]  # steps along named directions
@@ -165,11 +166,14 @@ class View:
         except RunError as error:
             raise NotHere(str(error)) from None
 
+    def _map(self, name: str) -> np.ndarray:
+        if self.space is None or name not in self.space.maps:
+            raise NotHere(f"This run has no map called {name[:32]}.")
+        return np.asarray(self.space.maps[name], np.float32)
+
     def around(self, map_name: str, x: float, y: float) -> Around:
         """NotHere when there is no such map."""
-        if self.space is None or map_name not in self.space.maps:
-            raise NotHere(f"This run has no map called {map_name[:32]}.")
-        points = np.asarray(self.space.maps[map_name], np.float32)
+        points = self._map(map_name)
         query = np.array([[x, y]], np.float32)
         _, found = nearest(points, query, min(NEIGHBOURS, len(points)))
         ratio = float(far(points, query, scale=self.spacings[map_name])[0])
@@ -208,12 +212,22 @@ class View:
         # the level goes through the same kernel as the latent, as one more column
         known = np.column_stack([self.space.mean, self.space.rms_db]).astype(np.float32)
         query = np.array([[place.x, place.y]], np.float32)
-        made = np.asarray(pad_to_latent(points, known, query, k=len(near)))[0]
+        made = np.asarray(interpolate(points, known, query, k=len(near)))[0]
         about = f"the spot {place.x:.2f}, {place.y:.2f} of the {place.map} map" + _steps(toward)
         pitch = self.pitch(near[0])
         return Point(
             (made[:-1] + shift).astype(np.float32), pitch, float(made[-1]), told, "spot", about
         )
+
+    def way_on_map(self, map_name: str, a: int, b: int, kind: Kind) -> np.ndarray:
+        """Where the way from the sound a to the sound b runs on a map, (DRAWN, 2): its places lie among the
+        sounds that are nearest to them in the space. NotHere when there is no such map."""
+        points, first, last = self._map(map_name), self.index(a), self.index(b)
+        assert self.space is not None
+        known, at = self.space.mean, np.linspace(0.0, 1.0, DRAWN)
+        way = interpolate(known, points, between(known[first], known[last], at, kind, known))
+        way[[0, -1]] = points[[first, last]]  # of sounds with one latent each has its own place
+        return way
 
     def way(
         self, a: int, b: int, positions: list[float], kind: Kind, labels: Labels | None = None,

@@ -45,28 +45,29 @@ def nearest(points: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray
     return distances, indices
 
 
-def pad_to_latent(
-    map_xy: np.ndarray, latents: np.ndarray, query: np.ndarray, k: int = 12
+def interpolate(
+    points: np.ndarray, values: np.ndarray, query: np.ndarray, k: int = 12
 ) -> np.ndarray:
-    """Latents (Q, L) for spots (Q, 2) on a map (N, 2) whose sounds have latents (N, L).
+    """Values (Q, L) at places (Q, D) among points (N, D) that have values (N, L).
 
-    A weighted mean of the k nearest sounds on the map. The weight ((R - d) / (R d))^2 with R the
-    distance of the next sound (Franke & Little's form of Shepard's interpolation, Shepard 1968,
-    Franke & Nielson 1980) does two things: on a sound's own spot its own latent comes back exactly,
+    From a map to the space: the latents of spots among those of sounds; and from the space to a map: where
+    latents lie on it. A weighted mean of the k nearest points. The weight ((R - d) / (R d))^2 with R the
+    distance of the next point (Franke & Little's form of Shepard's interpolation, Shepard 1968,
+    Franke & Nielson 1980) does two things: at a point its own value comes back exactly,
     and a neighbour that comes or goes does so with weight 0, so that dragging never jumps.
     """
-    latents = _table(latents, "latents")
-    map_xy, query = _table(map_xy, "the map"), _table(query, "the query")
-    if len(map_xy) != len(latents):
+    values = _table(values, "the values")
+    points, query = _table(points, "the points"), _table(query, "the query")
+    if len(points) != len(values):
         raise TimbrespaceError(
-            f"the map has {len(map_xy)} sounds and the latents {len(latents)}; rebuild the space"
+            f"there are {len(points)} points and values of {len(values)}; rebuild the space"
         )
-    distances, indices = nearest(map_xy, query, k + 1)
+    distances, indices = nearest(points, query, k + 1)
     if distances.shape[1] > k:
         reach, distances, indices = distances[:, k:], distances[:, :k], indices[:, :k]
-    else:  # fewer sounds than asked for: all of them, none at weight 0
+    else:  # fewer than asked for: all of them, none at weight 0
         reach = 2.0 * distances[:, -1:]
-    tiny = 1e-9 * max(float(np.abs(map_xy).max()), 1e-30)
+    tiny = 1e-9 * max(float(np.abs(points).max()), 1e-30)
     on_spot: np.ndarray = np.asarray(distances <= tiny)
     with np.errstate(divide="ignore", invalid="ignore"):
         weights = ((reach - distances) / (reach * distances)) ** 2
@@ -75,7 +76,7 @@ def pad_to_latent(
     flat = ~(np.nan_to_num(weights, posinf=0.0).sum(1, keepdims=True) > 0)
     weights = np.where(hit, on_spot.astype(float), np.where(flat, 1.0, weights))
     weights /= weights.sum(1, keepdims=True)
-    return np.einsum("qk,qkl->ql", weights, latents[indices]).astype(np.float32)
+    return np.einsum("qk,qkl->ql", weights, values[indices]).astype(np.float32)
 
 
 def spacing(map_xy: np.ndarray) -> float:

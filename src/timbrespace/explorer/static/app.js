@@ -591,8 +591,26 @@ function setEnd(which, i) {
   input("morph-at").disabled = button("morph-play").disabled = button("glide-play").disabled = !ready;
   button("morph-download").disabled = true;
   map.morph = ready ? { ...ends, steps: morphSteps(), at: -1 } : null;
-  map.overlay();
+  showWay();
   if (i === undefined) say(`${data.names[index]} is the ${which === "a" ? "start" : "end"} of the morph.`);
+}
+
+/** Draw where the way from A to B runs on this map; a straight line until that is known. */
+async function showWay() {
+  map.way = null;
+  map.overlay();
+  if (!map.morph) return;
+  const asked = { a: data.rows[ends.a], b: data.rows[ends.b], kind: select("morph-kind").value, map: mapName };
+  const { version } = data;
+  try {
+    const way = await ask("/api/way", asked);
+    const now = map.morph && data.rows[ends.a] === asked.a && data.rows[ends.b] === asked.b;
+    if (!now || data.version !== version || mapName !== asked.map || select("morph-kind").value !== asked.kind) return;
+    map.way = way;
+    map.overlay();
+  } catch (error) {
+    sayError(error);
+  }
 }
 
 function morphSteps() {
@@ -856,6 +874,7 @@ function showMap(name, glide) {
   }
   const [xs, ys] = data.maps[name] ?? [[], []];
   map.place(xs, ys, { glide });
+  showWay();
   if (selected?.kind === "spot") {
     selected = null; // its place means nothing on the other map
     $("card-kind").textContent = "Nothing selected";
@@ -895,7 +914,7 @@ async function loadMap() {
   $("empty").hidden = data.rows.length > 0;
   $("hint").hidden = !data.rows.length;
   const glide = before.rows.length === data.rows.length && before.rows.every((/** @type {number} */ row, /** @type {number} */ i) => row === data.rows[i]);
-  morphed = lost = null;
+  morphed = lost = map.morph = null;
   asking.abort();
   const choices = data.columns.map((/** @type {any} */ c) => new Option(c.name, c.name));
   choices.push(new Option("nothing", ""));
@@ -906,7 +925,6 @@ async function loadMap() {
   const first = ["family", "instrument"].find(columnOf) ?? data.columns[0]?.name ?? "";
   colourBy(column && columnOf(column.name) ? column.name : first);
   const find = (/** @type {number} */ row) => data.rows.indexOf(row);
-  map.morph = null;
   /** @type {const} */ (["a", "b"]).forEach((which, k) => {
     const i = endRows[k] === undefined ? -1 : find(endRows[k]);
     ends[which] = -1;
@@ -989,6 +1007,10 @@ input("morph-at").addEventListener("input", () => {
   map.morph = { ...ends, steps: morphSteps(), at };
   map.overlay();
   morphAt(at);
+});
+select("morph-kind").addEventListener("change", () => {
+  showWay();
+  if (selected?.kind === "morph") morphAt(selected.at);
 });
 input("morph-steps").addEventListener("change", () => {
   input("morph-steps").value = String(morphSteps());

@@ -38,9 +38,11 @@ export class SoundMap {
     this.selected = -1;
     /** @type {{x: number, y: number, near: number[], far: boolean} | null} */ this.spot = null;
     /** @type {{a: number, b: number, steps: number, at: number} | null} */ this.morph = null;
+    /** @type {{xs: number[], ys: number[]} | null} */ this.way = null; // where the morph's way runs; else a line
     /** @type {{from: number, x: number, y: number, to: number} | null} */ this.rubber = null;
     /** @type {{x: number, y: number} | null} */ this.cross = null;
     this.keys = false; // the cross shows while keys move it, not after a click
+    this.gliding = false; // from one map to the other
     this.stale = true;
     this.moved = false; // stale only because the view moved
     this.cost = 0; // milliseconds that the marks took last time
@@ -63,15 +65,16 @@ export class SoundMap {
     const fromX = this.xs, fromY = this.ys, view = { ...this.view };
     this.xs = toX;
     this.ys = toY;
-    this.spot = null;
+    this.spot = this.way = null;
     this.cross = null;
     this.reset(false);
     if (this.visible.length !== toX.length) this.visible = new Uint8Array(toX.length).fill(1);
     const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    if (!glide || calm || fromX.length !== toX.length || !fromX.length) return this.repaint();
-    const target = { ...this.view };
+    this.gliding = glide && !calm && fromX.length === toX.length && fromX.length > 0;
     const begin = performance.now();
     this.glide = begin;
+    if (!this.gliding) return this.repaint();
+    const target = { ...this.view };
     const frame = (/** @type {number} */ now) => {
       if (this.glide !== begin) return; // another placement took over
       const t = Math.min(1, Math.max(0, (now - begin) / 600));
@@ -80,6 +83,7 @@ export class SoundMap {
         this.xs = toX;
         this.ys = toY;
         this.view = target;
+        this.gliding = false;
       } else {
         // in pixels of the two views, so that maps of different size flow into each other
         this.view = { x: 0, y: 0, scale: 1 };
@@ -175,6 +179,14 @@ export class SoundMap {
   /** @param {number} index */
   pixelOf(index) {
     return this.toPixel(this.xs[index], this.ys[index]);
+  }
+
+  /** Pixels of the morph's way, from A to B. @returns {number[][]} */
+  morphWay() {
+    if (!this.morph) return [];
+    const { a, b } = this.morph, { way } = this;
+    if (!way || this.gliding) return [this.pixelOf(a), this.pixelOf(b)];
+    return way.xs.map((x, i) => this.toPixel(x * this.stretch.x, way.ys[i] * this.stretch.y));
   }
 
   /** The visible sound nearest to a pixel, -1 when none is within reach. @param {number} px @param {number} py @param {number} reach */
@@ -325,22 +337,25 @@ export class SoundMap {
     }
     if (this.morph) {
       const [ax, ay] = this.pixelOf(this.morph.a), [bx, by] = this.pixelOf(this.morph.b);
+      const way = this.morphWay();
       to.strokeStyle = "#0b0f15";
       to.lineWidth = 5;
-      this.line(ax, ay, bx, by);
+      this.line(...way.flat());
       to.strokeStyle = "#ffffff";
       to.lineWidth = 1.6;
-      this.line(ax, ay, bx, by);
+      this.line(...way.flat());
       const n = this.morph.steps;
       for (let i = 1; i < n - 1; i++) {
-        const t = i / (n - 1);
+        const [x, y] = along(way, i / (n - 1));
         to.fillStyle = "#ffffff";
         to.beginPath();
-        to.arc(ax + t * (bx - ax), ay + t * (by - ay), 2.6, 0, 7);
+        to.arc(x, y, 2.6, 0, 7);
         to.fill();
       }
-      const t = this.morph.at;
-      if (t >= 0) this.ring(ax + t * (bx - ax), ay + t * (by - ay), 7, "#6cc5f0", 3);
+      if (this.morph.at >= 0) {
+        const [x, y] = along(way, this.morph.at);
+        this.ring(x, y, 7, "#6cc5f0", 3);
+      }
       this.badge(ax, ay, "A");
       this.badge(bx, by, "B");
     }
@@ -377,11 +392,10 @@ export class SoundMap {
     }
   }
 
-  /** @param {number} ax @param {number} ay @param {number} bx @param {number} by */
-  line(ax, ay, bx, by) {
+  /** A line through pixels. @param {...number} xys x, y, x, y, ... */
+  line(...xys) {
     this.to.beginPath();
-    this.to.moveTo(ax, ay);
-    this.to.lineTo(bx, by);
+    for (let i = 0; i < xys.length; i += 2) this.to.lineTo(xys[i], xys[i + 1]);
     this.to.stroke();
   }
 
@@ -552,4 +566,10 @@ export class SoundMap {
     this.asks.onCross(this.pick(px, py, this.radius + PICK), px, py);
     this.overlay();
   }
+}
+
+/** The pixel at a share t, 0..1, of a way of pixels. @param {number[][]} way @param {number} t */
+function along(way, t) {
+  const at = t * (way.length - 1), i = Math.min(Math.floor(at), way.length - 2), s = at - i;
+  return [0, 1].map((k) => (1 - s) * way[i][k] + s * way[i + 1][k]);
 }
