@@ -411,7 +411,9 @@ def test_apply_keeps_rate_and_channels_limits_and_names_what_is_bad(files):
     sound, rate = soundfile.read(files / "out" / "stereo.eq+tremolo.wav")
     assert rate == 44100 and sound.shape == (RATE, 2) and 0.97 < np.abs(sound).max() < 0.99
     assert made[0].limited > 3.0 and "tremolo.rate needs 0.5 s" in made[0].unheard[0]
-    assert "bad.wav: not a sound file" in str(made[1].error) and "only 1 sample " in str(made[2].error)
+    assert "bad.wav: not a sound file" in str(made[1].error) and "only 1 sample " in str(
+        made[2].error
+    )
     assert not soundfile.read(files / "out" / "silent.eq+tremolo.wav")[0].any()
 
 

@@ -17,7 +17,7 @@ from timbrespace.audio.scratch import Channels, whole
 from timbrespace.errors import AudioError, RecipeError
 from timbrespace.features import decibels
 from timbrespace.features.catalogue import feature_of
-from timbrespace.features.feature import Feature
+from timbrespace.features.feature import Feature, Picture
 from timbrespace.features.inversion import least_squares
 from timbrespace.features.log_mel import LogMel
 from timbrespace.features.mel import mel_filterbank
@@ -118,6 +118,31 @@ def test_a_window_in_the_middle_does_not_begin() -> None:
     one, other = next(iter(FEATURE.windows(short))), FEATURE.analyse(short)
     assert torch.equal(one.values[0], other.values) and torch.equal(one.level_db[0], other.level_db)
     assert float((middle[:, 0] - middle[:, 20]).abs().max()) < 0.2
+
+
+def test_what_is_soft_between_bursts_stays_soft() -> None:
+    """Of a window each eighth column is decoded: a burst that lies between them makes none of them loud."""
+    rng = np.random.default_rng(0)
+    sound = (1e-4 * rng.standard_normal(6 * RATE)).astype(np.float32)
+    for at in (1.5, 3.0, 4.5):
+        sound[round(at * RATE) :][:160] = 0.5 * rng.standard_normal(160)
+    made = synth().reconstruct(sound)
+    for first, stop in ((1.7, 2.8), (3.2, 4.3)):
+        between = slice(round(first * RATE), round(stop * RATE))
+        assert level.rms_db(made[between]) == pytest.approx(level.rms_db(sound[between]), abs=2.0)
+
+
+def test_the_ends_of_a_sound_weigh_no_more_than_the_rest() -> None:
+    """Of all windows but the first nothing is heard, so that its share is seen."""
+    feature = LogMel(frames=128)
+    values = -torch.ones(200, *feature.shape)
+    values[0] = 1.0
+    picture = feature.merge([Picture(values, torch.zeros(200))], 199 * 256 + feature.span)
+    power = torch.pow(10.0, (feature.to_db(picture.values[0]) + picture.level_db) / 10.0)
+    fade = (torch.pi / 128 * (torch.arange(128) + 0.5)).sin().square()
+    for column in (40, 64, 70, 100):
+        share = fade[column] / fade[: column + 1].sum()
+        assert float(power[column]) == pytest.approx(float(share), rel=0.35), column
 
 
 @pytest.mark.parametrize("length", [1, 2, 320, 16_383, 16_384, 16_385, 40_000])

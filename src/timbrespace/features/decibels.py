@@ -128,9 +128,14 @@ class Decibels(Feature):
     @cached_property
     def heard(self) -> Tensor:
         """The columns (N,) of windows of a longer sound that are mixed, the same of all: a window begins at
-        every frame, so each moment is still heard by N windows, at the same places in them."""
-        apart = HEARD if self.frames >= 8 * HEARD else 1
-        return torch.arange(apart // 2, self.frames, apart)
+        every frame, so each moment is still heard by N windows, at the same places in them, and those of
+        `heard_apart` neighbours are a whole window."""
+        return torch.arange(self.heard_apart // 2, self.frames, self.heard_apart)
+
+    @property
+    def heard_apart(self) -> int:
+        """How many columns apart those are that are `heard`."""
+        return HEARD if self.frames >= 8 * HEARD else 1
 
     @property
     def db_per_unit(self) -> float:
@@ -398,43 +403,50 @@ class Decibels(Feature):
         """Powers (height, T), some at a time, of windows that fade into each other.
 
         Weights are sin^2 over a window. Of all windows the columns `heard` count, and those alone may be
-        given; of the first and the last one all do.
+        given; of the first and the last one all do, each that much less.
         """
         count, width = 1 + length // self.hop, self.frames
         fade = (torch.pi / width * (torch.arange(width) + 0.5)).sin().square()
         out, weights = torch.zeros(self.height, 0), torch.zeros(0)  # columns from `done` on
         done = place = 0
-        last = None
+        newest: tuple[Picture, int] | None = None  # counts whole, if none follows it
 
-        def whole(one: Tensor, level: Tensor, start: int) -> None:
-            here = slice(start - done, start - done + width)
-            out[:, here] += self._powers(one.float()).mul_(fade * torch.pow(10.0, level / 10.0))
-            weights[here] += fade
+        def whole(one: Picture, start: int) -> None:
+            here, part = slice(start - done, start - done + width), fade / self.heard_apart
+            power = self._powers(one.values[0].float())
+            out[:, here] += power.mul_(part * torch.pow(10.0, one.level_db / 10.0))
+            weights[here] += part
 
-        for some in windows:
-            values = some.values
-            more = place - done + len(values) - 1 + width - out.shape[1]
-            out, weights = pad(out, (0, more)), pad(weights, (0, more))
-            if values.shape[-1] == width:
-                if not place:
-                    whole(values[0], some.level_db[0], 0)
-                last = (values[-1], some.level_db[-1], place + len(values) - 1)
-                values = values[..., self.heard]
+        def thinned(some: Picture, start: int) -> None:
+            values = some.values[..., self.heard] if some.values.shape[-1] == width else some.values
             level = torch.pow(10.0, some.level_db / 10.0)
             power = self._powers(values.float()).mul_(level[:, None, None]).permute(2, 1, 0)
             for column, one in zip(self.heard.tolist(), power, strict=True):
-                start = place - done + column
-                here = slice(start, start + len(values))
+                here = slice(start - done + column, start - done + column + len(values))
                 out[:, here].add_(one, alpha=float(fade[column]))
                 weights[here] += fade[column]
-            place += len(values)
-            ready = place - 1 - done  # the last window counts whole, if none follows it
+
+        for some in windows:
+            more = place - done + len(some.values) - 1 + width - out.shape[1]
+            out, weights = pad(out, (0, more)), pad(weights, (0, more))
+            if newest is not None:
+                thinned(*newest)
+                newest = None
+            inner = slice(0 if place else 1, None)
+            if not place:
+                whole(Picture(some.values[:1], some.level_db[:1]), 0)
+            if some.values.shape[-1] == width and place + len(some.values) > 1:
+                newest = Picture(some.values[-1:], some.level_db[-1:]), place + len(some.values) - 1
+                inner = slice(inner.start, -1)
+            thinned(Picture(some.values[inner], some.level_db[inner]), place + inner.start)
+            place += len(some.values)
+            ready = place - 1 - done
             yield (out[:, :ready] / weights[:ready])[:, : max(0, count - done)]
             out, weights, done = out[:, ready:], weights[ready:], place - 1
-        if last is None:
+        if not place:
             raise ValueError("there are no windows to mix")
-        if last[2]:
-            whole(*last)
+        if newest is not None:
+            whole(*newest)
         yield (out / weights)[:, : max(0, count - done)]
 
 

@@ -221,22 +221,33 @@ class Synth:
 
     def _window_pictures(self, encoded: Encoded) -> Iterator[Picture]:
         """What the model makes of the windows of a sound, some at a time: of the first and the last one
-        all, of those between what is heard of them."""
-        if not isinstance(self.feature, Decibels):
-            yield from self._pictures(encoded.mean, encoded.pitch, encoded.labels, encoded.rms_db)
+        all, of those between what is heard of them.
+
+        How loud a window is decoded is known by all of it; neighbours tell it of those that are heard in part.
+        """
+        feature, latents = self.feature, encoded.mean
+        if not isinstance(feature, Decibels):
+            yield from self._pictures(latents, encoded.pitch, encoded.labels, encoded.rms_db)
             return
-        last = len(encoded.mean) - 1
-        inner = range(1, last, WINDOWS)
-        for some, columns in (
-            (slice(0, 1), None),
-            *((slice(n, min(n + WINDOWS, last)), self.feature.heard) for n in inner),
-            *([(slice(last, last + 1), None)] if last else []),
-        ):
-            values = torch.from_numpy(
-                self.picture(encoded.mean[some], encoded.pitch, encoded.labels, columns)
-            )
-            level = torch.from_numpy(encoded.rms_db[some]) - self.feature.rms_db(values)
-            yield Picture(values, level)
+
+        def decoded(some: slice, columns: Tensor | None = None) -> Tensor:
+            picture = self.picture(latents[some], encoded.pitch, encoded.labels, columns)
+            return torch.from_numpy(picture)
+
+        def ends(some: slice) -> Picture:
+            values = decoded(some)
+            return Picture(values, loud[some] - feature.rms_db(values))
+
+        last, loud = len(latents) - 1, torch.from_numpy(encoded.rms_db)
+        inner = [slice(n, min(n + WINDOWS, last)) for n in range(1, last, WINDOWS)]
+        parts = (decoded(some, feature.heard) for some in inner)
+        powers = ((part, torch.pow(10.0, feature.rms_db(part) / 10.0)) for part in parts)
+        yield ends(slice(0, 1))
+        evened = _evened(powers, feature.heard_apart)
+        for some, (values, power) in zip(inner, evened, strict=True):
+            yield Picture(values, loud[some] - 10.0 * power.log10())
+        if last:
+            yield ends(slice(last, last + 1))
 
     def decode_windows(self, encoded: Encoded) -> np.ndarray:
         """One sound (length,) of the windows of `encode`, as loud as it was.
@@ -374,3 +385,28 @@ class Synth:
         if course.cut:
             fade_in_place(heard, rate, notes.FADE, start=False, end=True)
         return self._safe(heard, whole)
+
+
+def _evened(
+    batches: Iterable[tuple[Tensor, Tensor]], width: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches (values, power (n,)) of which each power is the mean of `width` neighbours about it, over
+    batches; the first and the last one stand for those beyond."""
+    before, after = width // 2, (width - 1) // 2
+    held: tuple[Tensor, Tensor] | None = None
+    past = torch.zeros(0)
+
+    def mean(power: Tensor, following: Tensor) -> Tensor:
+        near = torch.cat([past, power, following[:after]])
+        left, right = before - len(past), after - len(following[:after])
+        near = torch.cat([near[:1].expand(left), near, near[-1:].expand(right)])
+        return near.unfold(0, width, 1).mean(1)
+
+    for batch in batches:
+        if held is not None:
+            yield held[0], mean(held[1], batch[1])
+            past = torch.cat([past, held[1]])
+            past = past[max(0, len(past) - before) :]
+        held = batch
+    if held is not None:
+        yield held[0], mean(held[1], torch.zeros(0))
