@@ -311,6 +311,14 @@ def test_folds_hold_each_instrument_out_once_with_all_that_shares_its_recordings
         assign_folds(families, heard, 99)
 
 
+def test_folds_are_dealt_among_instruments_that_are_heard(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="folds should be 2 to .*; got 10"):
+        render_instruments(tmp_path / "few", notes=5, folds=10, workers=1)
+    render_instruments(tmp_path / "some", notes=12, folds=4, workers=1)
+    for path in sorted((tmp_path / "some" / "folds").iterdir()):
+        assert ",valid" in path.read_text(), path.name
+
+
 def test_folds_of_a_finished_rendering_are_lists_that_prepare_takes(
     rendered: Path, tmp_path: Path
 ) -> None:

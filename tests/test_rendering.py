@@ -12,7 +12,7 @@ from test_features import RATE, pluck, tone
 
 from timbrespace import verbs
 from timbrespace.audio import level, scratch
-from timbrespace.audio.files import read, resample, resampled
+from timbrespace.audio.files import read, resample, resampled, write_long
 from timbrespace.audio.scratch import Channels, whole
 from timbrespace.errors import AudioError, RecipeError
 from timbrespace.features import decibels
@@ -23,6 +23,7 @@ from timbrespace.features.log_mel import LogMel
 from timbrespace.features.mel import mel_filterbank
 from timbrespace.features.phase import Recovery, griffin_lim, heap_integration
 from timbrespace.features.waveform import Waveform
+from timbrespace.render.explain import explain
 from timbrespace.render.synth import Synth
 from timbrespace.runs import Run
 
@@ -205,6 +206,46 @@ def test_the_limiter_touches_peaks_alone() -> None:
     )  # both channels alike
     softer = np.concatenate(list(level.to_rms(Channels(list(made)), -23.0, RATE)), 1)
     assert level.rms_db(softer) == pytest.approx(-23.0, abs=1e-3)
+
+
+BUMP = np.concatenate([0.9 * np.exp(-np.arange(480) / 160.0), np.zeros(16_000)])
+
+
+@pytest.mark.parametrize(
+    ("sound", "offset"),
+    [
+        (tone(440.0) + np.float32(0.3), 0.3),
+        (tone(440.0), 0.0),
+        (BUMP.astype(np.float32), 0.0),
+        (np.concatenate([tone(440.0) + np.float32(0.3), np.zeros(64_000, np.float32)]), 0.0),
+        (np.full(100, 0.5, np.float32), 0.0),
+    ],
+    ids=["a tone on an offset", "a tone", "a bump before silence", "silence behind", "next to nothing"],
+)  # fmt: skip
+def test_an_offset_is_what_a_sound_rests_on(sound: np.ndarray, offset: float) -> None:
+    freed = sound.copy()
+    level.remove_offset(freed, RATE)
+    np.testing.assert_allclose(freed, sound - offset, atol=1e-3)
+
+
+def test_an_offset_is_no_fault_of_the_model() -> None:
+    sound = tone(440.0, 1.0, 0.05)
+    clean, moved = (explain(synth(), x, whole) for x in (sound, sound + np.float32(0.3)))
+    for name, stage in clean.stages.items():
+        other = moved.stages[name].distance
+        assert other.mr_stft < stage.distance.mr_stft + 0.1, name
+        assert abs(other.level_db) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("samples", "words"),
+    [(np.zeros(0), "got shape"), (np.where(np.arange(300_000) == 280_000, np.nan, 0.1), "NaN")],
+    ids=["no samples", "NaN far behind"],
+)
+def test_what_cannot_be_written_leaves_nothing(samples: Any, words: str, tmp_path: Any) -> None:
+    with pytest.raises(AudioError, match=words):
+        write_long(tmp_path / "a.wav", Channels([samples.astype(np.float32)]), RATE, RATE)
+    assert not (tmp_path / "a.wav").exists()
 
 
 def click(at: int, length: int = 8000) -> np.ndarray:

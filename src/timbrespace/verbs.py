@@ -413,8 +413,10 @@ def _read(run: "Run", path: StrPath) -> np.ndarray:
 def _read_long(run: "Run", path: StrPath, folder: Path) -> "Scratch":
     """As `_read`, on disk in `folder`."""
     from timbrespace.audio.files import read_long
+    from timbrespace.audio.scratch import Scratch
 
-    (sound,) = read_long(path, folder, run.feature.sample_rate, mono=True)
+    (sound,) = read_long(path, folder, run.feature.sample_rate, mono=True).each
+    assert isinstance(sound, Scratch)
     return sound
 
 
@@ -448,7 +450,7 @@ def _writer(
     (RMS, dBFS), in one of audio.files.FORMATS, at another rate if one is said."""
     from timbrespace.audio.files import HIGHEST_RATE, LOWEST_RATE, suffix_of, write_long
     from timbrespace.audio.level import FLOOR_DB, to_rms
-    from timbrespace.audio.scratch import Channels, Scratch
+    from timbrespace.audio.scratch import Channels
 
     own = run.feature.sample_rate
     rate = own if sample_rate is None else sample_rate
@@ -462,11 +464,7 @@ def _writer(
         folder = folder_for(out)
         sound = samples if isinstance(samples, Channels) else Channels([samples])
         if loudness is not None:
-            louder = [Scratch(folder) for _ in sound.each]
-            for block in to_rms(sound, loudness, own):
-                for channel, part in zip(louder, block, strict=True):
-                    channel.append(part)
-            sound = Channels(louder)
+            sound = Channels.of(to_rms(sound, loudness, own), len(sound.each), folder)
         path = folder / f"{name}{suffix}"
         write_long(path, sound, own, rate, format=format)
         return path
@@ -515,7 +513,7 @@ def reconstruct(
     for done, (file, name) in enumerate(
         zip(files, free_names(files, ".reconstructed"), strict=True)
     ):
-        channels = Channels(read_long(file, folder, opened.feature.sample_rate))
+        channels = read_long(file, folder, opened.feature.sample_rate)
         made, heard = [], []
         for one in channels.each:
             encoded = synth.encode(one, pitch=pitch, labels=told)
@@ -660,7 +658,8 @@ def decode(
             f"{latents} was made of pictures that this run does not know: {misfit}; decode it with the "
             "run that encoded it"
         )
-    if mean.ndim != 2 or mean.shape[1] != opened.model.latent or not np.isfinite(mean).all():
+    finite = np.isfinite(mean).all() and np.isfinite(table.get("rms_db", 0.0)).all()
+    if mean.ndim != 2 or mean.shape[1] != opened.model.latent or not finite:
         raise RunError(
             f"{latents} holds latents of shape {mean.shape}; this run wants finite (windows, "
             f"{opened.model.latent})"

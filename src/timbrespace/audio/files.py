@@ -24,7 +24,7 @@ from timbrespace.atomic import replacing, write_bytes
 from timbrespace.audio import riff
 from timbrespace.audio.level import CEILING, ceiling_gain, remove_offset
 from timbrespace.audio.riff import Unusable
-from timbrespace.audio.scratch import Channels, Scratch, spans
+from timbrespace.audio.scratch import Channels, spans
 from timbrespace.errors import AudioError
 
 SUFFIXES = (
@@ -135,21 +135,19 @@ def resampled(blocks: Iterable[np.ndarray], rate: int, new_rate: int) -> Iterato
 def read_long(
     path: str | Path, folder: str | Path, sample_rate: int, *, mono: bool = False,
     max_seconds: float = 600.0,
-) -> list[Scratch]:  # fmt: skip
+) -> Channels:  # fmt: skip
     """As `read`, the channels of the sound in a file at `sample_rate` Hz, kept on disk in
     `folder`, without an offset; `mono`: the mean of its channels."""
     try:
         with Sound(path, max_seconds=max_seconds) as sound:
             blocks = (block.mean(0, keepdims=True) if mono else block for block in sound)
-            channels = [Scratch(folder) for _ in range(1 if mono else sound.channels)]
-            for block in resampled(blocks, sound.sample_rate, sample_rate):
-                for channel, samples in zip(channels, block, strict=True):
-                    channel.append(samples)
-        if not len(channels[0]):
+            count = 1 if mono else sound.channels
+            channels = Channels.of(resampled(blocks, sound.sample_rate, sample_rate), count, folder)
+        if not len(channels):
             raise Unusable("too_short", f"no sample of it is left at {sample_rate} Hz")
     except Unusable as error:
         raise Unusable(error.code, f"{printable(path)}: {error}") from None
-    for channel in channels:
+    for channel in channels.each:
         remove_offset(channel, sample_rate)
     return channels
 
@@ -339,15 +337,15 @@ def write_long(
     path: str | Path, sound: Channels, sample_rate: int, new_rate: int, *, format: str = "wav16"
 ) -> None:
     """As `write`, a sound of any length, span by span, brought from `sample_rate` to `new_rate` Hz."""
-    suffix_of(format)
-    container, subtype = FORMATS[format]
+    channels = len(sound.each)
+    container, subtype = _container((channels, len(sound)), format)
 
     def blocks() -> Iterator[np.ndarray]:
         return resampled((sound[span] for span in spans(len(sound))), sample_rate, new_rate)
 
-    peak = max((float(np.abs(block).max(initial=0.0)) for block in blocks()), default=0.0)
+    peak = float(np.max([np.abs(block).max(initial=0.0) for block in blocks()]))
     _check_finite(peak)
-    gain, channels = np.float32(ceiling_gain(peak)), len(sound.each)
+    gain = np.float32(ceiling_gain(peak))
     with _written(path) as path, replacing(path) as file:
         settings = {"format": container, "subtype": subtype, "closefd": False}
         with soundfile.SoundFile(file.fileno(), "w", new_rate, channels, **settings) as into:
@@ -363,8 +361,21 @@ def _written(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield path
     except (OSError, soundfile.LibsndfileError) as error:
-        why = error.strerror if isinstance(error, OSError) else error.error_string
+        why = error.strerror if isinstance(error, OSError) else "perhaps the disk is full"
         raise AudioError(f"{printable(path)} cannot be written: {why}") from None
+
+
+def _container(shape: tuple[int, ...], format: str) -> tuple[str, str]:
+    """The container and subtype of a format; AudioError where it cannot hold a sound of such a shape."""
+    suffix_of(format)
+    container, subtype = FORMATS[format]
+    most = MOST_CHANNELS if container == "WAV" else 8
+    if len(shape) != 2 or shape[1] == 0 or not 1 <= shape[0] <= most:
+        raise AudioError(
+            f"a sound to write should be (n,) or (channels, n), of at most {most} channels in {format}, got "
+            f"shape {shape}"
+        )
+    return container, subtype
 
 
 def _check_finite(peak: float) -> None:
@@ -388,16 +399,10 @@ def suffix_of(format: str) -> str:
 
 def to_bytes(samples: np.ndarray, sample_rate: int, *, format: str = "wav16") -> bytes:
     """The bytes of a sound file; rules and errors as in `write`."""
-    suffix_of(format)
-    container, subtype = FORMATS[format]
     samples = np.asarray(samples)
     if samples.ndim == 1:
         samples = samples[None]
-    most = MOST_CHANNELS if container == "WAV" else 8
-    if samples.ndim != 2 or samples.shape[1] == 0 or not 1 <= len(samples) <= most:
-        raise AudioError(
-            f"a sound to write should be (n,) or (channels, n), got shape {samples.shape}"
-        )
+    container, subtype = _container(samples.shape, format)
     peak = float(np.abs(samples).max())
     _check_finite(peak)
     if peak > CEILING:

@@ -40,15 +40,20 @@ def remove_dc(x: np.ndarray) -> np.ndarray:
 def remove_offset(x: Samples, sample_rate: int) -> None:
     """Take from x (n,), where it lies, the mean that it rests on.
 
-    That is one of a tenth of its RMS or more, over 20 ms or more: a click has a mean too, and rests on 0.
+    That is one of a tenth of its RMS or more, over 20 ms or more, of which its median has half or more:
+    a click and a note before silence have a mean too, and rest on 0.
     """
     total = square = 0.0
     for span in spans(len(x)):
         total += float(x[span].sum(dtype=np.float64))
         square += float(np.square(x[span], dtype=np.float64).sum())
-    if len(x) >= 0.02 * sample_rate and total**2 > 0.01 * square * len(x):
+    if len(x) < 0.02 * sample_rate or total**2 <= 0.01 * square * len(x):
+        return
+    mean = total / len(x)
+    middle = np.median([np.median(x[span]) for span in spans(len(x))])
+    if middle / mean >= 0.5:
         for span in spans(len(x)):
-            x[span] = x[span] - np.float32(total / len(x))
+            x[span] = x[span] - np.float32(mean)
 
 
 def limit(

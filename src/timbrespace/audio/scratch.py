@@ -64,6 +64,15 @@ class Channels:
     each: Sequence[Samples]
     mix: np.ndarray | None = None
 
+    @classmethod
+    def of(cls, blocks: Iterable[np.ndarray], count: int, folder: str | Path) -> "Channels":
+        """That of `count` channels in blocks (count, n), one after the other, on disk in `folder`."""
+        each = [Scratch(folder) for _ in range(count)]
+        for block in blocks:
+            for channel, samples in zip(each, block, strict=True):
+                channel.append(samples)
+        return cls(each)
+
     def __len__(self) -> int:
         return len(self.each[0])
 
@@ -91,6 +100,6 @@ def scale(samples: Samples, gain: float | np.floating) -> None:
 
 
 def peak(samples: Samples) -> float:
-    """The largest absolute sample; 0 of none."""
-    most = (np.abs(samples[span]).max(initial=0.0) for span in spans(len(samples)))
-    return float(max(most, default=0.0))
+    """The largest absolute sample; 0 of none, NaN where one is."""
+    most = [np.abs(samples[span]).max(initial=0.0) for span in spans(len(samples))]
+    return float(np.max(most, initial=0.0))

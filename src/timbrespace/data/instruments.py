@@ -405,11 +405,12 @@ def render_instruments(
     out, path = Path(out), Path(soundfont) if soundfont is not None else BANK
     font = SoundFont.open(path)
     instruments = catalogue(font, seed)
-    dealt = None if folds is None else assign_folds(
-        [item.family for item in instruments],
-        [_identities(font, item.recordings) for item in instruments], folds, seed,
-    )  # fmt: skip
     chosen = choose_notes(instruments, notes)
+    heard = [item for item in instruments if item.index in chosen]
+    dealt = None if folds is None else assign_folds(
+        [item.family for item in heard],
+        [_identities(font, item.recordings) for item in heard], folds, seed,
+    )  # fmt: skip
     plan = _plan(path, instruments, chosen, seed)
     total = sum(len(pairs) for pairs in chosen.values())
     try:
@@ -428,7 +429,7 @@ def render_instruments(
         else:
             records.update(_in_parallel(path, jobs, out, workers, counter.add))
         if dealt is not None:
-            _write_folds(out, instruments, records, dealt)
+            _write_folds(out, heard, records, dealt)
         return _finish(out, plan, instruments, records, total - done, started)
     except OSError as error:
         raise _disk_error(out, error) from None
@@ -598,7 +599,7 @@ def _write_folds(
     for fold in range(count):
         lines = ["path,split"]
         for item, held in zip(instruments, dealt, strict=True):
-            for pitch, velocity in records.get(item.name, {"kept": ()})["kept"]:
+            for pitch, velocity in records[item.name]["kept"]:
                 name = f"nsynth-{item.split}/audio/{_note_name(item, pitch, velocity)}.wav"
                 lines.append(f"{name},{'valid' if held == fold else 'train'}")
         text = "\n".join(lines) + "\n"

@@ -221,8 +221,11 @@ class _Writer:
         import torch
 
         places, lines, sounds = zip(*self._waiting.pop(length), strict=True)
+        stacked = np.stack(sounds)
+        for sound in stacked:
+            level.remove_offset(sound, self.feature.sample_rate)
         with torch.inference_mode():
-            picture = self.feature.analyse(torch.from_numpy(np.stack(sounds)))
+            picture = self.feature.analyse(torch.from_numpy(stacked))
         values = picture.values.numpy()
         mean = values.mean(axis=(1, 2))
         square = np.einsum("bft,bft->b", values, values) / values[0].size

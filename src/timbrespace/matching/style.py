@@ -43,9 +43,9 @@ def match_style(
     check(dry, reference)
     dry, reference = (x[..., : beginning(x, sample_rate)] for x in (dry, reference))
     gain = np.float32(10.0 ** ((PEAK_DB - peak_db(dry)) / 20.0))
-    mono = dry.reshape(-1, dry.shape[-1]).mean(0)
+    loudest = max(dry.reshape(-1, dry.shape[-1]), key=peak_db)
     tried = simulate(
-        effect, contents(mono, reference.shape[-1], sample_rate, seed), sample_rate, SIMULATED,
+        effect, contents(loudest, reference.shape[-1], sample_rate, seed), sample_rate, SIMULATED,
         lambda sound: manner(gain * sound, sample_rate), seed=seed,
         until=began + 0.6 * (until - began), progress=progress,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Generic
 import numpy as np
 import torch
 
+from timbrespace.audio.level import remove_offset
 from timbrespace.audio.scratch import Keep, Kept, Scratch, peak, spans
 from timbrespace.errors import AudioError
 from timbrespace.features.decibels import Decibels
@@ -85,6 +86,9 @@ def explain(
     if not np.isfinite(peak(original)):
         raise AudioError("the sound contains NaN or infinite samples; repair or remove it")
     feature, length = synth.feature, len(original)
+    if not isinstance(original, Scratch):
+        original = original.copy()
+        remove_offset(original, synth.feature.sample_rate)
     if peak(original) <= SILENT:
         nothing = keep(np.zeros_like(original[span]) for span in spans(length))
         silence: dict[str, Kept] = dict.fromkeys(STAGES, nothing)

@@ -110,7 +110,7 @@ class Synth:
     ) -> Encoded:
         """One sound (n,) as the latents of its windows; an unknown pitch of a pitched model is
         found by `guess_pitch`. Other labels stay unknown where they are not given. An offset is taken
-        away first, as `read_long` does."""
+        away first; `read_long` has done so of a Scratch."""
         sound = samples
         if not isinstance(sound, Scratch):
             sound = np.array(sound, np.float32)
@@ -258,7 +258,8 @@ class Synth:
         return self.decode_long(encoded, whole)
 
     def decode_long(self, encoded: Encoded, keep: Keep[Kept]) -> Kept:
-        """As `decode_windows`, some samples at a time, which `keep` keeps: on disk, no length takes memory."""
+        """As `decode_windows`, some samples at a time, which `keep` keeps: on disk, no length takes memory,
+        unless a vocoder makes the sound, of the whole picture."""
         net = self.model.decoder.net
         if isinstance(net, HarmonicDecoder) and len(encoded.mean) > 1:
             sound = harmonic.joined(self, net, encoded)
