@@ -9,6 +9,7 @@ import re
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -726,10 +727,11 @@ def test_only_the_questions_asked_are_answered_and_the_report_names_the_others(e
     found = evaluate(few, ask=["posterior"])
     for name in ("distortion", "rate", "floors", "ceilings", "probes", "posterior", "verdict"):
         assert found[name] == metrics[name]
-    left_out = [name for name in catalogue.QUESTIONS if name != "posterior"]
+    left_out = [n for n in catalogue.QUESTIONS if n not in ("posterior", *catalogue.APPLIES)]
     assert catalogue.not_asked(found) == left_out and not catalogue.not_asked(metrics)
     page = (few.path / "evaluation/report.html").read_text()
     assert f"Not asked: {', '.join(left_out)}." in page
+    assert f"--ask {','.join(n for n in catalogue.QUESTIONS if n not in catalogue.APPLIES)}" in page
     assert "<h2>Swap" not in page and "The space and its prior" in page
     with pytest.raises(RunError, match="there is no question 'swop'; did you mean swap?"):
         measure(run, ask=["swop"])
@@ -737,10 +739,25 @@ def test_only_the_questions_asked_are_answered_and_the_report_names_the_others(e
         measure(run, ask=["distribution"])
 
 
+def test_what_is_asked_does_not_change_the_verdict(evaluated, tmp_path):
+    run, metrics = evaluated
+    few = StandInRun(tmp_path / "few", run.corpus)
+    found = evaluate(few, ask=["posterior"])
+    assert (
+        found["waves"] is None and found["effects"] is None
+    )  # no part of pictures of single sounds
+    assert "waves" not in catalogue.not_asked(found)
+    for own in (metrics, found):
+        behind = {**own, "distortion": {**own["distortion"], "rmse_db": 9.0}}
+        behind["floors"] = {**own["floors"], "linear_code_rmse_db": 4.0}
+        assert "pictures: of a wave" not in judge(behind).words
+
+
 def test_questions_of_latents_are_asked_beside_those_of_sounds(monkeypatch):
     meeting = threading.Barrier(2, timeout=10)  # both have to be asked before either is answered
     monkeypatch.setattr(catalogue, "_answer", lambda facts, name: {"met": meeting.wait() >= 0})
-    found = catalogue.ask(None, ["swap", "structure"])  # type: ignore
+    facts = SimpleNamespace(run=SimpleNamespace(feature=FEATURE))
+    found = catalogue.ask(facts, ["swap", "structure"])  # type: ignore
     assert found["swap"] == found["structure"] == {"met": True}
     assert list(found) == list(catalogue.QUESTIONS)
     assert found["pitch"] == {"why_not": catalogue.NOT_ASKED}

@@ -14,6 +14,7 @@ import timbrespace
 from timbrespace import cli
 from timbrespace.errors import RunError
 from timbrespace.evaluation import figures
+from timbrespace.evaluation.catalogue import NOT_ASKED
 from timbrespace.evaluation.figures.style import as_pdf
 from timbrespace.recipe import load, shipped
 from timbrespace.writeup import blocks, latex, methods, pack, references
@@ -257,11 +258,13 @@ def test_what_was_not_measured_says_how_to(written, run, quick):
         "timbrespace evaluate" in text and " -{}-distribution." in text and "-{}-generation" in text
     )
     assert [m.split()[0] for m in written.missing] == ["Distribution", "Perception", "How"]
-    change(run, distribution={"why_not": "there are two sounds"}, swap=None)
+    own = {"why_not": "there are two sounds"}
+    change(run, distribution=own, swap=None, posterior={"why_not": NOT_ASKED})
     (run / "evaluation" / "generation.json").unlink(missing_ok=True)
     made = timbrespace.paper([run], "again")  # type: ignore
     text = (made.folder / "paper.tex").read_text()
     assert "Not answered: there are two sounds." in text and "Swap was not measured" in text
+    assert "Posterior was not measured" in text and "Waves was not" not in text
     assert "-distribution" not in text
 
 

@@ -16,6 +16,7 @@ from timbrespace.page import escape
 
 if TYPE_CHECKING:
     from timbrespace.evaluation.facts import Facts
+    from timbrespace.features.feature import Feature
 
 QUESTIONS = {
     "heard": "heard",
@@ -32,6 +33,10 @@ QUESTIONS = {
 OF_LATENTS = ("structure", "disentanglement", "posterior", "continuity", "axes")
 ON_REQUEST: dict[str, str] = {"distribution": "distribution", "perception": "perception"}
 NOT_ASKED = "it was not asked"
+APPLIES: dict[str, Callable[["Feature"], bool]] = {  # questions of some features alone
+    "waves": lambda feature: feature.keeps_phase,
+    "effects": lambda feature: feature.kind == "pair",
+}
 SINGLE = {  # questions of single sounds, and why pairs have no answer
     "pitch": "which has no one pitch",
     "continuity": "whose ways are asked for under effects",
@@ -73,7 +78,8 @@ def ask(
     facts: "Facts", names: list[str], tell: Callable[[str], None] = lambda name: None
 ) -> dict[str, Any]:
     """The answers by name; where there is none, {"why_not": a sentence}, as of all QUESTIONS that are not
-    among `names`. `tell` hears each name once it is answered.
+    among `names`; None where the run's feature has no such part. `tell` hears each name once it is
+    answered.
 
     Questions of latents are asked in a thread beside those of sounds: both wait for arithmetic most of the
     time, and each question has random numbers of its own.
@@ -101,13 +107,22 @@ def ask(
         finally:
             stopped.set()
             torch.set_num_threads(threads)
-    order = dict.fromkeys((*QUESTIONS, *names))
-    return {name: found.get(name, {"why_not": NOT_ASKED}) for name in order}
+    feature, order = facts.run.feature, dict.fromkeys((*QUESTIONS, *names))
+    return {
+        name: found.get(name, {"why_not": NOT_ASKED}) if _applies(name, feature) else None
+        for name in order
+    }
+
+
+def _applies(name: str, feature: "Feature") -> bool:
+    return name not in APPLIES or APPLIES[name](feature)
 
 
 def _answer(facts: "Facts", name: str) -> dict[str, Any] | None:
     from timbrespace.evaluation.facts import Unanswerable
 
+    if not _applies(name, facts.run.feature):
+        return None
     if name in SINGLE and facts.run.feature.kind == "pair":
         return {"why_not": f"each sound is a pair, dry and then wet, {SINGLE[name]}"}
     try:

@@ -35,10 +35,8 @@ METHODS = {
 KNOB_COLUMNS = ("centre", "mean", "head", "mu_ridge", "mu_trees", "hand_trees")  # of single knobs
 
 
-def measure(facts: Facts) -> dict[str, Any] | None:
-    """All figures; None for a run of single sounds. Unanswerable where effects have no names."""
-    if facts.run.feature.kind != "pair":
-        return None
+def measure(facts: Facts) -> dict[str, Any]:
+    """All figures. Unanswerable where effects have no names."""
     pairs = EffectPairs.of(facts)
     rng = facts.rng("effects figures")
     latents, principal = pairs.latents, pairs.principal

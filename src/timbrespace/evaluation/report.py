@@ -342,9 +342,10 @@ def _not_asked(metrics: dict[str, Any]) -> str:
     names = catalogue.not_asked(metrics)
     if not names:
         return ""
+    whole = [n for n in catalogue.QUESTIONS if n in names or metrics.get(n) is not None]
     return (
-        f"<p>Not asked: {', '.join(names)}. To ask them: <code>timbrespace evaluate RUN --ask "
-        f"{','.join(names)}</code>, or without <code>--ask</code> all.</p>"
+        f"<p>Not asked: {', '.join(names)}. To ask them beside those answered: <code>timbrespace evaluate "
+        f"RUN --ask {','.join(whole)}</code>.</p>"
     )
 
 

@@ -132,7 +132,7 @@ def judge(metrics: dict[str, Any]) -> Judgement:
         )
     linear = floors.get("linear_code_rmse_db")
     if not faults and linear is not None and rmse > linear:
-        wave = bool(metrics.get("waves"))
+        wave = metrics.get("waves") is not None  # asked or not
         cure = (
             "which is one of pictures: of a wave the MR-STFT says more" if wave
             else "train longer; networks of kind principal start there"

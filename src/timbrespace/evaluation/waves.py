@@ -66,13 +66,11 @@ def evaluate(found: np.ndarray) -> dict[str, float]:
     return dict(zip(NAMES, found.mean(0).tolist(), strict=True))
 
 
-def measure(facts: Facts) -> dict[str, dict[str, float]] | None:
-    """The figures of the model and of what knows nothing; None for features without phase."""
+def measure(facts: Facts) -> dict[str, dict[str, float]]:
+    """The figures of the model and of what knows nothing."""
     import torch
 
     run = facts.run
-    if not run.feature.keeps_phase:
-        return None
     rng = facts.rng("waves")
     store = facts.learnt.features(run.feature)
     parts = np.array_split(facts.there.rows, -(-len(facts.there.rows) // BATCH))

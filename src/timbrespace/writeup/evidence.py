@@ -9,7 +9,7 @@ from typing import Any
 
 from timbrespace.data.instruments import BANK
 from timbrespace.errors import RunError
-from timbrespace.evaluation.catalogue import ON_REQUEST, QUESTIONS
+from timbrespace.evaluation.catalogue import ON_REQUEST, QUESTIONS, not_asked
 from timbrespace.runs import Run
 from timbrespace.writeup.blocks import slug
 
@@ -59,7 +59,11 @@ class Evidence:
     def missing(self) -> list[str]:
         """What was not measured, a sentence each, with the command that measures it."""
         options = {"distribution": " --distribution", "perception": " --perception BENCHMARK"}
-        names = [name for name in (*QUESTIONS, *ON_REQUEST) if name not in self.metrics]
+        left_out = not_asked(self.metrics)
+        names = [
+            name for name in (*QUESTIONS, *ON_REQUEST)
+            if name in left_out or name not in self.metrics
+        ]  # fmt: skip
         asked = {name.capitalize(): options.get(name, "") for name in names}
         if not (self.run.path / "evaluation" / "generation.json").is_file():
             asked["How real new sounds are"] = " --generation"
