@@ -196,7 +196,11 @@ def test_folds_become_one_row_and_are_compared_fold_by_fold(run):
     assert (differences._welch(one, other) or 0.0) > 0.9
     truth = scipy.stats.ttest_rel(one, other).pvalue  # type: ignore
     assert error["p_seeds"] == pytest.approx(truth)
-    # other files are no folds, and one fold twice is an accident
+    # other files are no folds, nor are parts that overlap, and one fold twice is an accident
+    lines = Path("a2/split.csv").read_text()
+    Path("a2/split.csv").write_text(Path("a3/split.csv").read_text())
+    assert [row["n"] for row in verbs.compare(["a0", "a2", "a3"], seeds=True)] == [1, 1, 1]
+    Path("a2/split.csv").write_text(lines)
     lines = Path("a1/split.csv").read_text().replace("80,", "81,")
     Path("a1/split.csv").write_text(lines)
     assert [row["n"] for row in verbs.compare(["a0", "a1", "a2"], seeds=True)] == [2, 1]

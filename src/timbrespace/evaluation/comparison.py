@@ -84,6 +84,12 @@ def rows(
         files = _files(run, line) or scale[0]
         name = json.dumps([files, scale[1:], settings], sort_keys=True, default=str)
         alike.setdefault(name if seeds else str(i), []).append(i)
+    for name, at in list(alike.items()):
+        each = {scales[i]: i for i in at}
+        if len(each) > 1 and not _apart([(runs[i][1], table[i]) for i in each.values()]):
+            del alike[name]
+            for i in at:
+                alike.setdefault(f"{name} {scales[i]}", []).append(i)
     measured = [tuple(sorted({scales[i] for i in at})) for at in alike.values()]
     for at, own in zip(alike.values(), measured, strict=True):
         for i in at:
@@ -391,6 +397,14 @@ def _files(run: Run, line: Row) -> str | None:
     with open(run.path / "split.csv", encoding="utf-8", newline="") as file:
         rows = [[one["row"], one["file"]] for one in csv.DictReader(file)]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _apart(lines: Sequence[tuple[Run, Row]]) -> bool:
+    """Whether no row was measured by two runs, as it is of folds."""
+    held = [
+        {row for row, split in run.split().items() if split == line["split"]} for run, line in lines
+    ]
+    return sum(map(len, held)) == len(set[int]().union(*held))
 
 
 def _scale(run: Run, line: Row) -> tuple[str, ...]:
