@@ -72,6 +72,8 @@ def main() -> None:
                 "second": abs(found["axes"][1]["brightness"]), "seconds": seconds,
             }  # fmt: skip
             with open(done, "a", encoding="utf-8") as file:
+                if file.tell() and not done.read_text(encoding="utf-8").endswith("\n"):
+                    file.write("\n")  # a line was cut short
                 file.write(json.dumps({"of": made_of, "job": job, "row": rows[job]}) + "\n")
             words = (
                 f"{len(rows)} of {len(jobs)}: {name} {kind} {size}, knob R² {found['knob_r2']:.2f}"

@@ -29,9 +29,10 @@ RESULT = FOLDER / "evaluate.md"
 class Copies:
     """The valid part of a corpus, repeated to `count` sounds: what an evaluation asks of a corpus."""
 
-    def __init__(self, corpus: Any, count: int) -> None:
+    def __init__(self, corpus: Any, count: int, path: Path) -> None:
+        """`path`: where what an evaluation keeps beside a corpus goes, a folder that is thrown away."""
         self._corpus, self._own, self.count = corpus, corpus.split_rows("valid"), count
-        self.path, self.label_names = corpus.path, corpus.label_names
+        self.path, self.label_names = path, corpus.label_names
         self.digest = f"{corpus.digest} {count}"
 
     def _row(self, row: int) -> int:
@@ -103,7 +104,7 @@ def measured(run: Path, count: int, ask: list[str] | None) -> dict[str, Any]:
     with Peak() as peak:
         if count:
             opened = Run.open(run)
-            metrics = evaluate(opened, corpus=Copies(opened.corpus, count), ask=ask)  # type: ignore
+            metrics = evaluate(opened, corpus=Copies(opened.corpus, count, run), ask=ask)  # type: ignore
         else:
             metrics = verbs.evaluate(run, ask=ask)
     report = run / "evaluation"
@@ -122,7 +123,7 @@ def rows(run: Path, sizes: list[int], ask: str | None) -> Iterator[dict[str, Any
             shutil.copytree(run, copy, ignore=shutil.ignore_patterns("checkpoints", "evaluation"))
             command = [sys.executable, __file__, str(copy), "--one", str(size)]
             command += [] if ask is None else ["--ask", ask]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             yield json.loads(done.stdout.splitlines()[-1])
             print(done.stdout.splitlines()[-1], file=sys.stderr)
 

@@ -2,7 +2,7 @@
 
     python experiments/study.py [EXPERIMENT.yaml] [--runs build/experiments] [--out docs/study/results]
 
-`run.py` trains and measures them first; rows and seeds that are not there yet are left out and named. A sound's
+`run.py` trains and measures them first; folds that not all begun rows have are left out and named. A sound's
 figure is the mean over the runs of its row that measured it: of one where they are folds, of all where
 they are seeds. In tables ± is half the 95 % interval over runs, Student's; [low, high] is that over
 instruments, whose notes are drawn together (docs/metrics.md, intervals). Where one of the runs has a
@@ -23,6 +23,7 @@ import numpy as np
 from timbrespace.errors import RunError
 from timbrespace.evaluation import comparison, statistics
 from timbrespace.evaluation.differences import TESTED
+from timbrespace.evaluation.evaluate import PROBE_ROWS
 from timbrespace.evaluation.figures import matrices
 from timbrespace.evaluation.nearness import distances, near, silhouettes, votes
 from timbrespace.evaluation.overlap import merges
@@ -155,7 +156,8 @@ def sides_of(runs: Sequence[Path]) -> list[Side]:
 
 
 def embedding(sides: Sequence[Side]) -> dict[str, Column] | None:
-    """How families lie in the embedding, as `structure` has it of a space; None without one."""
+    """How families lie in the embedding, of the sounds of which `structure` says it of the first row's space
+    and as many training sounds with labels; None without one."""
     runs = [run for side in sides for run in side.runs]
     kept = next((run for run in runs if (run.path / "space" / "embedding.npz").is_file()), None)
     heard = None if kept is None else Likeness.open(kept, Space.open(kept)).heard
@@ -164,14 +166,23 @@ def embedding(sides: Sequence[Side]) -> dict[str, Column] | None:
     points = heard.points / np.linalg.norm(heard.points, axis=1, keepdims=True)
     found: dict[str, Column] = {}
     for run in {run.provenance["corpus_digest"]: run for run in sides[0].runs}.values():
-        splits = run.split()
-        asked, others = (
-            np.array([row for row, split in splits.items() if split == part and heard.known[row]])
-            for part in (sides[0].line["split"], "train")
-        )
         labels = {
-            name: np.array(run.corpus.labels(name)) for name in ("family", "instrument", "pitch")
+            name: np.array(run.corpus.labels(name), object)
+            for name in ("family", "instrument", "pitch")
         }
+        whole = {
+            row for row in np.flatnonzero(heard.known).tolist()
+            if all(values[row] is not None for values in labels.values())
+        }  # fmt: skip
+        splits, names = run.split(), ("silhouette", "silhouette_across", "family_across")
+        measured = {row for name in names for row in sides[0].sounds.get(f"{name}_z", {})}
+        part = sides[0].line["split"]
+        asked = np.array([row for row in sorted(measured & whole) if splits[row] == part])
+        others = np.array(
+            [row for row, split in splits.items() if split == "train" and row in whole]
+        )
+        rng = np.random.default_rng(0)
+        others = np.sort(rng.permutation(others)[:PROBE_ROWS])
         for name, column in lying(points, asked, others, labels).items():
             found.setdefault(name, {}).update(column)
     return found
@@ -183,7 +194,7 @@ def lying(
     """Of points (N, D), for the rows `asked` (n,): whether the 5 nearest of `others` (m,), of another
     pitch and instrument, name the family, and silhouettes by family within a semitone, among the asked
     and across instruments."""
-    _, families = np.unique(labels["family"], return_inverse=True)
+    _, families = np.unique(labels["family"].astype(str), return_inverse=True)
 
     def pairs(label: str, there: np.ndarray) -> np.ndarray:
         return labels[label][asked][:, None] != labels[label][there]
@@ -391,11 +402,14 @@ def overlaps(sides: Sequence[Side], heard: dict[str, Column]) -> Part:
         }  # fmt: skip
         if None not in tables and all(one == names[0] for one in names):
             table = mean_table(tables)
-            order = sorted(itertools.combinations(range(len(table)), 2), key=lambda at: -table[at])
-            known = [at for at in order if np.isfinite(table[at])][:NEAREST]
+            pairs = itertools.combinations(range(len(table)), 2)
+            known = sorted(
+                (at for at in pairs if np.isfinite(table[at])), key=lambda at: -table[at]
+            )
             line["overlap most"] = "; ".join(
-                f"{names[0][i]} and {names[0][j]} {over_runs([one[i][j] for one in tables])}"
-                for i, j in known
+                f"{names[0][i]} and {names[0][j]} "
+                + over_runs([one[i][j] for one in tables if one[i][j] is not None])
+                for i, j in known[:NEAREST]
             )
             pictures[f"overlap-{side.name}"] = matrices.overlap(
                 names[0],
@@ -406,8 +420,9 @@ def overlaps(sides: Sequence[Side], heard: dict[str, Column]) -> Part:
         lines.append(line)
     about = (
         "Bhattacharyya coefficients along the line that tells two families best apart, at equal pitch, for "
-        "instruments that the line was not learnt on, of sampled z; 1: no line does. In the pictures the mean "
-        "over runs, in the order of its merge tree."
+        "instruments that the line was not learnt on, of sampled z; 1: no line does. Training sounds are among "
+        "them, since a fold holds out too few instruments of a family, so that runs share sounds and ± tells "
+        "too little. In the pictures the mean over runs, in the order of its merge tree."
     )
     reasons = unanswered(sides, ("structure", "overlap"))
     return f"{about}\n\n{filled(lines)}{reasons}\n\n{shown(pictures)}", pictures
@@ -450,7 +465,8 @@ def continuity(sides: Sequence[Side], heard: dict[str, Column]) -> Part:
         "cross-fade is straight and smooth by construction.\n\n"
         + filled(ways)
         + "\n\n## Gaps\n\nA valley of 1 is "
-        "none, of 0 a gap; where p is given, that of each run.\n\n"
+        "none, of 0 a gap; where p is given, that of each run. Training sounds are among these, as of the "
+        "overlap, so that ± tells too little.\n\n"
         + filled(gaps)
         + unanswered(sides, ("continuity",), ("continuity", "gaps"), ("continuity", "tendency"))
     ), {}
@@ -475,9 +491,7 @@ def interpolations(sides: Sequence[Side], heard: dict[str, Column]) -> Part:
         "told the labels of the nearer end. The report of each run plays such ways."
     )
     if missing:
-        about += (
-            f"\n\nNot drawn, since no two families have a pitch in common: {', '.join(missing)}."
-        )
+        about += f"\n\nNot drawn, since no way of two families was measured: {', '.join(missing)}."
     return f"{about}\n\n{shown(pictures)}", pictures
 
 
@@ -527,8 +541,16 @@ def main() -> None:
         for folder in row.folders(given.runs / given.experiment.stem)
     ]  # fmt: skip
     there = [folder for folder in folders if experiments.finished(folder, experiment.ask)]
+    # a fold that not all rows have would be held against other sounds
+    corpora = {folder: str(Run.open(folder).provenance["corpus_digest"]) for folder in there}
+    rows = [
+        {corpora[one] for one in row.folders(given.runs / given.experiment.stem) if one in corpora}
+        for row in experiment.rows
+    ]  # fmt: skip
+    shared = set.intersection(*(row for row in rows if row)) if there else set()
+    there = [folder for folder in there if corpora[folder] in shared]
     if not there:
-        raise RunError(f"nothing of {given.experiment} is trained yet; run: experiments/run.py")
+        raise RunError(f"no fold of {given.experiment} is trained yet; run: experiments/run.py")
     write(there, [folder.name for folder in folders if folder not in there], given.out)
 
 
@@ -541,7 +563,7 @@ def write(runs: Sequence[Path], missing: Sequence[str], out: Path) -> None:
     facts = f"{sounds} sounds of {count} instruments, in {folds} fold{'s' * (folds != 1)}"
     about = result.made_by("python experiments/study.py", facts)
     if missing:
-        about += f" Not trained yet: {', '.join(missing)}."
+        about += f" Left out, since not trained by all rows yet: {', '.join(missing)}."
     if heard is None:
         about += " No run has a space with an embedding (`timbrespace space RUN --embed`), so it is left out."
     out.mkdir(parents=True, exist_ok=True)

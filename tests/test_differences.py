@@ -60,7 +60,8 @@ def test_a_planted_change_is_told_with_what_the_recipe_changed(run):
         row["sentence"]
     )  # fmt: skip
     assert (
-        "and the same MR-STFT (2.20); 80 sounds of 20 instruments, one training" in row["sentence"]
+        "and the same MR-STFT (2.20); 40 to 80 sounds of 20 instruments, one training"
+        in row["sentence"]
     )
     error = row["difference"]["figures"]["rmse_db"]
     squares = np.square(0.8 * HARD) - np.square(HARD)
@@ -88,7 +89,7 @@ def test_families_and_silhouettes_are_tested_too(run):
         path.write_text("\n".join([f"{head},family_across_z,silhouette_z", *added, ""]))
     rows = verbs.compare(runs)
     assert rows[0]["family_across_interval"] == pytest.approx(0.1)
-    told = "100 % more families named by other instruments (0.25 to 0.50, p < 0.001)"
+    told = "100 % more sounds whose family other instruments name (0.25 to 0.50, p < 0.001)"
     assert told in rows[1]["sentence"]
     assert "and a higher silhouette by family (-0.10 to 0.10, p < 0.001)" in rows[1]["sentence"]
 

@@ -164,7 +164,7 @@ def test_the_pages_say_what_the_runs_measured(study, tiny_run, tmp_path, monkeyp
     assert re.search(r"\| embedding \|.* 0\.\d\d \[0\.\d\d, 0\.\d\d\]", main)
     assert "told beside plain (the same settings)" in pages["differences"]
     assert "50 % less error" in pages["differences"]
-    assert all("Not trained yet: more-1, more-2." in page for page in pages.values())
+    assert all("not trained by all rows yet: more-1, more-2." in page for page in pages.values())
     assert "timbrespace evaluate RUN --perception DIR" in pages["perception"]
     for page in pages.values():
         assert all((out / name).is_file() for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page))

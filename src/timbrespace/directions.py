@@ -209,7 +209,7 @@ def described(run: Run, corpus: "Corpus", rows: np.ndarray) -> tuple[np.ndarray,
     """The descriptors (N, 10) of rows of a corpus over the feature's window, and in words what was
     described: the recordings, or where one cannot be read its stored picture made sound.
 
-    A recording is described once, for all runs: what is known lies beside the corpus's pictures.
+    A recording is described once for all runs of the feature: what is known lies beside its pictures.
     """
     known = _Known.open(run, corpus)
     pitches = corpus.labels("pitch") if "pitch" in corpus.label_names else None

@@ -49,7 +49,7 @@ TESTED = (
     Figure("bits_per_sound", "bits", "fewer", 1),
     Figure("rmse_db", "error", "less", 2, " dB", rooted=True),
     Figure("mr_stft", "MR-STFT", "less", 2),
-    Figure("family_across", "families named by other instruments", "fewer", 2),
+    Figure("family_across", "sounds whose family other instruments name", "fewer", 2),
     Figure("silhouette", "silhouette by family", "a lower", 2, more="a higher", shared=False),
 )
 COLUMNS = {  # in sounds.csv, where it is called otherwise
@@ -85,6 +85,7 @@ def difference(one: Trained, other: Trained) -> dict[str, Any]:
     }
     found: dict[str, Any] = {
         "against": other.name, "settings": settings, "figures": {}, "sounds": None, "groups": None,
+        "fewest_sounds": None,
     }  # fmt: skip
     about = f"{one.name} beside {other.name} ({told(settings)})"
     if one.lines[0]["group"] != other.lines[0]["group"]:
@@ -112,6 +113,7 @@ def difference(one: Trained, other: Trained) -> dict[str, Any]:
         found["figures"][figure.key] = change
         clauses.append(_clause(figure, change))
     found["sounds"], found["groups"] = max(counts, default=(0, 0))
+    found["fewest_sounds"] = min((rows for rows, _ in counts if rows), default=0)
     said = _joined(clauses) if clauses else "nothing was measured that could be told apart"
     return found | {"sentence": f"{about}: {said}; {_grounds(found, one, other)}"}
 
@@ -245,11 +247,12 @@ def _grounds(found: dict[str, Any], one: Trained, other: Trained) -> str:
     figures = found["figures"].values()
     tested = [f for f in figures if f["p"] is not None]
     counts = [len(side.runs) for side in (one, other)]
-    folds = len({line["corpus_digest"] for line in one.lines}) > 1
-    kind = "folds" if folds else "seeds"
+    folds = len({line["corpus_digest"] for line in one.lines})
+    kind = "seeds" if folds == 1 else "folds" if folds == counts[0] else "runs"
     seeds = (
         f"{counts[0]} {kind}" if counts[0] == counts[1] else f"{counts[0]} and {counts[1]} {kind}"
     )
+    seeds += f" of {folds} folds" if kind == "runs" else ""
     if not tested:
         over = f"tested over {seeds} alone" if min(counts) > 1 else "not tested"
         if found["groups"] == 1:
@@ -258,7 +261,8 @@ def _grounds(found: dict[str, Any], one: Trained, other: Trained) -> str:
             f"{over}, since both need figures of the same sounds by instrument: evaluate {one.name} and "
             f"{other.name} again"
         )
-    words = f"{found['sounds']} sounds of {found['groups']} instruments"
+    few, most = found["fewest_sounds"], found["sounds"]
+    words = f"{most if few == most else f'{few} to {most}'} sounds of {found['groups']} instruments"
     least = min(f["least_p"] for f in tested)
     if least > TOLD:
         words += f", too few to tell anything: p cannot fall below {least:.2g}"
