@@ -116,9 +116,11 @@ def main() -> None:
         name, _, folder = given.partition("=")
         other = recordings(folder, RATE, held_out="test").train
         parts += [name, table(HEADINGS, rows(other, chosen.vocoder, chosen.sounds, chosen.librosa))]
-    files = " ".join(f"--vocoder {path.name}" for path in chosen.vocoder)
+    others = (given.partition("=") for given in chosen.other)
+    files = [f"--vocoder {path.name}" for path in chosen.vocoder]
+    files += [f"--other {name}={Path(folder).name}" for name, _, folder in others]
     about = made_by(
-        f"OMP_NUM_THREADS=1 python bench/vocoders.py {chosen.corpus.name} {files} "
+        f"OMP_NUM_THREADS=1 python bench/vocoders.py {chosen.corpus.name} {' '.join(files)} "
         f"--sounds {chosen.sounds} --librosa {chosen.librosa}",
         "one thread", f"torch {torch.__version__}", f"librosa {version('librosa')}",
         f"{time.process_time() - began:.0f} CPU seconds",
