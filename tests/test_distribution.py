@@ -98,7 +98,7 @@ def test_evaluate_asks_it_on_request(tiny_run, tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
     monkeypatch.setattr(distribution, "SOUNDS", 12)
-    asked = ["evaluate", str(run), "--distribution", "--split", "train", "--json"]
+    asked = ["evaluate", str(run), "--distribution", "--ask", "none", "--split", "train", "--json"]
     monkeypatch.setattr(sys, "argv", ["timbrespace", *asked])
     with pytest.raises(SystemExit) as stop:
         cli.main()

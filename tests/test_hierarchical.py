@@ -113,7 +113,7 @@ def test_a_run_with_levels_is_measured_level_by_level(tiny_corpus, tmp_path):
     settings = (*TINY, "model.bottleneck={kind: hierarchical, levels: [3, 5], hidden: 16}")
     verbs.train("instruments", tiny_corpus, tmp_path / "run", settings=settings)
     verbs.space(tmp_path / "run", umap=False)
-    metrics = verbs.evaluate(tmp_path / "run")
+    metrics = verbs.evaluate(tmp_path / "run", ask=["posterior"])
     top, low = metrics["rate"]["levels"]
     assert (top["size"], low["size"]) == (3, 5) and metrics["rate"]["dimensions"] == 8
     total = top["bits_per_sound"] + low["bits_per_sound"]

@@ -275,7 +275,7 @@ def test_new_sounds_of_a_run_of_codes_are_codes(whole, tmp_path):
 def test_the_report_says_what_codes_cost_by_their_prior(whole):
     folder = whole.path / "evaluation"
     verbs.space(whole.path, umap=False)
-    verbs.evaluate(whole.path)
+    verbs.evaluate(whole.path, ask=["posterior"])
     page = (folder / "report.html").read_text()
     assert "<section id='new-sounds'></section>" in page and "New sounds" not in page
     found = verbs.generation(whole.path)["codes"]
