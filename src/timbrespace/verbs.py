@@ -561,13 +561,13 @@ def explain(
     from timbrespace.runs import Run
 
     opened, folder = Run.open(run), _beside(out)
+    keep = partial(Scratch.of, folder=folder)
     write = _writer(opened, out, format=format, sample_rate=sample_rate)
     synth = _synth(opened, recovery=recovery, vocoder=vocoder)
     pitch, told = _told(opened, pitch, labels)
     accounts = []
     for done, (file, name) in enumerate(zip(files, free_names(files, ""), strict=True)):
         original = _read_long(opened, file, folder)
-        keep = partial(Scratch.of, folder=folder)
         found = explain_sound(synth, original, keep, pitch=pitch, labels=told)
         sounds = {"original": found.original} | {k: s.samples for k, s in found.stages.items()}
         titles = ["original"] + [

@@ -45,8 +45,9 @@ def remove_offset(x: Samples, sample_rate: int) -> None:
     """
     total = square = 0.0
     for span in spans(len(x)):
-        total += float(x[span].sum(dtype=np.float64))
-        square += float(np.square(x[span], dtype=np.float64).sum())
+        part = x[span]
+        total += float(part.sum(dtype=np.float64))
+        square += float(np.square(part, dtype=np.float64).sum())
     if len(x) < 0.02 * sample_rate or total**2 <= 0.01 * square * len(x):
         return
     mean = total / len(x)

@@ -80,10 +80,13 @@ def rows(
     scales = [_scale(run, line) for (_, run), line in zip(runs, table, strict=True)]
     alike: dict[str, list[int]] = {}
     for i, ((_, run), line, scale) in enumerate(zip(runs, table, scales, strict=True)):
+        if not seeds:
+            alike[str(i)] = [i]
+            continue
         settings = {k: v for k, v in run.recipe.model_dump().items() if k != "seed"}
         files = _files(run, line) or scale[0]
         name = json.dumps([files, scale[1:], settings], sort_keys=True, default=str)
-        alike.setdefault(name if seeds else str(i), []).append(i)
+        alike.setdefault(name, []).append(i)
     for name, at in list(alike.items()):
         each = {scales[i]: i for i in at}
         if len(each) > 1 and not _apart([(runs[i][1], table[i]) for i in each.values()]):

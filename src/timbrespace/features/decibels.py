@@ -203,8 +203,9 @@ class Decibels(Feature):
         """Fill values (height, frames) and level_db () from powers (heard, height), which are used up;
         they are those of the samples `used`. After the frames heard comes silence."""
         heard = len(power)
-        peak = float(power.max())
-        _check_finite(power.max(), used)
+        loudest = power.max()
+        _check_finite(loudest, used)
+        peak = float(loudest)
         if peak <= LEAST_POWER:
             values.fill_(-1.0)
             level_db.fill_(SILENCE_DB)

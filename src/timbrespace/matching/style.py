@@ -52,9 +52,7 @@ def match_style(
     places, weights = tried[0], weigh(tried, manner(gain * reference, sample_rate), seed=seed)
     likely = np.argsort(-weights, kind="stable")[: max(FEWEST, 3 * renders // 4)]
     spread = sobol(len(effect.knobs), max(1, renders - len(likely)), seed + 1)
-    candidates = [
-        (place, weight) for place, weight in zip(places[likely], weights[likely], strict=True)
-    ]
+    candidates = list(zip(places[likely], weights[likely], strict=True))
     candidates += [] if effect.dry is None else [(effect.to_units(effect.dry), 0.0)]
     candidates += [(place, 0.0) for place in spread]
     heard, asked, probable = [spectra(gain * dry)[::EVERY]], [], []

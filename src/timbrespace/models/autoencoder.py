@@ -50,11 +50,10 @@ class DecoderHalf(nn.Module):
     def forward(self, z: Tensor, labels: Labels, columns: Tensor | None = None) -> Tensor:
         """Pictures of z, or those `columns` (N,) of them alone."""
         told = self.conditions.told(self.net, labels, len(z), z.device)
-        if columns is None:
-            return self.net(self.entrance(z), *told)
         if isinstance(self.net, PrincipalDecoder):
             return self.net(self.entrance(z), *told, columns)
-        return self.net(self.entrance(z), *told)[..., columns]
+        made = self.net(self.entrance(z), *told)
+        return made if columns is None else made[..., columns]
 
 
 class Autoencoder(nn.Module):

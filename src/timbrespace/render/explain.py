@@ -79,7 +79,7 @@ def explain(
     the stage allows, as loud as the original; silence stays silence. `keep` keeps them, as in
     `Synth.decode_long`. AudioError for NaN, infinity and no samples at all.
     """
-    original = samples if isinstance(samples, Scratch) else samples.astype(np.float32, copy=False)
+    original = samples if isinstance(samples, Scratch) else np.array(samples, np.float32)
     shape = (len(original),) if isinstance(original, Scratch) else original.shape
     if len(shape) != 1 or not shape[0]:
         raise AudioError(f"a sound to explain should be (n,) with at least one sample, got {shape}")
@@ -87,7 +87,6 @@ def explain(
         raise AudioError("the sound contains NaN or infinite samples; repair or remove it")
     feature, length = synth.feature, len(original)
     if not isinstance(original, Scratch):
-        original = original.copy()
         remove_offset(original, synth.feature.sample_rate)
     if peak(original) <= SILENT:
         nothing = keep(np.zeros_like(original[span]) for span in spans(length))
