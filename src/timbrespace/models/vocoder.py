@@ -1,6 +1,6 @@
-"""A small network that makes a spectrum of a log-mel picture, and a sound of the spectrum.
+"""A small network that makes a spectrum of a log-mel picture.
 
-ConvNeXt blocks over frames and an inverse short-time transform (Siuzdak 2023, Vocos) that correct a
+ConvNeXt blocks over frames for an inverse short-time transform (Siuzdak 2023, Vocos) that correct a
 prior which needs no training (Lv et al. 2024, FreeV), told the harmonics of the pitch where it is known
 (Yoneyama et al. 2024, Wavehax). Phase is not learnt as such: tones get it by integrating their frequency
 (`features.sweep`), the rest from a fixed noise. Spectra are (B, T, bins), phase as torch.stft counts it.
@@ -17,7 +17,6 @@ from torch.nn.functional import gelu, logsigmoid
 from timbrespace.features.inversion import mel_plan, pull_to_mel
 from timbrespace.features.log_mel import LogMel
 from timbrespace.features.mel import mel_filterbank
-from timbrespace.features.phase import Frames
 from timbrespace.features.sweep import advance_of, sweep
 from timbrespace.models.harmonic import hertz
 from timbrespace.models.vocabulary import MIDI
@@ -102,16 +101,22 @@ class VocoderNet(nn.Module):
         """Log magnitudes (B, T, bins) in nepers re the loudest cell that explain pictures
         (B, mels, T): each mel spread over its bins, then pulled to what the picture says. What is on
         the floor is taken to lie somewhat under it."""
-        db = self.feature.to_db(values)
-        power = torch.pow(10.0, torch.where(values > -1.0, db, db - BELOW_DB) / 10.0)
-        plan = mel_plan(self.filterbank)
         found = []
-        for mel in power:
+        for mel in self.powers(values):
             bins = (self.spread @ mel).clamp_min_(QUIETEST)
             for _ in range(PULLS):
-                bins = pull_to_mel(bins, mel, plan)
+                bins = self.pulled(bins, mel)
             found.append(bins.clamp_min_(QUIETEST).log_().mul_(0.5).T)
         return torch.stack(found).contiguous()
+
+    def powers(self, values: Tensor) -> Tensor:
+        """Mel powers (B, mels, T) re the loudest cell of pictures (B, mels, T)."""
+        db = self.feature.to_db(values)
+        return torch.pow(10.0, torch.where(values > -1.0, db, db - BELOW_DB) / 10.0)
+
+    def pulled(self, power: Tensor, mel: Tensor) -> Tensor:
+        """Power (bins, T) nearer to mel powers (mels, T)."""
+        return pull_to_mel(power, mel, mel_plan(self.filterbank))
 
     def comb(self, pitch: Tensor) -> Tensor:
         """The harmonics of MIDI pitches (B,), fractions allowed, as peaks over bins (B, bins) of mean 0;
@@ -173,29 +178,6 @@ class VocoderNet(nn.Module):
         # roots of a sigmoid by way of its logarithm: where it is 0 or 1, the gradient of a root is NaN
         tone, noise = ((0.5 * logsigmoid(x)).exp() for x in (curves.share, -curves.share))
         return torch.polar(tone, phase) + noise * self.excitation(noise.shape[1])
-
-    def sound(self, spectrum: Tensor, length: int, rounds: int = 0) -> Tensor:
-        """Samples (B, length) of spectra (B, T, bins); silence follows where the last frame ends.
-
-        Frames overlap and contradict each other: after each of `rounds` the phase is that of the sound so
-        far (Griffin & Lim 1984).
-        """
-        transform = Frames.of(
-            self.feature.n_fft, self.feature.hop, spectrum.shape[1], length, spectrum.device
-        )
-        samples = torch.zeros(len(spectrum), length, device=spectrum.device)
-        for one, out in zip(spectrum, samples, strict=True):
-            transform.fill(out, _agreeing(one, transform, rounds))
-        return samples
-
-
-def _agreeing(spectrum: Tensor, transform: Frames, rounds: int) -> Tensor:
-    """A spectrum (T, bins) with its own magnitudes and the phase of its sound, found `rounds` times."""
-    size = spectrum.abs()
-    for _ in range(rounds):
-        found = transform.to_spectrum(transform.to_samples(spectrum))
-        spectrum = found.mul_(size / found.abs().clamp_min_(1e-12))
-    return spectrum
 
 
 def even_noise(samples: int, *, steps: int = 30, rate: float = 0.1) -> Tensor:

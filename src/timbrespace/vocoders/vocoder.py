@@ -17,6 +17,7 @@ from timbrespace.atomic import write_bytes
 from timbrespace.errors import AudioError, RecipeError, RunError
 from timbrespace.features.feature import KEPT, LENGTHS, Feature
 from timbrespace.features.log_mel import LogMel
+from timbrespace.features.phase import griffin_lim
 from timbrespace.models.vocoder import VocoderNet
 
 FORMAT = 1
@@ -29,7 +30,7 @@ PART = (
     "mels",
     "floor_db",
 )  # of a feature's settings; frames are free
-ROUNDS = 1
+ROUNDS = 5
 BATCH = 8  # sounds whose spectra are held at once
 
 
@@ -47,9 +48,8 @@ def shipped() -> list[str]:
 class Vocoder:
     """Pictures of one sort of log-mel to sound. Open one with `Vocoder.open`.
 
-    about: what the file says of itself (`timbrespace vocoder info`). rounds: how often frames that
-    overlap are made to agree; each takes a millisecond for two seconds of sound and brings the mels
-    nearer.
+    about: what the file says of itself (`timbrespace vocoder info`). rounds: of fast
+    Griffin-Lim, in which frames that overlap come to agree and the mels are pulled to the picture's.
     """
 
     def __init__(self, net: VocoderNet, about: dict[str, Any], *, rounds: int = ROUNDS) -> None:
@@ -157,7 +157,13 @@ class Vocoder:
     def _inverted(self, values: Tensor, level_db: Tensor, pitch: Tensor, length: int) -> Tensor:
         values = values.clamp(-1.0, 1.0)
         curves = self.net.curves(values, level_db, pitch)
-        spectrum = self.net.texture(curves) * curves.size.exp()
+        spectrum = (self.net.texture(curves) * curves.size.exp()).transpose(1, 2)
+        mels = self.net.powers(values)
+        samples = griffin_lim(
+            spectrum.abs(), self.feature.n_fft, self.feature.hop, rounds=self.rounds,
+            phase=spectrum.angle(), length=length,
+            refine=lambda index, power: self.net.pulled(power, mels[index]),
+        )  # fmt: skip
         heard = (values > -1.0).flatten(1).any(1)  # silence stays silence
         scale = torch.pow(10.0, level_db / 20.0) * heard
-        return self.net.sound(spectrum, length, self.rounds) * scale[:, None]
+        return samples * scale[:, None]
