@@ -8,6 +8,7 @@ space drawn anew keeps it, and a broken-off embedding goes on.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -20,6 +21,7 @@ from timbrespace.audio.files import Audio
 from timbrespace.embedding import DIMENSIONS, cepstrum, embed
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.geometry.distance import combined, cosine, euclidean, typical
+from timbrespace.machine import cores, torch_threads
 from timbrespace.mapping import Space
 from timbrespace.runs import Run
 
@@ -27,7 +29,8 @@ Progress = Callable[[str, int, int, dict[str, float]], None]
 By = Literal["latent", "sound", "both"]
 WAYS: tuple[str, ...] = get_args(By)
 FILE = "embedding.npz"  # in the run's space/
-KEPT = 2_000  # sounds between two writings: a few minutes
+AT_ONCE = 50  # sounds that are waited for when it is broken off
+KEPT = 40 * AT_ONCE  # sounds between two writings: a minute
 
 
 @dataclass(frozen=True)
@@ -142,25 +145,32 @@ def embed_space(run: Run, space: Space, *, progress: Progress | None = None) -> 
     keeps what it has. RunError when no recording can be read."""
     found = _kept(run, space)
     missing = np.flatnonzero(~found.known)
-    done, why = 0, ""
-    try:
-        for count, place in enumerate(missing.tolist(), start=1):
-            try:
-                sound = run.corpus.audio(int(space.rows[place]))
-                one = Heard.of([sound], run.feature.seconds)
-                found.points[place], found.courses[place] = one.points[0], one.courses[0]
-                done += 1
-            except (TimbrespaceError, OSError) as error:
-                why = str(error)
-            if progress:
-                progress("embed", count, len(missing), {})
-            if count % KEPT == 0:
-                _keep(run, space, found)
-    finally:
-        _keep(run, space, found)
+    why = ""
+
+    def hear(place: int) -> None:
+        nonlocal why
+        try:
+            sound = run.corpus.audio(int(space.rows[place]))
+            one = Heard.of([sound], run.feature.seconds)
+            found.points[place], found.courses[place] = one.points[0], one.courses[0]
+        except (TimbrespaceError, OSError) as error:
+            why = str(error)
+
+    # a core for each sound: operations this small are slower on two
+    with torch_threads(1), ThreadPoolExecutor(cores()) as workers:
+        try:
+            for start in range(0, len(missing), AT_ONCE):
+                some = missing[start : start + AT_ONCE].tolist()
+                for count, _ in enumerate(workers.map(hear, some), start=start + 1):
+                    if progress:
+                        progress("embed", count, len(missing), {})
+                if (start + AT_ONCE) % KEPT == 0:
+                    _keep(run, space, found)
+        finally:
+            _keep(run, space, found)
     if not found.known.any():
         raise RunError(f"no recording of the corpus can be read to be embedded ({why})")
-    return done
+    return int(found.known[missing].sum())
 
 
 def _path(run: Run) -> Path:

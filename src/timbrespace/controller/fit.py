@@ -17,6 +17,7 @@ from torch.nn import functional
 from timbrespace.controller.controller import OVER
 from timbrespace.controller.network import Network, new
 from timbrespace.geometry.project import Pca
+from timbrespace.machine import torch_threads
 
 HEARD = 32  # numbers that the timbre is told in, at most
 EAR_STEPS, STEPS, BATCH = 1000, 1200, 128
@@ -56,12 +57,8 @@ def fit(heard: Heard, dimensions: int, places: np.ndarray | None, seed: int, tel
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # networks this small are slower on more
-        try:
+        with torch_threads(1):  # networks this small are slower on more
             return _Fit(heard, dimensions, places, tell).run()
-        finally:
-            torch.set_num_threads(threads)
 
 
 def wanted_axes(told: np.ndarray) -> tuple[np.ndarray, float]:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from timbrespace.data.part import Job, make
 from timbrespace.errors import CorpusError
+from timbrespace.machine import torch_threads
 
 PATIENCE = 60.0  # seconds that one file may take without moving on
 START = 120.0  # seconds that a worker may take to start, on a machine that does much else
@@ -48,16 +49,10 @@ def make_parts(jobs: Sequence[Job], workers: int, done: Done) -> None:
 
 
 def _here(jobs: Iterable[Job], done: Done) -> None:
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         for job in jobs:
             make(job)
             done(job)
-    finally:
-        torch.set_num_threads(threads)
 
 
 @dataclass

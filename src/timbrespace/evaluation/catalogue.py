@@ -12,6 +12,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from timbrespace.errors import RunError, suggestion
+from timbrespace.machine import torch_threads
 from timbrespace.page import escape
 
 if TYPE_CHECKING:
@@ -97,16 +98,14 @@ def ask(
             tell(name)
         return found
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // 2))
-    with ThreadPoolExecutor(1) as thread:
+    half = max(1, torch.get_num_threads() // 2)
+    with torch_threads(half), ThreadPoolExecutor(1) as thread:
         try:
             beside = thread.submit(answered, [name for name in names if name in OF_LATENTS])
             found = answered([name for name in names if name not in OF_LATENTS])
             found |= beside.result()
         finally:
             stopped.set()
-            torch.set_num_threads(threads)
     feature, order = facts.run.feature, dict.fromkeys((*QUESTIONS, *names))
     return {
         name: found.get(name, {"why_not": NOT_ASKED}) if _applies(name, feature) else None

@@ -21,6 +21,7 @@ from timbrespace.audio.pitch import note
 from timbrespace.features.log_mel import LogMel
 from timbrespace.features.phase import Recovery
 from timbrespace.losses.spectral import multi_resolution_stft
+from timbrespace.machine import torch_threads
 from timbrespace.vocoders.recordings import Recordings
 
 if TYPE_CHECKING:
@@ -79,9 +80,7 @@ def measure(
     A way takes a picture (1, mels, T), its level (1,), its pitch (1,), the recording (1, n) for ways that
     only a bench can go, and the length in samples.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         picture = feature.analyse_all(sounds)
         rows = []
         for done, (name, way) in enumerate(ways.items()):
@@ -99,8 +98,6 @@ def measure(
             if progress:
                 progress(done + 1, len(ways))
         return rows
-    finally:
-        torch.set_num_threads(threads)
 
 
 def way_back(vocoder: "Vocoder", *, told: bool = True) -> Back:
