@@ -108,15 +108,14 @@ def main() -> None:
     torch.set_num_threads(1)
     began = time.process_time()
     held_out = recordings(chosen.corpus, RATE, held_out="test").valid
+    others = [given.partition("=") for given in chosen.other]
+    heard = [(name, recordings(folder, RATE, held_out="test").train) for name, _, folder in others]
     parts = [
         f"Held-out instruments of {chosen.corpus.name}",
         table(HEADINGS, rows(held_out, chosen.vocoder, chosen.sounds, chosen.librosa)),
     ]
-    for given in chosen.other:
-        name, _, folder = given.partition("=")
-        other = recordings(folder, RATE, held_out="test").train
-        parts += [name, table(HEADINGS, rows(other, chosen.vocoder, chosen.sounds, chosen.librosa))]
-    others = (given.partition("=") for given in chosen.other)
+    for name, sounds in heard:
+        parts += [name, table(HEADINGS, rows(sounds, chosen.vocoder, chosen.sounds, chosen.librosa))]
     files = [f"--vocoder {path.name}" for path in chosen.vocoder]
     files += [f"--other {name}={Path(folder).name}" for name, _, folder in others]
     about = made_by(

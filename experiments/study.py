@@ -39,6 +39,7 @@ import run as experiments
 HERE = Path(__file__).parent
 OUT = HERE.parent / "docs" / "study" / "results"
 WINDOW = 1  # semitones to each side: the narrowest of `structure`
+OF = "sounds of"  # what no row is called
 NEAREST = 5  # pairs of families that overlap most
 NAMES = {"z": "z", "mu": "mu", "pca_32": "PCA-32", "embedding": "embedding"}
 WAYS = ("lerp", "slerp", "follow", "crossfade_decoded", "crossfade", "mix")
@@ -340,11 +341,11 @@ def silhouettes_by_family(sides: Sequence[Side], heard: dict[str, Column]) -> Pa
         ("silhouette_across", "Against training sounds of other instruments"),
     ):
         lines: list[dict[str, str]] = [{
-            "family": str(family), "instruments": str(len({
+            OF: str(family), "instruments": str(len({
                 first.labels["instrument"][row] for row, own in first.labels["family"].items() if own == family
             })),
         } for family in families]  # fmt: skip
-        above: dict[str, str] = {"family": "above 0"}
+        above: dict[str, str] = {OF: "above 0"}
         drawn: dict[str, list[float | None]] = {}
         for name, columns, view, side in views:
             values, own = columns.get(f"{column}_{view}", {}), side.labels["family"]

@@ -117,7 +117,7 @@ def test_the_embedding_is_asked_what_the_spaces_are_asked(study):
 def test_the_pages_say_what_the_runs_measured(study, tiny_run, tmp_path, monkeypatch):
     """Two rows, two seeds: the second row's errors are half of the first's."""
     runs = tmp_path / "runs" / "small"
-    for row, factor in (("plain", 1.0), ("told", 0.5)):
+    for row, factor in (("plain", 1.0), ("family", 0.5)):
         for seed in (1, 2):
             run = Path(shutil.copytree(tiny_run, runs / f"{row}-{seed}"))
             recipe = re.sub(
@@ -134,13 +134,14 @@ def test_the_pages_say_what_the_runs_measured(study, tiny_run, tmp_path, monkeyp
             lines = list(csv.DictReader(table.read_text().splitlines()))
             for line in lines:
                 line["rmse_db"] = str(factor * float(line["rmse_db"]))
+                line["silhouette_mu"] = "0.25"
             with open(table, "w", newline="") as file:
                 writer = csv.DictWriter(file, lines[0])
                 writer.writeheader()
                 writer.writerows(lines)
     rows = [
         f"  {name}: {{recipe: instruments, settings: [train.epochs={epochs}]}}"
-        for epochs, name in enumerate(("plain", "told", "more"), start=1)
+        for epochs, name in enumerate(("plain", "family", "more"), start=1)
     ]
     lines = ["question: What?", "seeds: [1, 2]", "rows:", *rows, ""]
     (tmp_path / "small.yaml").write_text("\n".join(lines))
@@ -148,7 +149,7 @@ def test_the_pages_say_what_the_runs_measured(study, tiny_run, tmp_path, monkeyp
     run = Run.open(tiny_run)
     points = np.random.default_rng(0).normal(size=(len(run.split()), 4))
     heard = SimpleNamespace(points=points, known=np.ones(len(points), bool))
-    (runs / "told-2" / "space" / "embedding.npz").touch()
+    (runs / "family-2" / "space" / "embedding.npz").touch()
     monkeypatch.setattr(study.Space, "open", lambda run: None)
     monkeypatch.setattr(study.Likeness, "open", lambda run, space: SimpleNamespace(heard=heard))
     words = ["study.py", tmp_path / "small.yaml", "--runs", tmp_path / "runs", "--out", out]
@@ -162,12 +163,13 @@ def test_the_pages_say_what_the_runs_measured(study, tiny_run, tmp_path, monkeyp
     main = pages["main"]
     assert f"| {db:.2f} [" in main and f"| {db / 2:.2f} [" in main and "nan" not in main.lower()
     assert re.search(r"\| embedding \|.* 0\.\d\d \[0\.\d\d, 0\.\d\d\]", main)
-    assert "told beside plain (the same settings)" in pages["differences"]
+    assert "family beside plain (the same settings)" in pages["differences"]
+    assert "| above 0 |" in pages["silhouettes"]  # whatever a row is called
     assert "50 % less error" in pages["differences"]
     assert all("not trained by all rows yet: more-1, more-2." in page for page in pages.values())
     assert "timbrespace evaluate RUN --perception DIR" in pages["perception"]
     for page in pages.values():
         assert all((out / name).is_file() for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page))
-    assert {"plane", "silhouettes", "overlap-told", "confusion-plain"} <= {
+    assert {"plane", "silhouettes", "overlap-family", "confusion-plain"} <= {
         p.stem for p in out.glob("*.png")
     }
