@@ -115,7 +115,10 @@ def main() -> None:
         table(HEADINGS, rows(held_out, chosen.vocoder, chosen.sounds, chosen.librosa)),
     ]
     for name, sounds in heard:
-        parts += [name, table(HEADINGS, rows(sounds, chosen.vocoder, chosen.sounds, chosen.librosa))]
+        parts += [
+            name,
+            table(HEADINGS, rows(sounds, chosen.vocoder, chosen.sounds, chosen.librosa)),
+        ]
     files = [f"--vocoder {path.name}" for path in chosen.vocoder]
     files += [f"--other {name}={Path(folder).name}" for name, _, folder in others]
     about = made_by(

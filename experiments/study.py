@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from timbrespace.errors import RunError
-from timbrespace.evaluation import comparison, statistics
+from timbrespace.evaluation import catalogue, comparison, statistics
 from timbrespace.evaluation.differences import TESTED
 from timbrespace.evaluation.evaluate import PROBE_ROWS
 from timbrespace.evaluation.figures import matrices
@@ -100,13 +100,7 @@ class Side:
 
     def each(self, *place: str) -> list[Any]:
         """What metrics.json has at a place, run by run; None where it has nothing."""
-        return [_at(metrics, place) for metrics in self.line["metrics"]]
-
-
-def _at(found: Any, place: Sequence[str]) -> Any:
-    for name in place:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found
+        return [catalogue.at(metrics, *place) for metrics in self.line["metrics"]]
 
 
 def over_runs(values: Sequence[Any], digits: int = 2) -> str:

@@ -70,6 +70,13 @@ def chosen(ask: Sequence[str] | None) -> list[str]:
     return [name for name in QUESTIONS if name in ask]
 
 
+def at(metrics: Any, *names: str) -> Any:
+    """What metrics.json, or a part of it, has at a place; None where it has nothing."""
+    for name in names:
+        metrics = metrics.get(name) if isinstance(metrics, dict) else None
+    return metrics
+
+
 def not_asked(metrics: Mapping[str, Any]) -> list[str]:
     """The questions that the evaluation of metrics.json left out."""
     return [name for name in QUESTIONS if metrics.get(name) == {"why_not": NOT_ASKED}]

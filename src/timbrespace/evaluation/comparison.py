@@ -20,10 +20,12 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from timbrespace.errors import RunError
+from timbrespace.evaluation import catalogue
 from timbrespace.evaluation.differences import Trained, difference
 from timbrespace.runs import Run
 
@@ -119,11 +121,7 @@ def rows(
 def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
     """What metrics.json and history.csv say of one run, flat; the whole as "metrics"."""
 
-    def at(*names: str) -> Any:
-        found: Any = metrics
-        for name in names:
-            found = found.get(name) if isinstance(found, dict) else None
-        return found
+    at = partial(catalogue.at, metrics)
 
     def reader(label: str) -> tuple[float | None, Sequence[float] | None]:
         shares = {name: at("probes", label, "on_z", name) for name in ("knn", "linear")}
@@ -182,21 +180,18 @@ def _of_effects(
     """Of runs of pairs: accuracy on mu by the 5 nearest and by a forest beside chance, and the mean error of
     the identifiable knobs beside that of their centres, by the head where there is one, else by trees on
     mu; and the ends of their intervals."""
-    which = found.get("which") or {}
-    mu = (which.get("views") or {}).get("mu") or {}
-    methods = (found.get("knobs") or {}).get("methods") or {}
-    knobs = methods.get("head") or methods.get("mu_trees") or {}
-    figures = {f"effect_{name}": (mu.get(name) or {}).get("mean") for name in ("knn", "forest")}
-    ends: dict[str, Sequence[float] | None] = {"knob_mae": knobs.get("mae_interval")}
+    at = partial(catalogue.at, found)
+    best = "head" if at("knobs", "methods", "head") else "mu_trees"
+    figures = {
+        "effect_chance": at("which", "chance"), "knob_mae": at("knobs", "methods", best, "mae"),
+        "knob_mae_centre": at("knobs", "methods", "centre", "mae"),
+    }  # fmt: skip
+    ends = {"knob_mae": at("knobs", "methods", best, "mae_interval")}
     for name in ("knn", "forest"):
-        line = mu.get(name) or {}
-        known = line.get("low") is not None
-        ends[f"effect_{name}"] = (line["low"], line["high"]) if known else None
-    return figures | {
-        "effect_chance": which.get("chance"),
-        "knob_mae": knobs.get("mae"),
-        "knob_mae_centre": (methods.get("centre") or {}).get("mae"),
-    }, ends
+        line = partial(at, "which", "views", "mu", name)
+        figures[f"effect_{name}"] = line("mean")
+        ends[f"effect_{name}"] = None if line("low") is None else (line("low"), line("high"))
+    return figures, ends
 
 
 def over_seeds(lines: Sequence[Row]) -> Row:

@@ -9,7 +9,7 @@ from typing import Any
 
 from timbrespace.data.instruments import BANK
 from timbrespace.errors import RunError
-from timbrespace.evaluation.catalogue import ON_REQUEST, QUESTIONS, not_asked
+from timbrespace.evaluation import catalogue
 from timbrespace.runs import Run
 from timbrespace.writeup.blocks import slug
 
@@ -59,9 +59,9 @@ class Evidence:
     def missing(self) -> list[str]:
         """What was not measured, a sentence each, with the command that measures it."""
         options = {"distribution": " --distribution", "perception": " --perception BENCHMARK"}
-        left_out = not_asked(self.metrics)
+        left_out = catalogue.not_asked(self.metrics)
         names = [
-            name for name in (*QUESTIONS, *ON_REQUEST)
+            name for name in (*catalogue.QUESTIONS, *catalogue.ON_REQUEST)
             if name in left_out or name not in self.metrics
         ]  # fmt: skip
         asked = {name.capitalize(): options.get(name, "") for name in names}
@@ -74,10 +74,7 @@ class Evidence:
 
     def at(self, key: str) -> Any:
         """What metrics.json has at "part.name"; None where it has nothing."""
-        found: Any = self.metrics
-        for name in key.split("."):
-            found = found.get(name) if isinstance(found, dict) else None
-        return found
+        return catalogue.at(self.metrics, *key.split("."))
 
     def number(self, key: str, digits: int = 0) -> str:
         """A figure of metrics.json with so many digits behind the point, its interval behind it."""
