@@ -131,13 +131,16 @@ def mel_to_power(mel_power: Tensor, filterbank: Tensor, *, iterations: int = 8) 
     return power
 
 
-def pull_to_mel(power: Tensor, mel_power: Tensor, plan: MelPlan) -> Tensor:
-    """One Kullback-Leibler update of power (bins, T) towards mel powers (mels, T); new tensor."""
+def pull_to_mel(
+    power: Tensor, mel_power: Tensor, plan: MelPlan, at_most: Tensor | None = None
+) -> Tensor:
+    """One Kullback-Leibler update of power (bins, T) towards mel powers (mels, T), or under them in
+    cells where `at_most` (mels, T) is true; new tensor."""
     heard = _apply(plan.bins_to_mel, power, torch.empty_like(mel_power)).clamp_min_(LEAST)
-    ratio = _apply(
-        plan.mel_to_bins, torch.div(mel_power, heard, out=heard), torch.empty_like(power)
-    )
-    return ratio.mul_(power)
+    ratio = torch.div(mel_power, heard, out=heard)
+    if at_most is not None:
+        ratio = torch.where(at_most, ratio.clamp_max(1.0), ratio)
+    return _apply(plan.mel_to_bins, ratio, torch.empty_like(power)).mul_(power)
 
 
 def least_squares(mel_power: Tensor, filterbank: Tensor, *, iterations: int = 30) -> Tensor:

@@ -101,11 +101,11 @@ class VocoderNet(nn.Module):
         """Log magnitudes (B, T, bins) in nepers re the loudest cell that explain pictures
         (B, mels, T): each mel spread over its bins, then pulled to what the picture says. What is on
         the floor is taken to lie somewhat under it."""
-        found = []
+        found, plan = [], mel_plan(self.filterbank)
         for mel in self.powers(values):
             bins = (self.spread @ mel).clamp_min_(QUIETEST)
             for _ in range(PULLS):
-                bins = self.pulled(bins, mel)
+                bins = pull_to_mel(bins, mel, plan)
             found.append(bins.clamp_min_(QUIETEST).log_().mul_(0.5).T)
         return torch.stack(found).contiguous()
 
@@ -113,10 +113,6 @@ class VocoderNet(nn.Module):
         """Mel powers (B, mels, T) re the loudest cell of pictures (B, mels, T)."""
         db = self.feature.to_db(values)
         return torch.pow(10.0, torch.where(values > -1.0, db, db - BELOW_DB) / 10.0)
-
-    def pulled(self, power: Tensor, mel: Tensor) -> Tensor:
-        """Power (bins, T) nearer to mel powers (mels, T)."""
-        return pull_to_mel(power, mel, mel_plan(self.filterbank))
 
     def comb(self, pitch: Tensor) -> Tensor:
         """The harmonics of MIDI pitches (B,), fractions allowed, as peaks over bins (B, bins) of mean 0;

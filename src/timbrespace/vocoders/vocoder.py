@@ -16,6 +16,7 @@ from torch import Tensor
 from timbrespace.atomic import write_bytes
 from timbrespace.errors import AudioError, RecipeError, RunError
 from timbrespace.features.feature import KEPT, LENGTHS, Feature
+from timbrespace.features.inversion import mel_plan, pull_to_mel
 from timbrespace.features.log_mel import LogMel
 from timbrespace.features.phase import griffin_lim
 from timbrespace.models.vocoder import VocoderNet
@@ -48,8 +49,9 @@ def shipped() -> list[str]:
 class Vocoder:
     """Pictures of one sort of log-mel to sound. Open one with `Vocoder.open`.
 
-    about: what the file says of itself (`timbrespace vocoder info`). rounds: of fast
-    Griffin-Lim, in which frames that overlap come to agree and the mels are pulled to the picture's.
+    about: what the file says of itself (`timbrespace vocoder info`). rounds: of fast Griffin-Lim, in
+    which frames that overlap come to agree and the mels are pulled to the picture's; what lies under its
+    floor stays as the network knows it.
     """
 
     def __init__(self, net: VocoderNet, about: dict[str, Any], *, rounds: int = ROUNDS) -> None:
@@ -158,11 +160,11 @@ class Vocoder:
         values = values.clamp(-1.0, 1.0)
         curves = self.net.curves(values, level_db, pitch)
         spectrum = (self.net.texture(curves) * curves.size.exp()).transpose(1, 2)
-        mels = self.net.powers(values)
+        mels, plan, below = self.net.powers(values), mel_plan(self.net.filterbank), values <= -1.0
         samples = griffin_lim(
             spectrum.abs(), self.feature.n_fft, self.feature.hop, rounds=self.rounds,
             phase=spectrum.angle(), length=length,
-            refine=lambda index, power: self.net.pulled(power, mels[index]),
+            refine=lambda index, power: pull_to_mel(power, mels[index], plan, below[index]),
         )  # fmt: skip
         heard = (values > -1.0).flatten(1).any(1)  # silence stays silence
         scale = torch.pow(10.0, level_db / 20.0) * heard
