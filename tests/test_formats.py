@@ -12,6 +12,8 @@ from timbrespace.audio.stereo import mixed_like
 from timbrespace.errors import AudioError
 from timbrespace.features.log_mel import LogMel
 from timbrespace.features.spectrogram import Spectrogram
+from timbrespace.render.synth import Synth
+from timbrespace.runs import Run
 
 RATES = (16000, 22050, 24000, 32000, 44100, 48000)
 TINY = {
@@ -83,6 +85,44 @@ def test_stereo_comes_back_as_stereo(tiny_run, tiny_notes, tmp_path):
     assert rms_db(wide) == pytest.approx(rms_db(original), abs=0.5)
     left = soundfile.read(made[1])[0].T
     assert left[0].any() and not left[1].any()
+
+
+def test_all_channels_are_told_the_pitch_of_the_loudest(
+    tiny_run, tiny_notes, tmp_path, monkeypatch
+):
+    one, other = (soundfile.read(f)[0][:16000] for f in sorted(tiny_notes.rglob("*.wav"))[:40:20])
+    soundfile.write(tmp_path / "two.wav", np.stack([0.01 * one, 0.3 * other], 1), 16000, "FLOAT")
+    pitches, encode = [], Synth.encode
+
+    def heard(*given, **options):
+        encoded = encode(*given, **options)
+        pitches.append(encoded.pitch)
+        return encoded
+
+    monkeypatch.setattr(Synth, "encode", heard)
+    guesses = iter([50, 62])
+    monkeypatch.setattr(Synth, "guess_pitch", lambda *given: next(guesses))
+    made = verbs.reconstruct(tiny_run, [tmp_path / "two.wav"], tmp_path / "out")
+    assert pitches == [50, 50] and made.pitches == [50]
+
+
+def test_of_a_long_sound_the_point_is_its_first_window(tiny_run, tmp_path, monkeypatch):
+    """No verb that wants a point listens to all of a long file."""
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "long.wav", 0.1 * rng.standard_normal(60 * 16000), 16000)
+    span, lengths, encode = Run.open(tiny_run).feature.span, [], Synth.encode
+
+    def heard(self, samples, **options):
+        lengths.append(len(samples))
+        return encode(self, samples, **options)
+
+    monkeypatch.setattr(Synth, "encode", heard)
+    sound = tmp_path / "long.wav"
+    verbs.morph(tiny_run, [sound, sound], tmp_path / "m", steps=2, pitch=60)
+    verbs.generate(tiny_run, tmp_path / "g", n=1, near=sound, pitch=60)
+    verbs.search(tiny_run, sound, k=1, by="latent", pitch=60)
+    verbs.play(tiny_run, tmp_path / "p", sound=sound, pitches=[60])
+    assert lengths == [span] * 5
 
 
 def test_files_have_the_format_and_the_rate_that_is_asked_for(tiny_run, tiny_notes, tmp_path):

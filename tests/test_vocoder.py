@@ -212,6 +212,14 @@ def test_no_vocoder_and_a_damaged_one_are_refused(trained, tmp_path):
         Vocoder.open(damaged)
 
 
+def test_a_vocoder_of_another_mel_scale_is_refused(trained, tmp_path):
+    other = Vocoder.open(trained)
+    other.about["feature"] = {**other.about["feature"], "mel_scale": "htk"}
+    other.save(tmp_path / "htk.safetensors")
+    with pytest.raises(RecipeError, match=r"mel_scale .*htk"):
+        Vocoder.open(tmp_path / "htk.safetensors")
+
+
 # -------------------------------------------------------------------------------------- training
 
 

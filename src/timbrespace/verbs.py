@@ -404,14 +404,15 @@ def _told(run: "Run", pitch: float | None, labels: Told | None) -> tuple[float |
     return None if found is None else float(found) if found % 1 else int(found), told
 
 
-def _read(run: "Run", path: StrPath) -> np.ndarray:
+def _read_window(run: "Run", path: StrPath) -> np.ndarray:
+    """A sound's first window, mono: where a longer one lies in the space, as those of the corpus do."""
     from timbrespace.audio.files import read
 
-    return read(path, sample_rate=run.feature.sample_rate).mono()
+    return read(path, sample_rate=run.feature.sample_rate).mono()[: run.feature.span]
 
 
 def _read_long(run: "Run", path: StrPath, folder: Path) -> "Scratch":
-    """As `_read`, on disk in `folder`."""
+    """The whole of it, mono, on disk in `folder`."""
     from timbrespace.audio.files import read_long
     from timbrespace.audio.scratch import Scratch
 
@@ -495,9 +496,9 @@ def reconstruct(
     A pitched model that is not told the pitch finds the one that explains the sound best; `labels`
     are others that it is told, by name, and what is not said is unknown. `recovery` is how pictures
     become sound, unless a `vocoder` (its file or name) does it; `loudness` (RMS, dBFS) takes the place
-    of the original's level. Channels go through the model one by one and keep their levels and their
-    correlation. `format` is one of audio.files.FORMATS; `sample_rate` (Hz) that of the files, the run's
-    where it is not said.
+    of the original's level. Channels go through the model one by one, told the pitch of the loudest, and
+    keep their levels and their correlation. `format` is one of audio.files.FORMATS; `sample_rate` (Hz)
+    that of the files, the run's where it is not said.
     """
     from timbrespace.audio.files import read_long
     from timbrespace.audio.scratch import Channels, Scratch, peak
@@ -514,14 +515,15 @@ def reconstruct(
         zip(files, free_names(files, ".reconstructed"), strict=True)
     ):
         channels = read_long(file, folder, opened.feature.sample_rate)
-        made, heard = [], []
-        for one in channels.each:
-            encoded = synth.encode(one, pitch=pitch, labels=told)
+        loudest = max(channels.each, key=peak)
+        lead = synth.encode(loudest, pitch=pitch, labels=told)
+        made = []
+        for one in channels.each:  # all are of one note, which the loudest tells best
+            encoded = lead if one is loudest else synth.encode(one, pitch=lead.pitch, labels=told)
             made.append(synth.decode_long(encoded, keep) if peak(one) > 0.0 else one)
-            heard.append(encoded.pitch)
         sound = Channels(made)
         written.append(write(name, mixed_like(sound, channels) if len(made) > 1 else sound))
-        pitches.append(heard[0])
+        pitches.append(lead.pitch)
         if progress:
             progress("reconstruct", done + 1, len(files), {})
     return Written(written, pitches)
@@ -723,7 +725,7 @@ def morph(
     synth = _synth(opened, space, recovery=recovery, vocoder=vocoder)
     known = None if space is None else space.mean
     pitch, others = _told(opened, pitch, labels)
-    ends = [synth.encode(_read(opened, file), pitch=pitch, labels=others) for file in files]
+    ends = [synth.encode(_read_window(opened, file), pitch=pitch, labels=others) for file in files]
     told = pitch if pitch is not None else ends[0].pitch
     if toward and space is not None:
         moved = ends[-1].mean + _shift(opened, space, toward)
@@ -782,7 +784,7 @@ def generate(
     rng = np.random.default_rng(seed)
     pitch, asked = _told(opened, pitch, labels)
     if near is not None:
-        encoded = synth.encode(_read(opened, near), pitch=pitch, labels=asked)
+        encoded = synth.encode(_read_window(opened, near), pitch=pitch, labels=asked)
         start = np.repeat(encoded.mean[:1], n, 0)
         noise = np.exp(0.5 * encoded.logvar[:1]) * rng.standard_normal(start.shape)
         latents = start + towards_neighbours(known, start, rng) + spread * noise
@@ -832,7 +834,8 @@ def _point(
 def _heard(synth: "Synth", run: "Run", sound: StrPath, pitch: float | None, told: Told) -> "Point":
     from timbrespace.exporting import points
 
-    return points.of_sound(synth.encode(_read(run, sound), pitch=pitch, labels=told), Path(sound))
+    encoded = synth.encode(_read_window(run, sound), pitch=pitch, labels=told)
+    return points.of_sound(encoded, Path(sound))
 
 
 def play(
@@ -973,7 +976,7 @@ def search(
     pitch, told = _told(opened, pitch, labels)
     like = Likeness.open(opened, known)
     way, sound, feature = like.way(by), read(query), opened.feature
-    samples = sound.at(feature.sample_rate).mono()
+    samples = sound.at(feature.sample_rate).mono()[: feature.span]
     encoded = _synth(opened, known).encode(samples, pitch=pitch, labels=told)
     heard = None if way == "latent" else Heard.of([sound], feature.seconds)
     distances = like.distances(way, encoded.mean[0], heard)

@@ -84,7 +84,7 @@ class Vocoder:
                     f"{path} has the format {about['format']} and this package reads {FORMAT}; update "
                     "timbrespace, or train a vocoder again"
                 )
-            feature = LogMel(**{key: about["feature"][key] for key in PART})
+            feature = LogMel.from_settings(about["feature"])
             net = VocoderNet(feature, noise=tensors["noise"], **about["network"])
             net.load_state_dict(tensors)
         except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError):
