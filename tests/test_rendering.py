@@ -1,6 +1,7 @@
 """From a sound to a sound of any length, level and rate: what physics and ears ask of it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -77,18 +78,6 @@ def envelope(sound: np.ndarray, step: int = 256) -> np.ndarray:
     return np.sqrt(np.square(blocks).mean(1))
 
 
-def modulation_db(sound: np.ndarray, hertz: float) -> float:
-    """The strongest line of the envelope at `hertz` and twice, three times that, below its mean."""
-    curve = envelope(sound, 128)[RATE // 128 : -RATE // 128]
-    time = np.arange(len(curve))
-    curve, mean = curve - np.polyval(np.polyfit(time, curve, 3), time), curve.mean()
-    window = np.hanning(len(curve))
-    lines = np.abs(np.fft.rfft(curve * window)) * 2 / window.sum() / mean
-    at = np.fft.rfftfreq(len(curve), 128 / RATE)
-    near = [lines[np.abs(at - k * hertz) < 1.5 * at[1]].max(initial=1e-9) for k in (1, 2, 3)]
-    return 20 * np.log10(max(near))
-
-
 def flawed(feature: LogMel) -> torch.Tensor:
     """What networks do to windows: an attack where each begins, a fall towards its end, and ripples as
     long as strides are."""
@@ -98,15 +87,24 @@ def flawed(feature: LogMel) -> torch.Tensor:
     return (db / feature.db_per_unit).expand(feature.shape)
 
 
+@pytest.fixture
+def window_rate_db(monkeypatch):
+    """That of the bench: the strongest line of the envelope at the rate of windows or twice that."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "bench"))
+    import rendering
+
+    return rendering.window_rate_db
+
+
 @pytest.mark.parametrize("make", [steady, glide])
-def test_nothing_rises_and_falls_with_the_windows(make: Any) -> None:
+def test_nothing_rises_and_falls_with_the_windows(make: Any, window_rate_db: Any) -> None:
     feature = LogMel(frames=128)
     sound = make(10.0)
-    rates = [RATE / feature.step, RATE / feature.span]
     own = feature.join(feature.windows(torch.from_numpy(sound)), length=len(sound)).numpy()
-    assert max(modulation_db(own, rate) for rate in rates) < -50.0
     made = synth(feature, flawed(feature)).reconstruct(sound)
-    assert max(modulation_db(made, rate) for rate in rates) < -40.0
+    for apart in (feature.step, feature.span):
+        assert window_rate_db(own, RATE, apart)[0] < -50.0
+        assert window_rate_db(made, RATE, apart)[0] < -40.0
 
 
 def test_a_window_in_the_middle_does_not_begin() -> None:
@@ -316,8 +314,8 @@ def test_what_is_no_number_is_refused(bad: float) -> None:
 
 
 @pytest.mark.parametrize("make", [steady, glide])
-def test_blocks_continue_each_other(make: Any, monkeypatch: Any) -> None:
-    sound = make(8.0)
+def test_blocks_continue_each_other(make: Any, monkeypatch: Any, window_rate_db: Any) -> None:
+    sound = make(16.0)
     picture = FEATURE.analyse_all(torch.from_numpy(sound))
     found = {}
     for block in (decibels.BLOCK, 160):
@@ -329,7 +327,7 @@ def test_blocks_continue_each_other(make: Any, monkeypatch: Any) -> None:
     # as near to the original, and no level goes with the seams, every 112 frames
     one, other = (error_db(sound, made) for made in (whole, parts))
     assert other < one + 1.5
-    assert modulation_db(parts, RATE / (112 * 256)) < -60.0
+    assert window_rate_db(parts, RATE, 112 * 256)[0] < -60.0
     seams = envelope(parts)[112:-20]
     assert 20 * np.log10(seams.min() / np.median(seams)) > -1.0
 
