@@ -179,3 +179,18 @@ def test_models_are_trained_at_every_rate(kind, rate, tiny_corpus):
         settings=(*settings, f"feature.sample_rate={rate}", "train.batch=4", "train.epochs=1"),
     )  # fmt: skip
     assert facts["steps"] > 1 and 0.0 < facts["seconds"] < 100.0
+
+
+def test_a_run_of_another_rate_makes_files_of_that_rate(tiny_corpus, tiny_notes, tmp_path):
+    recipe, *settings = TINY["log_mel"]
+    more = ("feature.sample_rate=44100", "train.batch=16", "train.epochs=1")
+    run, sound = tmp_path / "run", sorted(tiny_notes.rglob("*.wav"))[0]
+    verbs.train(recipe, tiny_corpus, run, settings=(*settings, *more))
+    made = verbs.reconstruct(run, [sound], tmp_path / "r", pitch=60).files
+    made += verbs.play(run, tmp_path / "p", sound=sound, pitches=[69]).files
+    pack = verbs.export(run, tmp_path / "e", to="samples", sound=sound, keys="C4-C4")
+    sounds = [*made, *pack.folder.rglob("*.wav")]
+    assert len(sounds) >= 3
+    assert [soundfile.info(path).samplerate for path in sounds] == [44100] * len(sounds)
+    there, back = soundfile.info(sound), soundfile.info(sounds[0])
+    assert back.frames == round(there.frames * 44100 / there.samplerate)
