@@ -38,6 +38,16 @@ def chord(*, samples: int = 8192, n_fft: int = 512, peak: float = 0.2) -> torch.
     return (sound * peak / sound.abs().max()).float()
 
 
+def test_without_a_corpus_the_built_in_instruments_are_dry(tmp_path, monkeypatch):
+    monkeypatch.setattr("timbrespace.verbs.DEMO_NOTES", 40)
+    out = tmp_path / "pairs"
+    with pytest.raises(EffectError, match="overdrve"):
+        verbs_effects.effects_pairs(out, effects="overdrve")
+    assert not list(tmp_path.iterdir())  # nothing is rendered for a slip
+    made = verbs_effects.effects_pairs(out, effects="overdrive", n=4, seconds=0.5, workers=1)
+    assert made.counts["pairs"] == 4 and (tmp_path / "pairs.dry" / "corpus").is_dir()
+
+
 def test_difference_of_a_gain_is_that_gain_wherever_it_sounds():
     dry = chord()
     picture = Pair(**SMALL).analyse(torch.cat([dry, 2.0 * dry]))

@@ -117,8 +117,11 @@ def _setting(words: list[str] | None) -> dict[str, float]:
 
 @effects.command("pairs")
 def effects_pairs(
-    corpus: Annotated[Path, typer.Option(help="A prepared corpus of dry sounds.")],
     out: Out,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(help="A prepared corpus of dry sounds; built-in instruments without it."),
+    ] = None,
     names: Annotated[
         str, typer.Option("--effects", help="Names with commas between, or all: ten of our own.")
     ] = "all",

@@ -90,13 +90,14 @@ def _apply(effect: "Effect", setting: "Setting", file: StrPath, to: Path, format
 
 
 def effects_pairs(
-    out: StrPath, *, corpus: StrPath, effects: str | Sequence[str] = "all", settings: str = "random",
-    n: int = 1000, seconds: float = 2.048, sample_rate: int = 16000, level: str = "kept",
-    seed: int = 0, workers: int | None = None, progress: Progress | None = None,
+    out: StrPath, *, corpus: StrPath | None = None, effects: str | Sequence[str] = "all",
+    settings: str = "random", n: int = 1000, seconds: float = 2.048, sample_rate: int = 16000,
+    level: str = "kept", seed: int = 0, workers: int | None = None, progress: Progress | None = None,
 ) -> "Pairs":  # fmt: skip
     """Render `n` pairs of a dry and a wet sound for each effect, as a corpus in the folder `out`.
 
-    corpus: a prepared one of dry sounds. effects: names, or "all" for ten of our own. The rest as in
+    corpus: a prepared one of dry sounds; without it the built-in instruments become one beside `out`,
+    as OUT.dry. effects: names, or "all" for ten of our own. The rest as in
     data.pair_rendering.render_pairs. The same call again goes on where it was interrupted.
     """
     from timbrespace.data.pair_rendering import render_pairs
@@ -104,6 +105,8 @@ def effects_pairs(
 
     names = effects.split(",") if isinstance(effects, str) else list(effects)
     names = [one for name in names for one in (ALL if name.strip() == "all" else (name.strip(),))]
+    if corpus is None:
+        corpus = _built_in(Path(out), names, progress)
     tell = None
     if progress is not None:
         tell = lambda stage, done, total: progress(stage, done, total, {})  # noqa: E731
@@ -112,6 +115,19 @@ def effects_pairs(
         seconds=seconds, sample_rate=sample_rate, level=level, seed=seed, workers=workers,
         progress=tell,
     )  # fmt: skip
+
+
+def _built_in(out: Path, names: list[str], progress: Progress | None) -> Path:
+    """A corpus of the built-in instruments beside `out`, made once; EffectError first, where a name is none."""
+    from timbrespace import verbs
+    from timbrespace.effects.catalogue import find
+
+    for name in filter(None, names):
+        find(name)
+    folder = out.with_name(f"{out.name}.dry")
+    verbs.instruments(folder / "instruments", notes=verbs.DEMO_NOTES, progress=progress)
+    verbs.prepare(folder / "instruments", folder / "corpus", layout="nsynth", progress=progress)
+    return folder / "corpus"
 
 
 def effects_play(
