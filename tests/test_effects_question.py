@@ -252,7 +252,8 @@ def test_a_run_of_pairs_from_end_to_end(pair_run):
     (line,) = comparison.rows([pair_run])
     assert line["effect_knn"] == section["which"]["views"]["mu"]["knn"]["mean"]
     heads = comparison.cells([line])[0]
-    assert "effect" in heads
+    assert {"effect", "by forest", "silhouette by effect", "knobs off"} <= set(heads)
+    assert line["effect_silhouette"] == section["which"]["views"]["mu"]["silhouette"]["mean"]
 
 
 def test_a_run_of_single_sounds_has_no_such_section(tiny_run):

@@ -38,8 +38,8 @@ PCA = ("8", "16", "32", "64")
 FIGURES = (
     "bits_per_sound", "rmse_db", "rmse_db_at_mean", "mr_stft", "mr_stft_inversion", "in_use", "in_use_of",
     "family_on_z", "family_majority", "pitch_on_z", "pitch_majority", "minutes", "seconds_per_epoch",
-    "epochs", "family_across", "silhouette", "effect_knn", "effect_forest", "effect_chance", "knob_mae",
-    "knob_mae_centre",
+    "epochs", "family_across", "silhouette", "effect_knn", "effect_forest", "effect_silhouette",
+    "effect_chance", "knob_mae", "knob_mae_centre",
     "mean_sound_rmse_db", "mean_per_pitch_rmse_db", "linear_code_rmse_db",
     *(f"pca_{k}_rmse_db" for k in PCA),
 )  # fmt: skip
@@ -53,7 +53,7 @@ KEYS = (
     "run", "recipe", "feature", "seed", "group", "split", "sounds", "corpus_digest", *FIGURES,
     *(f"{key}_interval" for key in INTERVALS), "family_on_z_interval", "pitch_on_z_interval",
     "family_across_interval", "silhouette_interval",
-    "effect_knn_interval", "effect_forest_interval", "knob_mae_interval",
+    "effect_knn_interval", "effect_forest_interval", "effect_silhouette_interval", "knob_mae_interval",
     "in_use_kind", "verdict", "sentence",
 )  # fmt: skip
 CONFIDENCE = 0.95
@@ -177,9 +177,9 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
 def _of_effects(
     found: dict[str, Any],
 ) -> tuple[dict[str, float | None], dict[str, Sequence[float] | None]]:
-    """Of runs of pairs: accuracy on mu by the 5 nearest and by a forest beside chance, and the mean error of
-    the identifiable knobs beside that of their centres, by the head where there is one, else by trees on
-    mu; and the ends of their intervals."""
+    """Of runs of pairs: accuracy on mu by the 5 nearest and by a forest beside chance, the silhouette by
+    effect, and the mean error of the identifiable knobs beside that of their centres, by the head where
+    there is one, else by trees on mu; and the ends of their intervals."""
     at = partial(catalogue.at, found)
     best = "head" if at("knobs", "methods", "head") else "mu_trees"
     figures = {
@@ -187,7 +187,7 @@ def _of_effects(
         "knob_mae_centre": at("knobs", "methods", "centre", "mae"),
     }  # fmt: skip
     ends = {"knob_mae": at("knobs", "methods", best, "mae_interval")}
-    for name in ("knn", "forest"):
+    for name in ("knn", "forest", "silhouette"):
         line = partial(at, "which", "views", "mu", name)
         figures[f"effect_{name}"] = line("mean")
         ends[f"effect_{name}"] = None if line("low") is None else (line("low"), line("high"))
@@ -296,6 +296,8 @@ def cells(table: Sequence[Row]) -> list[list[str]]:
         "family on z": lambda x: _beside(x, "family_on_z", "family_majority"),
         "pitch on z": lambda x: _beside(x, "pitch_on_z", "pitch_majority"),
         "effect": lambda x: _beside(x, "effect_knn", "effect_chance"),
+        "by forest": lambda x: figure(x, "effect_forest", 2),
+        "silhouette by effect": lambda x: figure(x, "effect_silhouette", 2),
         "knobs off": lambda x: _beside(x, "knob_mae", "knob_mae_centre"),
         "min": lambda x: figure(x, "minutes", 1),
         "s/epoch": lambda x: figure(x, "seconds_per_epoch", 1),
@@ -304,8 +306,12 @@ def cells(table: Sequence[Row]) -> list[list[str]]:
     }  # fmt: skip
     if warning(table) is None:
         del columns["group"]
-    for name, key in (("effect", "effect_knn"), ("knobs off", "knob_mae")):
-        if all(line[key] is None for line in table):  # no run of pairs
+    of_pairs = {
+        "effect": "effect_knn", "by forest": "effect_forest", "silhouette by effect": "effect_silhouette",
+        "knobs off": "knob_mae",
+    }  # fmt: skip
+    for name, key in of_pairs.items():
+        if all(line[key] is None for line in table):
             del columns[name]
     return [list(columns), *([column(line) for column in columns.values()] for line in table)]
 
