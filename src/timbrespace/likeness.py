@@ -147,23 +147,26 @@ def embed_space(run: Run, space: Space, *, progress: Progress | None = None) -> 
     missing = np.flatnonzero(~found.known)
     why = ""
 
-    def hear(place: int) -> None:
-        nonlocal why
+    def heard(place: int) -> Heard | str:
         try:
             sound = run.corpus.audio(int(space.rows[place]))
-            one = Heard.of([sound], run.feature.seconds)
-            found.points[place], found.courses[place] = one.points[0], one.courses[0]
+            return Heard.of([sound], run.feature.seconds)
         except (TimbrespaceError, OSError) as error:
-            why = str(error)
+            return str(error)
 
     # a core for each sound: operations this small are slower on two
     with torch_threads(1), ThreadPoolExecutor(cores()) as workers:
         try:
             for start in range(0, len(missing), AT_ONCE):
                 some = missing[start : start + AT_ONCE].tolist()
-                for count, _ in enumerate(workers.map(hear, some), start=start + 1):
+                for count, one in enumerate(workers.map(heard, some), start=start):
+                    if isinstance(one, str):
+                        why = one
+                    else:
+                        found.points[missing[count]] = one.points[0]
+                        found.courses[missing[count]] = one.courses[0]
                     if progress:
-                        progress("embed", count, len(missing), {})
+                        progress("embed", count + 1, len(missing), {})
                 if (start + AT_ONCE) % KEPT == 0:
                     _keep(run, space, found)
         finally:
