@@ -110,7 +110,7 @@ def test_of_a_long_sound_the_point_is_its_first_window(tiny_run, tmp_path, monke
     """No verb that wants a point listens to all of a long file."""
     rng = np.random.default_rng(0)
     soundfile.write(tmp_path / "long.wav", 0.1 * rng.standard_normal(60 * 16000), 16000)
-    span, lengths, encode = Run.open(tiny_run).feature.span, [], Synth.encode
+    feature, lengths, encode = Run.open(tiny_run).feature, [], Synth.encode
 
     def heard(self, samples, **options):
         lengths.append(len(samples))
@@ -122,7 +122,7 @@ def test_of_a_long_sound_the_point_is_its_first_window(tiny_run, tmp_path, monke
     verbs.generate(tiny_run, tmp_path / "g", n=1, near=sound, pitch=60)
     verbs.search(tiny_run, sound, k=1, by="latent", pitch=60)
     verbs.play(tiny_run, tmp_path / "p", sound=sound, pitches=[60])
-    assert lengths == [span] * 5
+    assert len(lengths) == 5 and max(lengths) < 1.2 * feature.span
 
 
 def test_files_have_the_format_and_the_rate_that_is_asked_for(tiny_run, tiny_notes, tmp_path):

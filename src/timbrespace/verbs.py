@@ -18,6 +18,7 @@ from timbrespace.errors import AudioError, RunError
 from timbrespace.models.vocabulary import NUMBERS
 
 if TYPE_CHECKING:
+    from timbrespace.audio.files import Audio
     from timbrespace.audio.scratch import Channels, Samples, Scratch
     from timbrespace.data.corpus import Corpus
     from timbrespace.directions import Directions
@@ -404,11 +405,18 @@ def _told(run: "Run", pitch: float | None, labels: Told | None) -> tuple[float |
     return None if found is None else float(found) if found % 1 else int(found), told
 
 
+def _first_window(run: "Run", sound: "Audio") -> np.ndarray:
+    """What is heard of a sound's first window, mono: its place in the space, however long it is. The last
+    frames see half a transform behind it."""
+    feature = run.feature
+    samples = sound.at(feature.sample_rate).mono()
+    return samples[: feature.span + getattr(feature, "n_fft", 0)]
+
+
 def _read_window(run: "Run", path: StrPath) -> np.ndarray:
-    """A sound's first window, mono: where a longer one lies in the space, as those of the corpus do."""
     from timbrespace.audio.files import read
 
-    return read(path, sample_rate=run.feature.sample_rate).mono()[: run.feature.span]
+    return _first_window(run, read(path))
 
 
 def _read_long(run: "Run", path: StrPath, folder: Path) -> "Scratch":
@@ -976,8 +984,7 @@ def search(
     pitch, told = _told(opened, pitch, labels)
     like = Likeness.open(opened, known)
     way, sound, feature = like.way(by), read(query), opened.feature
-    samples = sound.at(feature.sample_rate).mono()[: feature.span]
-    encoded = _synth(opened, known).encode(samples, pitch=pitch, labels=told)
+    encoded = _synth(opened, known).encode(_first_window(opened, sound), pitch=pitch, labels=told)
     heard = None if way == "latent" else Heard.of([sound], feature.seconds)
     distances = like.distances(way, encoded.mean[0], heard)
     rows = opened.corpus.rows
