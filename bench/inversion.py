@@ -40,9 +40,9 @@ RMSE_MELS = 128
 
 def read_notes(folder: Path, count: int, seed: int) -> torch.Tensor:
     """Up to `count` sounds drawn from the folder, 16 kHz mono, cut or padded to 2 seconds."""
-    files = sorted(folder.rglob("*.wav"))
+    files = sorted(p for p in folder.rglob("*") if p.suffix in (".wav", ".flac"))
     if not files:
-        raise SystemExit(f"{folder} holds no .wav file; give a folder of sounds")
+        raise SystemExit(f"{folder} holds no .wav or .flac file; give a folder of sounds")
     draw = np.random.default_rng(seed)
     notes = []
     for file in draw.permutation(np.array(files, dtype=object)):
