@@ -35,7 +35,7 @@ METHODS = (
     ("pghi", 0), ("pghi", 5), ("pghi", 12), ("pghi", 32), ("sweep", 0), ("sweep", 5), ("sweep", 12),
     ("fast_griffin_lim", 32),
 )  # fmt: skip
-RMSE_MELS = 128
+YARDSTICK = LogMel(mels=128)  # in whose pictures all are compared
 
 
 def read_notes(folder: Path, count: int, seed: int) -> torch.Tensor:
@@ -75,8 +75,8 @@ def convergence_db(truth: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
     return 20 * torch.log10((a - b).flatten(1).norm(dim=1) / a.flatten(1).norm(dim=1))
 
 
-def rmse_db(feature: LogMel, truth: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
-    a, b = (feature.to_db(feature.analyse_all(x).values) for x in (truth, made))
+def rmse_db(truth: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
+    a, b = (YARDSTICK.to_db(YARDSTICK.analyse_all(x).values) for x in (truth, made))
     return (a - b).square().flatten(1).mean(1).sqrt()
 
 
@@ -110,7 +110,7 @@ def librosa_invert(notes: torch.Tensor, mels: int) -> torch.Tensor:
 def row(
     name: str, mels: object, notes: torch.Tensor, made: torch.Tensor, ms: float, tone: str
 ) -> list[object]:
-    error, distance = rmse_db(LogMel(mels=RMSE_MELS), notes, made), convergence_db(notes, made)
+    error, distance = rmse_db(notes, made), convergence_db(notes, made)
     return [
         name, mels, len(notes), f"{ms:.1f}", f"{error.mean():.2f}",
         f"{multi_resolution_stft(made, notes):.2f}", f"{distance.mean():.1f}",

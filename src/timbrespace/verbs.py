@@ -523,12 +523,15 @@ def reconstruct(
         zip(files, free_names(files, ".reconstructed"), strict=True)
     ):
         channels = read_long(file, folder, opened.feature.sample_rate)
-        loudest = max(channels.each, key=peak)
-        lead = synth.encode(loudest, pitch=pitch, labels=told)
+        peaks = [peak(one) for one in channels.each]
+        loudest = int(np.argmax(peaks))
+        lead = synth.encode(channels.each[loudest], pitch=pitch, labels=told)
         made = []
-        for one in channels.each:  # all are of one note, which the loudest tells best
-            encoded = lead if one is loudest else synth.encode(one, pitch=lead.pitch, labels=told)
-            made.append(synth.decode_long(encoded, keep) if peak(one) > 0.0 else one)
+        for number, one in enumerate(channels.each):  # of one note, which the loudest tells best
+            encoded = (
+                lead if number == loudest else synth.encode(one, pitch=lead.pitch, labels=told)
+            )
+            made.append(synth.decode_long(encoded, keep) if peaks[number] > 0.0 else one)
         sound = Channels(made)
         written.append(write(name, mixed_like(sound, channels) if len(made) > 1 else sound))
         pitches.append(lead.pitch)
@@ -1084,8 +1087,7 @@ def demo(
     from timbrespace.runs import Run
 
     folder = Path(out)
-    instruments(folder / "instruments", notes=notes or DEMO_NOTES, progress=progress)
-    prepare(folder / "instruments", folder / "corpus", layout="nsynth", progress=progress)
+    built_in_corpus(folder, notes=notes, progress=progress)
     settings = () if epochs is None else (f"train.epochs={epochs}",)
     if progress:
         facts = estimate("instruments", folder / "corpus", settings=settings)
@@ -1126,6 +1128,16 @@ def demo(
 
 
 DEMO_NOTES = 8000
+
+
+def built_in_corpus(
+    folder: StrPath, *, notes: int | None = None, progress: Progress | None = None
+) -> Path:
+    """The built-in instruments as a corpus, FOLDER/corpus, of FOLDER/instruments; what is there is kept."""
+    sounds, corpus = Path(folder) / "instruments", Path(folder) / "corpus"
+    instruments(sounds, notes=notes or DEMO_NOTES, progress=progress)
+    prepare(sounds, corpus, layout="nsynth", progress=progress)
+    return corpus
 
 
 def doctor() -> dict[str, Any]:

@@ -105,13 +105,14 @@ def effects_pairs(
 
     names = effects.split(",") if isinstance(effects, str) else list(effects)
     names = [one for name in names for one in (ALL if name.strip() == "all" else (name.strip(),))]
+    names = [name for name in names if name]
     if corpus is None:
         corpus = _built_in(Path(out), names, progress)
     tell = None
     if progress is not None:
         tell = lambda stage, done, total: progress(stage, done, total, {})  # noqa: E731
     return render_pairs(
-        out, corpus, [name for name in names if name], settings=settings, number=n,
+        out, corpus, names, settings=settings, number=n,
         seconds=seconds, sample_rate=sample_rate, level=level, seed=seed, workers=workers,
         progress=tell,
     )  # fmt: skip
@@ -122,12 +123,9 @@ def _built_in(out: Path, names: list[str], progress: Progress | None) -> Path:
     from timbrespace import verbs
     from timbrespace.effects.catalogue import find
 
-    for name in filter(None, names):
+    for name in names:
         find(name)
-    folder = out.with_name(f"{out.name}.dry")
-    verbs.instruments(folder / "instruments", notes=verbs.DEMO_NOTES, progress=progress)
-    verbs.prepare(folder / "instruments", folder / "corpus", layout="nsynth", progress=progress)
-    return folder / "corpus"
+    return verbs.built_in_corpus(out.with_name(f"{out.name}.dry"), progress=progress)
 
 
 def effects_play(

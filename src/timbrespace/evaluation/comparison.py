@@ -139,7 +139,7 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
     codes = at("rate", "codes") is not None
     family, pitch = reader("family"), reader("pitch")
     ends = {key: at(*place) for key, place in INTERVALS.items()}
-    effects, effect_ends = _of_effects(at("effects") or {})
+    effects, effect_ends = _of_effects(at("effects"))
     ends |= {"family_on_z": family[1], "pitch_on_z": pitch[1], **effect_ends}
     across = at("structure", "neighbours", "family_across_instruments", "z") or {}
     windows = list((at("structure", "silhouette") or {}).values())
@@ -175,7 +175,7 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
 
 
 def _of_effects(
-    found: dict[str, Any],
+    found: dict[str, Any] | None,
 ) -> tuple[dict[str, float | None], dict[str, Sequence[float] | None]]:
     """Of runs of pairs: accuracy on mu by the 5 nearest and by a forest beside chance, the silhouette by
     effect, and the mean error of the identifiable knobs beside that of their centres, by the head where
