@@ -78,7 +78,8 @@ def test_no_partial_comes_back_from_above_half_the_rate(glides):
     amplitudes = torch.ones(20, 129)
     if glides:
         held = hertz(torch.full((1, 128 * HOP), pitch))
-        sound = gliding_harmonics(amplitudes[None], held, sample_rate=RATE)[0]
+        ratios = torch.arange(1.0, 21.0)[None]
+        sound = gliding_harmonics(amplitudes[None], held, ratios, sample_rate=RATE)[0]
     else:
         sound = sounding(pitch, amplitudes)
     spectrum = np.abs(np.fft.rfft(sound.numpy() * np.blackman(len(sound)))) ** 2
@@ -101,12 +102,13 @@ def test_a_stiff_string_spreads_its_partials_and_keeps_its_pitch():
 def test_a_glide_that_stands_still_is_the_fast_bank():
     amplitudes = torch.rand(2, 7, 17)
     pitch = torch.tensor([50.0, 71.3])
-    frequencies = partials_of(hertz(pitch), 7, torch.zeros(2))
+    stiff = torch.tensor([0.0, 0.004])
+    frequencies = partials_of(hertz(pitch), 7, stiff)
     fast = harmonics(amplitudes, frequencies, hop=HOP, sample_rate=RATE)
     held = hertz(pitch)[:, None].expand(-1, fast.shape[1])
-    torch.testing.assert_close(
-        gliding_harmonics(amplitudes, held, sample_rate=RATE), fast, atol=1e-4, rtol=0
-    )
+    ratios = partials_of(torch.ones(2), 7, stiff)
+    slow = gliding_harmonics(amplitudes, held, ratios, sample_rate=RATE)
+    torch.testing.assert_close(slow, fast, atol=1e-4, rtol=0)
 
 
 def test_silence_is_silence():
@@ -151,12 +153,23 @@ def test_an_unknown_pitch_is_noise_alone():
 def test_a_glide_follows_its_pitches_as_long_as_it_likes():
     n = torch.arange(20_000).double()
     hz = 200.0 + 0.02 * n  # 200 to 600 Hz; the phase is its sum
-    sound = gliding_harmonics(torch.ones(1, 1, 9), hz[None], sample_rate=RATE)[0]
+    one = torch.ones(1, 1, dtype=torch.float64)
+    sound = gliding_harmonics(torch.ones(1, 1, 9), hz[None], one, sample_rate=RATE)[0]
     ideal = torch.sin(2 * torch.pi * (200.0 * n + 0.01 * n * (n - 1)) / RATE)
     assert (sound - ideal).abs().max() < 1e-4
+
+
+def test_a_gliding_sound_is_the_same_in_any_blocks(monkeypatch):
+    net, frames = decoder(stiff=True), 60
+    z, told, pitch = torch.randn(1, 4), torch.randn(1, 3), torch.tensor([56.0])
+    curves = [torch.rand(1, 12, frames + 1), torch.rand(1, 9, frames + 1)]
+    hz = hertz(torch.linspace(50, 62, frames * HOP))[None]
     with torch.no_grad():
-        pitch = torch.linspace(50, 62, 9000)[None]
-        assert decoder().glide(torch.randn(1, 4), torch.randn(1, 3), pitch).shape[-1] == 36 * HOP
+        whole = torch.cat(list(net.parts([curves], z, told, pitch, hz)), 1)
+        monkeypatch.setattr("timbrespace.models.harmonic.BLOCK", 7)
+        parts = list(net.parts([curves], z, told, pitch, hz))
+    assert len(parts) == 9 and whole.shape == (1, frames * HOP)
+    torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-4, rtol=0)
 
 
 def test_the_encoder_sees_the_log_mel_picture():
@@ -259,14 +272,38 @@ def test_a_harmonic_run_plays(tiny_notes, tmp_path):
     assert session.point("pca", 0.0, 0.0).clip.picture.max() > 0
 
 
-def test_the_pitch_of_a_wave_is_found_whatever_its_phase():
-    """Analysis by synthesis compares what is heard: the same harmonics, each a quarter turn on."""
-    recipe = parse(TINY)
-    synth = Synth(build(recipe), Waveform(samples=8192))
+def player() -> Synth:
+    """It plays 20 harmonics of one loudness, and no noise."""
+    synth = Synth(build(parse(TINY)), Waveform(samples=8192))
     for net in (synth.model.encoder.net, synth.model.decoder.net):
         assert isinstance(net, HarmonicEncoder | HarmonicDecoder)
         mean = net.curves.components.mean.view(net.shape)
-        mean[:20], mean[20:] = 0.0, -1.0  # harmonics of one loudness, and no noise
+        mean[:20], mean[20:] = 0.0, -1.0
+    return synth
+
+
+@pytest.mark.parametrize("seconds", [0.4, 3.0])
+def test_a_path_glides_between_notes_and_no_wave_cancels_another(seconds):
+    synth = player()
+    way = np.zeros((2, synth.model.latent))
+    ends = np.array([57.0, 64.0])
+    made = synth.decode_path(way, np.array([0.0, seconds]), seconds=seconds, pitch=ends)
+    level = np.sqrt(np.square(made[: len(made) // 800 * 800]).reshape(-1, 800).mean(1))[1:-2]
+    assert 20 * np.log10(level.max() / level.min()) < 0.5
+    hz = 440.0 * 2.0 ** ((np.interp([0.25, 0.5, 0.75], [0, 1], ends) - 69) / 12)
+    for share, wanted in zip((0.25, 0.5, 0.75), hz, strict=True):
+        part = made[round(share * len(made)) - 400 :][:800] * np.hanning(800)
+        found = np.abs(np.fft.rfft(part, 1 << 16))[: round(1.5 * wanted * (1 << 16) / RATE)]
+        assert 1200 * abs(np.log2(found.argmax() * RATE / (1 << 16) / wanted)) < 15
+    held = synth.decode_path(way, np.array([0.0, seconds]), seconds=seconds, pitch=60)
+    if seconds < 0.5:
+        once = synth.decode(way[:1], pitch=60, seconds=seconds)[0]
+        np.testing.assert_allclose(held[40:-100], once[40:-100], atol=2e-3)
+
+
+def test_the_pitch_of_a_wave_is_found_whatever_its_phase():
+    """Analysis by synthesis compares what is heard: the same harmonics, each a quarter turn on."""
+    synth = player()
     n = torch.arange(8192) / RATE
     hz = float(hertz(torch.tensor(64.0)))
     wave = torch.stack([torch.cos(2 * torch.pi * k * hz * n) for k in range(1, 20)]).sum(0)

@@ -9,17 +9,20 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from test_rendering import Whole
 
 from timbrespace import verbs
 from timbrespace.audio.files import read
 from timbrespace.audio.pitch import note
 from timbrespace.cli import app
 from timbrespace.errors import AudioError, RecipeError, RunError
+from timbrespace.features import decibels
 from timbrespace.features.log_mel import LogMel
 from timbrespace.features.phase import Recovery
 from timbrespace.features.spectrogram import Spectrogram
 from timbrespace.features.sweep import advance_of, peaks_uphill, sweep
 from timbrespace.models.vocoder import NOISE_SIZES, Curves, VocoderNet, even_noise
+from timbrespace.render.synth import Synth
 from timbrespace.vocoders import train as training
 from timbrespace.vocoders.measure import measure, way_back
 from timbrespace.vocoders.recordings import recordings
@@ -142,6 +145,28 @@ def test_any_length_in_batches_and_always_the_same(fresh):
     assert not made[:, 9000:].any()  # nothing follows where the last frame ends
     one_frame = fresh.invert(picture.values[0, :, :1], picture.level_db[0], length=100)
     assert one_frame.shape == (100,)
+
+
+@pytest.mark.parametrize("share", [3.0, -3.0])
+def test_blocks_of_a_long_sound_continue_each_other(fresh, monkeypatch, share):
+    """Of tones and of noise: neither level nor pitch goes with the seams, every 112 frames."""
+    net = VocoderNet(FEATURE, channels=16, blocks=1, noise=fresh.net.noise)
+    net.leave.bias.data[513:1026] = share
+    vocoder = Vocoder(net, {})
+    sound = tone(333.0, 6.0)
+    picture = FEATURE.analyse_all(torch.from_numpy(sound))
+    seconds = {}
+    for block in (decibels.BLOCK, 160):
+        monkeypatch.setattr(decibels, "BLOCK", block)
+        seconds[block] = vocoder.invert(picture.values, picture.level_db, length=len(sound)).numpy()
+    whole, parts = (x[: len(sound) // 800 * 800] for x in seconds.values())
+    assert whole.shape == parts.shape and not np.array_equal(whole, parts)
+    levels = [np.sqrt(np.square(x.reshape(-1, 800)).mean(1))[4:-4] for x in (whole, parts)]
+    change = 20 * np.log10(levels[1] / levels[0])
+    assert np.abs(change).max() < 1.0, np.abs(change).max()
+    synth = Synth(Whole(FEATURE), FEATURE, vocoder=vocoder)
+    streamed = synth.joined(FEATURE.windows(sound), None, len(sound))
+    assert max(len(some) for some in streamed) <= 160 * 256
 
 
 def test_rounds_bring_the_mels_nearer_and_raise_nothing_under_the_floor():

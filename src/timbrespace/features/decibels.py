@@ -38,6 +38,9 @@ EDGE = 8  # of them at either end that hear of what lies outside, and are not us
 INTEGRATED = {"pghi": heap_integration, "sweep": phase_by_sweep}  # methods that start from phase
 
 Refine = Callable[[int, Tensor], Tensor]
+# samples (B, n) of powers (B, height, T), phase (B, bins, T) that is known (NaN where not) or None, n or
+# None for (T - 1) * hop, and the frame of the sound at which the powers begin
+Block = Callable[[Tensor, Tensor | None, int | None, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ class Decibels(Feature):
         what lies below the lowest row is not heard. -120 at the least.
         """
         weights = self._loudness(values.device)
-        power = self._powers(values.float())
+        power = self.powers_of(values.float())
         mean_square = torch.einsum("...mt,m->...t", power, weights).mean(-1)
         return (10.0 * mean_square.clamp_min(1e-12).log10() + level_db).clamp_min(SILENCE_DB)
 
@@ -293,21 +296,23 @@ class Decibels(Feature):
                 raise RecipeError(f"phase should be {wanted}, got {tuple(phase.shape)}")
             phase = phase.detach().reshape(-1, *wanted[-2:]).float()
         # The loudest cell is 1 in here; the level comes back at the very end.
-        power = self._powers(flat.clamp(-1.0, 1.0))
+        power = self.powers_of(flat.clamp(-1.0, 1.0))
         length = (values.shape[-1] - 1) * self.hop if length is None else length
-        samples = torch.cat(list(self._sounds([power], recovery, phase, length)), 1)
+        block = self._block(recovery)
+        samples = torch.cat(list(self.in_blocks([power], length, block, phase)), 1)
         samples *= torch.pow(10.0, level / 20.0)[:, None]
         return samples.reshape(*lead, samples.shape[-1])
 
-    def _powers(self, values: Tensor) -> Tensor:
+    def powers_of(self, values: Tensor) -> Tensor:
         """Powers below the loudest cell, which is 1, of picture values; 0 on the floor."""
         nepers = self.db_per_unit * math.log(10.0) / 10.0
         return (values * nepers).sub_(nepers).exp_().mul_(values > -1.0)
 
-    def _sounds(
-        self, powers: Iterable[Tensor], recovery: Recovery, phase: Tensor | None, length: int
+    def in_blocks(
+        self, powers: Iterable[Tensor], length: int, block: Block, phase: Tensor | None = None
     ) -> Iterator[Tensor]:
-        """Samples (B, length), some at a time, of powers (B, height, T), given some at a time."""
+        """Samples (B, length), some at a time, of powers (B, height, T), given some at a time: of more
+        than 2,048 frames `block` makes so many at once, and blocks fade into each other over 48."""
         hop, left = self.hop, length
         shared = slice(EDGE, SHARED - EDGE)
         rise = torch.arange((SHARED - 2 * EDGE) * hop)
@@ -328,7 +333,7 @@ class Decibels(Feature):
                     shape = (len(power), self.n_fft // 2 + 1, power.shape[-1])
                     known = power.new_full(shape, math.nan)
                 known[..., shared] = self._phase(tail)[..., shared]
-            made = self._block(power, recovery, known, left if ends else None)
+            made = block(power, known, left if ends else None, start)
             if tail is not None:
                 fade = slice(EDGE * hop, EDGE * hop + len(rise))
                 made[:, : fade.start] = tail[:, : fade.start]
@@ -344,25 +349,25 @@ class Decibels(Feature):
             if ends:
                 return
 
-    def _block(
-        self, power: Tensor, recovery: Recovery, phase: Tensor | None, length: int | None
-    ) -> Tensor:
-        """Samples (B, length) of powers (B, height, T) at once.
+    def _block(self, recovery: Recovery) -> Block:
+        """Blocks whose phase `recovery` finds. Inside they are as loud as 1, to a power of two, which changes
+        no digit."""
 
-        Inside they are as loud as 1, to a power of two, which changes no digit.
-        """
-        scale = torch.exp2(power.amax((1, 2), keepdim=True).clamp_min(1e-30).log2().ceil())
-        magnitude, refine = self._linear(power / scale, recovery.inversion)
-        if recovery.method in INTEGRATED:
-            phase = INTEGRATED[recovery.method](
-                magnitude, self.n_fft, self.hop, seed=recovery.seed, known=phase,
-                apart=self._bins_apart,
+        def block(power: Tensor, phase: Tensor | None, length: int | None, first: int) -> Tensor:
+            scale = torch.exp2(power.amax((1, 2), keepdim=True).clamp_min(1e-30).log2().ceil())
+            magnitude, refine = self._linear(power / scale, recovery.inversion)
+            if recovery.method in INTEGRATED:
+                phase = INTEGRATED[recovery.method](
+                    magnitude, self.n_fft, self.hop, seed=recovery.seed, known=phase,
+                    apart=self._bins_apart,
+                )  # fmt: skip
+            made = griffin_lim(
+                magnitude, self.n_fft, self.hop, rounds=recovery.rounds, phase=phase, length=length,
+                momentum=recovery.momentum, seed=recovery.seed, refine=refine,
             )  # fmt: skip
-        made = griffin_lim(
-            magnitude, self.n_fft, self.hop, rounds=recovery.rounds, phase=phase, length=length,
-            momentum=recovery.momentum, seed=recovery.seed, refine=refine,
-        )  # fmt: skip
-        return made.mul_(scale[:, 0].sqrt())
+            return made.mul_(scale[:, 0].sqrt())
+
+        return block
 
     @cached_property
     def _bins_apart(self) -> np.ndarray:
@@ -379,32 +384,25 @@ class Decibels(Feature):
         ).angle()
 
     def joined(
-        self, windows: Iterable[Picture], *, length: int, recovery: Recovery = Recovery()
-    ) -> Iterator[Tensor]:
+        self, windows: Iterable[Picture], *, length: int, recovery: Recovery = Recovery(),
+        block: Block | None = None,
+    ) -> Iterator[Tensor]:  # fmt: skip
         """One sound (length,) of its `windows`, which are inverted as one picture, so that no phase
-        meets another; see `merge`."""
-        powers = (power[None] for power in self._mixed(windows, length))
-        for made in self._sounds(powers, recovery, None, length):
+        meets another; see `mixed`. `block` makes sound of powers in place of `recovery`."""
+        powers = (power[None] for power in self.mixed(windows, length))
+        block = self._block(recovery) if block is None else block
+        for made in self.in_blocks(powers, length, block):
             yield made[0]
 
-    def merge(self, windows: Iterable[Picture], length: int) -> Picture:
-        """One picture (height, T) of windows (W, height, frames), each `step` samples after the last, of
-        a sound of `length` samples.
+    def mixed(self, windows: Iterable[Picture], length: int) -> Iterator[Tensor]:
+        """Powers (height, T), some at a time, of windows (W, height, frames), each `step` samples after the
+        last, of a sound of `length` samples.
 
         They fade into each other in power, which keeps the loudness where they disagree (in decibels
-        it would dip), with weights that are 0 at a window's ends: what a model makes of its edges,
-        such as an attack, is not heard but in the first and the last window.
-        """
-        power = torch.cat(list(self._mixed(windows, length)), 1)
-        loudest = 10.0 * power.max().clamp_min(1e-12).log10()
-        db = 10.0 * power.clamp_min(1e-30).log10() - loudest
-        return Picture(self.from_db(db), loudest)
-
-    def _mixed(self, windows: Iterable[Picture], length: int) -> Iterator[Tensor]:
-        """Powers (height, T), some at a time, of windows that fade into each other.
-
-        Weights are sin^2 over a window. Of all windows the columns `heard` count, and those alone may be
-        given; of the first and the last one all do, each that much less.
+        it would dip), with weights sin^2 that are 0 at a window's ends: what a model makes of its edges,
+        such as an attack, is not heard but in the first and the last window. Of all windows the
+        columns `heard` count, and those alone may be given; of the first and the last one all do, each
+        that much less.
         """
         count, width = 1 + length // self.hop, self.frames
         fade = (torch.pi / width * (torch.arange(width) + 0.5)).sin().square()
@@ -414,14 +412,14 @@ class Decibels(Feature):
 
         def whole(one: Picture, start: int) -> None:
             here, part = slice(start - done, start - done + width), fade / self.heard_apart
-            power = self._powers(one.values[0].float())
+            power = self.powers_of(one.values[0].float())
             out[:, here] += power.mul_(part * torch.pow(10.0, one.level_db / 10.0))
             weights[here] += part
 
         def thinned(some: Picture, start: int) -> None:
             values = some.values[..., self.heard] if some.values.shape[-1] == width else some.values
             level = torch.pow(10.0, some.level_db / 10.0)
-            power = self._powers(values.float()).mul_(level[:, None, None]).permute(2, 1, 0)
+            power = self.powers_of(values.float()).mul_(level[:, None, None]).permute(2, 1, 0)
             for column, one in zip(self.heard.tolist(), power, strict=True):
                 here = slice(start - done + column, start - done + column + len(values))
                 out[:, here].add_(one, alpha=float(fade[column]))

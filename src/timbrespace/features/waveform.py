@@ -4,7 +4,6 @@ Errors are still told in the decibels of a log-mel picture, so that a waveform m
 table with all others: two waves that sound alike can differ in every sample.
 """
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,13 +19,11 @@ from timbrespace.audio.scratch import Samples, spans
 from timbrespace.errors import AudioError, RecipeError
 from timbrespace.features.feature import SILENCE_DB, Feature, Picture
 from timbrespace.features.log_mel import LogMel
-from timbrespace.features.overlap import mixed
+from timbrespace.features.overlap import mixed_waves
 from timbrespace.features.phase import Recovery
 
 WINDOWS = 64  # of a longer sound analysed at once
 OVERLAPPING = 32  # windows that hear each moment of a longer sound
-LEVELLED = 0.01  # seconds of a joined sound whose level is corrected as one
-MOST_GAIN = 8.0  # of that correction: windows that have nothing in common want 4.6
 
 
 @dataclass(frozen=True)
@@ -131,42 +128,9 @@ class Waveform(Feature):
     def joined(
         self, windows: Iterable[Picture], *, length: int, recovery: Recovery = Recovery()
     ) -> Iterator[Tensor]:
-        """One sound (length,) of its `windows`, which fade into each other.
-
-        Windows that agree come back exactly. The mean of some that do not is softer than they are, now
-        more and now less, so it is given the mean of their powers, over 10 ms at a time.
-        """
-        both = (
-            torch.stack([made, made.square()], 1)
-            for some in windows
-            for made in [self.invert(some.values, some.level_db)]
-        )
-        size = max(1, round(LEVELLED * self.sample_rate))
-        held, before, left = torch.zeros(2, 0), torch.ones(0), length
-        for part in itertools.chain(mixed(both, self.step, length), [None]):
-            last = part is None
-            held = held if last else torch.cat([held, part], 1)
-            # a gain goes over to the next in a straight line, so one more than is given out is needed
-            groups = -(-held.shape[1] // size) if last else held.shape[1] // size
-            given = groups if last else groups - 1
-            if given < 1:
-                continue
-            heard = held[:, : groups * size]
-            own, wanted = (
-                pad(x, (0, -len(x) % size)).unflatten(0, (-1, size)).mean(1)
-                for x in (heard[0].square(), heard[1])
-            )
-            gains = torch.cat(
-                [before, (wanted / own.clamp_min(1e-20)).sqrt().clamp(1.0, MOST_GAIN)]
-            )
-            curve = torch.nn.functional.interpolate(
-                gains[None, None], scale_factor=float(size), mode="linear"
-            )[0, 0, len(before) * size :]
-            sound = heard[0, : given * size]
-            yield sound * curve[: len(sound)]
-            left -= len(sound)
-            before, held = gains[len(before) + given - 1 :][:1], held[:, given * size :]
-        yield torch.zeros(left)
+        """As `overlap.mixed_waves` has windows fade into each other; `recovery` changes nothing."""
+        waves = (self.invert(some.values, some.level_db) for some in windows)
+        return mixed_waves(waves, self.step, length, self.sample_rate)
 
     def view(self, values: Tensor, level_db: Tensor | float = 0.0) -> Picture:
         seen = self.yardstick.analyse(values[..., 0, :].float())

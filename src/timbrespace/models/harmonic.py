@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from timbrespace.features.log_mel import LogMel
 from timbrespace.models.curves import amplitudes_of, analysed, curves_shape, decibels
@@ -75,18 +74,19 @@ def harmonics(
     return torch.bmm(sizes.transpose(1, 2), torch.cat([waves, waves * ramp], 1)).flatten(1)
 
 
-def gliding_harmonics(amplitudes: Tensor, hz: Tensor, *, sample_rate: int) -> Tensor:
-    """Sum (B, N) of the harmonics of hz (B, N), which may change at every sample; amplitudes
-    (B, K, T + 1) as in `harmonics`. The phase is the running sum of the frequency."""
-    samples = hz.shape[1]
-    turns = torch.cumsum(hz.double(), 1) - hz.double()
-    turns = turns / sample_rate
-    curves = _lines(amplitudes, samples)
+def gliding_harmonics(
+    amplitudes: Tensor, hz: Tensor, ratios: Tensor, *, sample_rate: int,
+    turns: Tensor | float = 0.0,
+) -> Tensor:  # fmt: skip
+    """Sum (B, N) of partials of hz (B, N), which may change at every sample, at `ratios` (B, K) of it;
+    amplitudes (B, K, T + 1) as in `harmonics`. The phase is the running sum of the frequency, from
+    `turns` (B, 1) of hz on."""
+    here = turns + (torch.cumsum(hz.double(), 1) - hz.double()) / sample_rate
+    curves = _lines(amplitudes, hz.shape[1])
     sound = torch.zeros(hz.shape, device=hz.device)
-    for k in range(1, amplitudes.shape[1] + 1):
-        sound = sound + curves[:, k - 1] * _sine_cosine(k * turns)[0] * _audible(
-            k * hz, sample_rate
-        )
+    for curve, ratio in zip(curves.unbind(1), ratios.double().split(1, 1), strict=True):
+        sine = _sine_cosine(ratio * here)[0]
+        sound = sound + curve * sine * _audible(ratio * hz, sample_rate)
     return sound
 
 
@@ -222,14 +222,19 @@ class HarmonicDecoder(Curves):
         return _full_scale(torch.cat(parts, 1))
 
     def parts(
-        self, curves: Iterable[Sequence[Tensor]], z: Tensor, condition: Tensor, pitch: Tensor
-    ) -> Iterator[Tensor]:
+        self, curves: Iterable[Sequence[Tensor]], z: Tensor, condition: Tensor, pitch: Tensor,
+        hz: Tensor | None = None,
+    ) -> Iterator[Tensor]:  # fmt: skip
         """As `sound`, samples (B, *) some at a time, of amplitudes and gains that are given some at a time;
-        they may be louder than full scale."""
+        they may be louder than full scale. A pitch that glides is given as hz (B, N), one for each
+        sample of whole frames."""
         given, first = iter(curves), 0
         held = list(next(given))
         with torch.autocast(z.device.type, enabled=False):  # a phase needs its digits
-            frequencies = partials_of(hertz(pitch), self.partials, self.inharmonicity(z, condition))
+            stiff = self.inharmonicity(z, condition)
+            frequencies = partials_of(hertz(pitch), self.partials, stiff)
+            ratios = partials_of(torch.ones_like(stiff), self.partials, stiff)
+        turns = torch.zeros(len(z), 1, dtype=torch.float64, device=z.device)
         while True:
             while held[0].shape[2] <= BLOCK and (more := next(given, None)) is not None:
                 held = [torch.cat(both, 2) for both in zip(held, more, strict=True)]
@@ -237,22 +242,20 @@ class HarmonicDecoder(Curves):
                 return
             amplitudes, gains = (curve[:, :, : BLOCK + 1] for curve in held)
             with torch.autocast(z.device.type, enabled=False):
-                tone = harmonics(
-                    amplitudes, frequencies, hop=self.hop, sample_rate=self.sample_rate,
-                    first=first,
-                )  # fmt: skip
+                if hz is None:
+                    tone = harmonics(
+                        amplitudes, frequencies, hop=self.hop, sample_rate=self.sample_rate,
+                        first=first,
+                    )  # fmt: skip
+                else:
+                    last = first + amplitudes.shape[2] - 1
+                    here = hz[:, first * self.hop : last * self.hop]
+                    tone = gliding_harmonics(
+                        amplitudes, here, ratios, sample_rate=self.sample_rate, turns=turns
+                    )
+                    turns = turns + here.double().sum(1, keepdim=True) / self.sample_rate
                 yield tone + filtered_noise(gains, self.noise, first)
             first, held = first + BLOCK, [curve[:, :, BLOCK:] for curve in held]
-
-    def glide(self, z: Tensor, condition: Tensor, pitch: Tensor) -> Tensor:
-        """Samples (B, 1, 1, N) of pitches (B, N), one for each sample: the curves take as long as the
-        pitches do (N is rounded up to whole frames)."""
-        samples = pitch.shape[1]
-        frames = -(-samples // self.hop)
-        amplitudes, gains = (_lines(c, frames + 1) for c in self.controls(z, condition))
-        held = pad(hertz(pitch)[:, None], (0, frames * self.hop - samples), mode="replicate")[:, 0]
-        tone = gliding_harmonics(amplitudes, held, sample_rate=self.sample_rate)
-        return _full_scale(tone + filtered_noise(gains, self.noise))
 
 
 def _full_scale(sound: Tensor) -> Tensor:

@@ -141,8 +141,8 @@ class VocoderNet(nn.Module):
         size, share, bend = self.leave(self.norm(x)).float().chunk(3, 2)
         return Curves(prior + size, share, bend)
 
-    def excitation(self, frames: int) -> Tensor:
-        """The transform (frames, bins) of the fixed noise, of mean power 1."""
+    def excitation(self, frames: int, first: int = 0) -> Tensor:
+        """The transform (frames, bins) of the fixed noise from frame `first` on, of mean power 1."""
         found = self._excitation
         if found is None or found.device != self.noise.device:
             n_fft, hop = self.feature.n_fft, self.feature.hop
@@ -150,9 +150,9 @@ class VocoderNet(nn.Module):
             parts = tiled.unfold(0, n_fft, hop)[: len(self.noise) // hop]
             found = torch.fft.rfft(parts * torch.hann_window(n_fft, device=tiled.device))
             found = self._excitation = found / found.abs().square().mean().sqrt()
-        if frames <= len(found):
-            return found[:frames]
-        return found[torch.arange(frames, device=found.device) % len(found)]
+        if first + frames <= len(found):
+            return found[first : first + frames]
+        return found[torch.arange(first, first + frames, device=found.device) % len(found)]
 
     def curves(self, values: Tensor, level_db: Tensor, pitch: Tensor) -> Curves:
         """The curves of pictures (B, mels, T) alone; level and pitch (B,) as in `forward`."""
@@ -160,20 +160,22 @@ class VocoderNet(nn.Module):
             prior = self.prior(values)
         return self(values, prior, level_db, pitch)
 
-    def texture(self, curves: Curves) -> Tensor:
+    def texture(self, curves: Curves, known: Tensor | None = None, first: int = 0) -> Tensor:
         """Spectra (B, T, bins) as if all magnitudes were 1: sqrt(share) e^(i phase) + sqrt(1 - share) E.
 
         The phase of tones is swept along the magnitudes, and no gradient flows through it; E is the
-        transform of the fixed noise.
+        transform of the fixed noise. Of a sound that goes on from frame `first`, phase is `known`
+        (B, bins, T) where it is a number.
         """
         n_fft, hop = self.feature.n_fft, self.feature.hop
         log = curves.size.detach().cpu().numpy()
         advance = advance_of(log, n_fft, hop) + curves.bend.detach().cpu().numpy()
-        swept = np.ascontiguousarray(sweep(log, advance, n_fft, hop))
+        given = None if known is None else known.mT.cpu().numpy()
+        swept = np.ascontiguousarray(sweep(log, advance, n_fft, hop, given))
         phase = torch.from_numpy(swept).to(curves.size.device)
         # roots of a sigmoid by way of its logarithm: where it is 0 or 1, the gradient of a root is NaN
         tone, noise = ((0.5 * logsigmoid(x)).exp() for x in (curves.share, -curves.share))
-        return torch.polar(tone, phase) + noise * self.excitation(noise.shape[1])
+        return torch.polar(tone, phase) + noise * self.excitation(noise.shape[1], first)
 
 
 def even_noise(samples: int, *, steps: int = 30, rate: float = 0.1) -> Tensor:

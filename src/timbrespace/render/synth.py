@@ -16,7 +16,7 @@ from timbrespace.audio import chunks
 from timbrespace.audio.level import fade_in_place, jumps, remove_offset
 from timbrespace.audio.scratch import Keep, Kept, Samples, Scratch, scale, whole
 from timbrespace.errors import RecipeError, RunError
-from timbrespace.features.decibels import Decibels
+from timbrespace.features.decibels import Block, Decibels
 from timbrespace.features.feature import Feature, Picture
 from timbrespace.features.phase import Recovery
 from timbrespace.models.autoencoder import Autoencoder
@@ -51,6 +51,10 @@ class Encoded:
 
 class Inverter(Protocol):
     """What makes sound of pictures of decibels in place of the feature, such as a vocoder."""
+
+    def block(self, pitch: float | None) -> Block:
+        """What `Decibels.joined` has make the blocks of a long sound; `pitch` as in `invert`."""
+        ...
 
     def invert(
         self, values: Tensor, level_db: Tensor, *, pitch: Tensor | None = None,
@@ -258,8 +262,7 @@ class Synth:
         return self.decode_long(encoded, whole)
 
     def decode_long(self, encoded: Encoded, keep: Keep[Kept]) -> Kept:
-        """As `decode_windows`, some samples at a time, which `keep` keeps: on disk, no length takes memory,
-        unless a vocoder makes the sound, of the whole picture."""
+        """As `decode_windows`, some samples at a time, which `keep` keeps: on disk, no length takes memory."""
         net = self.model.decoder.net
         if isinstance(net, HarmonicDecoder) and len(encoded.mean) > 1:
             sound = harmonic.joined(self, net, encoded)
@@ -275,10 +278,9 @@ class Synth:
         """One sound (length,), some samples at a time, of pictures of its windows, some at a time, whoever
         made them."""
         if self.vocoder is not None and isinstance(self.feature, Decibels):
-            one = self.feature.merge(windows, length)
-            yield self._sound(one.values[None], one.level_db[None], pitch, length)[0]
-        else:
-            yield from self.feature.joined(windows, length=length, recovery=self.recovery)
+            block = self.vocoder.block(pitch)
+            return self.feature.joined(windows, length=length, block=block)
+        return self.feature.joined(windows, length=length, recovery=self.recovery)
 
     def decode_path(
         self, latents: np.ndarray, times: np.ndarray, *, seconds: float, pitch: Pitch = None,
@@ -288,9 +290,9 @@ class Synth:
 
         Each moment is that of the sound whose latent the path has reached: the beginning is that of
         the first, and nothing begins twice. Between the times latents, pitches and levels (one for all, or
-        one each) go in straight lines; pitches in whole numbers where the model knows no others. A sound
-        longer than the window holds it: after the first quarter the window passes more slowly. RecipeError
-        for times that do not rise, and for models of samples, which cannot be slowed, beyond the window.
+        one each) go in straight lines; pitches in whole numbers where the model knows no others, unless it
+        makes harmonics. A sound longer than the window holds it: after the first quarter the window
+        passes more slowly. RecipeError for times that do not rise.
         """
         times, z = np.asarray(times, np.float64), np.asarray(latents, np.float32)
         if times.shape != z.shape[:1] or not len(times) or (np.diff(times) <= 0.0).any():
@@ -303,13 +305,10 @@ class Synth:
             raise RecipeError(
                 f"a path should last from 0 to {LONGEST_PATH:g} seconds, got {seconds:g}"
             )
-        if feature.keeps_phase and seconds > feature.seconds:
-            raise RecipeError(
-                f"a path of this model lasts at most {feature.seconds:.2f} seconds, its window; got "
-                f"{seconds:g}"
-            )
         length = max(1, round(seconds * rate))
-        apart = feature.hop if isinstance(feature, Decibels) else PATH_STEP
+        net = self.model.decoder.net
+        curves = isinstance(net, HarmonicDecoder)
+        apart = net.hop if curves else feature.hop if isinstance(feature, Decibels) else PATH_STEP
         moments = np.arange(1 + -(-length // apart)) * apart / rate
 
         def at_moments(values: Any) -> np.ndarray:
@@ -318,12 +317,17 @@ class Synth:
 
         z = np.stack([at_moments(column) for column in z.T], 1)
         pitches = None if pitch is None else at_moments(pitch)
+        levels = at_moments(rms_db).astype(np.float32)
+        if curves:
+            z = z.astype(np.float32)
+            made = harmonic.along(self, net, z, pitches, labels, levels, length)
+            return self._safe(whole(some.numpy() for some in made), whole)
         if pitches is not None and "pitch" not in self.continuous:
             pitches = np.rint(pitches)
-        windows = self._pictures(z, pitches, labels, at_moments(rms_db).astype(np.float32))
+        windows = self._pictures(z, pitches, labels, levels)
         if not isinstance(feature, Decibels):
-            made = path.read_samples(feature, windows, PATH_STEP, length)
-            return self._safe(made.numpy(), whole)
+            sound = path.read_samples(feature, windows, len(z), PATH_STEP, length)
+            return self._safe(sound.numpy(), whole)
         picture = path.read_frames(feature, windows, len(z))
         steady = None if pitches is None or np.ptp(pitches) else float(pitches[0])
         values, level = picture.values[None], picture.level_db[None]

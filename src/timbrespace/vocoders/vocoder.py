@@ -15,6 +15,8 @@ from torch import Tensor
 
 from timbrespace.atomic import write_bytes
 from timbrespace.errors import AudioError, RecipeError, RunError
+from timbrespace.features import decibels
+from timbrespace.features.decibels import LEAST_POWER, Block
 from timbrespace.features.feature import KEPT, LENGTHS, Feature
 from timbrespace.features.inversion import mel_plan, pull_to_mel
 from timbrespace.features.log_mel import LogMel
@@ -119,7 +121,7 @@ class Vocoder:
             f"timbrespace vocoder train CORPUS --out FILE {flags}"
         )
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def invert(
         self, values: Tensor, level_db: Tensor, *, pitch: Tensor | None = None,
         length: int | None = None,
@@ -128,7 +130,8 @@ class Vocoder:
 
         pitch (*,) in MIDI numbers makes partials clearer where it is known; numbers outside of 0 .. 127
         are unknown. T is free; length in samples defaults to (T - 1) * hop. The same pictures give the
-        same samples. AudioError for NaN or infinity, RecipeError for other shapes.
+        same samples. More than 2,048 frames pass in blocks, as in `Decibels.invert`. AudioError for
+        NaN or infinity, RecipeError for other shapes.
         """
         values = torch.as_tensor(values)
         mels, hop = self.feature.mels, self.feature.hop
@@ -146,11 +149,27 @@ class Vocoder:
         known = self._each(-1.0 if pitch is None else pitch, lead, device)
         if not (torch.isfinite(flat).all() and torch.isfinite(level).all()):
             raise AudioError("the picture contains NaN or infinite values; it cannot become sound")
-        samples = torch.cat([
-            self._inverted(*part, length)
-            for part in zip(flat.split(BATCH), level.split(BATCH), known.split(BATCH), strict=True)
-        ]) if len(flat) else flat.new_zeros(0, length)  # fmt: skip
+        parts = zip(flat.split(BATCH), level.split(BATCH), known.split(BATCH), strict=True)
+        samples = torch.cat([self._inverted(*part, length) for part in parts]) if len(flat) else (
+            flat.new_zeros(0, length)
+        )  # fmt: skip
         return samples.reshape(*lead, length).to(values.device)
+
+    def block(self, pitch: float | None) -> Block:
+        """What makes sound of blocks of powers, for `Decibels.joined`: as `invert` does of a picture, with
+        the pitch in MIDI numbers where it is known."""
+        return self._blocks(torch.tensor(-1.0 if pitch is None else float(pitch)))
+
+    def _blocks(self, pitch: Tensor) -> Block:
+        @torch.no_grad()
+        def block(power: Tensor, phase: Tensor | None, length: int | None, first: int) -> Tensor:
+            level = 10.0 * power.amax((1, 2)).clamp_min(LEAST_POWER).log10()
+            db = 10.0 * power.clamp_min(1e-30).log10() - level[:, None, None]
+            length = (power.shape[-1] - 1) * self.feature.hop if length is None else length
+            values = self.feature.from_db(db).clamp(-1.0, 1.0)
+            return self._spoken(values, level, pitch.expand(len(power)), length, phase, first)
+
+        return block
 
     def _each(self, number: Tensor | float, lead: torch.Size, device: torch.device) -> Tensor:
         given = torch.as_tensor(number, dtype=torch.float32, device=device)
@@ -158,8 +177,20 @@ class Vocoder:
 
     def _inverted(self, values: Tensor, level_db: Tensor, pitch: Tensor, length: int) -> Tensor:
         values = values.clamp(-1.0, 1.0)
+        if values.shape[-1] <= decibels.BLOCK:
+            return self._spoken(values, level_db, pitch, length)
+        power = self.feature.powers_of(values) * torch.pow(10.0, level_db / 10.0)[:, None, None]
+        return torch.cat(list(self.feature.in_blocks([power], length, self._blocks(pitch))), 1)
+
+    def _spoken(
+        self, values: Tensor, level_db: Tensor, pitch: Tensor, length: int,
+        known: Tensor | None = None, first: int = 0,
+    ) -> Tensor:  # fmt: skip
+        """Samples (B, length) of pictures that begin at frame `first` of their sound, whose phase (B, bins,
+        T) is `known` where it is a number."""
         curves = self.net.curves(values, level_db, pitch)
-        spectrum = (self.net.texture(curves) * curves.size.exp()).transpose(1, 2)
+        texture = self.net.texture(curves, known, first)
+        spectrum = (texture * curves.size.exp()).transpose(1, 2)
         mels, plan, below = self.net.powers(values), mel_plan(self.net.filterbank), values <= -1.0
         samples = griffin_lim(
             spectrum.abs(), self.feature.n_fft, self.feature.hop, rounds=self.rounds,
