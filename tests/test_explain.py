@@ -10,6 +10,7 @@ import soundfile
 from test_verbs import command
 
 from timbrespace import verbs
+from timbrespace.audio.level import jumps
 from timbrespace.audio.scratch import whole
 from timbrespace.errors import AudioError
 from timbrespace.features.feature import Feature
@@ -33,7 +34,7 @@ class Through(Synth):
         self.vocoder, self.recovery, self.pitched = None, Recovery(), False
 
     def encode(self, samples: np.ndarray, **told: Any) -> Any:
-        return SimpleNamespace(pitch=told["pitch"], samples=samples)
+        return SimpleNamespace(pitch=told["pitch"], samples=samples, jumps=jumps(samples, RATE))
 
     def decode_long(self, encoded: Any, keep: Any) -> Any:
         if self.made is not None:
@@ -70,6 +71,18 @@ def test_a_long_sound_is_as_far_as_its_parts(monkeypatch):
     made = np.concatenate([whole[:30000], np.float32(0.5) * whole[30000:]])
     monkeypatch.setattr(far, "PART", 10000)
     assert far.mr_stft(whole, made) == pytest.approx((0.5 + np.log(2.0)) / 4, abs=1e-3)
+
+
+def test_no_rendering_clicks_but_where_the_original_does():
+    for edges in ((False, False), (True, True)):
+        player = Through(MEL, noise(RATE))
+        player.encode = lambda samples, edges=edges, **_: SimpleNamespace(  # type: ignore[method-assign]
+            pitch=None, jumps=edges
+        )
+        stages = explain(player, noise(RATE), whole).stages
+        for name in ("phase", "picture"):
+            ends = np.abs(stages[name].samples[[0, -1]])
+            assert (ends > 1e-3).all() if all(edges) else (ends < 1e-3).all(), name
 
 
 def test_phase_loses_least_and_the_picture_what_its_mels_do_not_tell():

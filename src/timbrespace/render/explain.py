@@ -21,7 +21,7 @@ from timbrespace.features.phase import Recovery
 from timbrespace.features.spectrogram import Spectrogram
 from timbrespace.losses.spectral import OCTAVES
 from timbrespace.render.distance import SILENT, Distance, distance
-from timbrespace.render.synth import Labels, Synth
+from timbrespace.render.synth import Labels, Synth, faded
 
 STAGES = ("phase", "picture", "model")
 LITTLE = 0.05  # an MR-STFT below it: next to nothing is lost
@@ -76,8 +76,8 @@ def explain(
     """What is lost where of one sound (n,) of any length, with the synth's way to find phase.
 
     `pitch` and `labels` as `Synth.encode` takes them. The renderings are float32, as long and, where
-    the stage allows, as loud as the original; silence stays silence. `keep` keeps them, as in
-    `Synth.decode_long`. AudioError for NaN, infinity and no samples at all.
+    the stage allows, as loud as the original; none clicks at its ends; silence stays silence. `keep`
+    keeps them, as in `Synth.decode_long`. AudioError for NaN, infinity and no samples at all.
     """
     original = samples if isinstance(samples, Scratch) else np.array(samples, np.float32)
     shape = (len(original),) if isinstance(original, Scratch) else original.shape
@@ -98,6 +98,8 @@ def explain(
     phase = picture
     if not feature.keeps_phase:
         phase = phase_alone(feature, original, keep, synth.recovery)
+        for found in (phase, picture):
+            faded(found, feature.sample_rate, encoded.jumps)
     made: dict[str, Kept] = {
         "phase": phase,
         "picture": picture,

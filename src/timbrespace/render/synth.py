@@ -207,8 +207,7 @@ class Synth:
         """A sound (n,), changed where it lies, as loud as asked for, that neither clicks at its ends, but
         where the original does (`edges`), nor clips."""
         rate, loudness = self.feature.sample_rate, self.feature.loudness_db
-        fade_in_place(sound, rate, FADE_IN, start=not edges[0], end=False)
-        fade_in_place(sound, rate, FADE_OUT, start=False, end=not edges[1])
+        faded(sound, rate, edges)
         if loudness_db is not None:
             scale(sound, 10.0 ** ((loudness_db - loudness(sound)) / 20.0))
         return below_full_scale(sound, rate, loudness, keep)
@@ -390,6 +389,12 @@ class Synth:
         if course.cut:
             fade_in_place(heard, rate, notes.FADE, start=False, end=True)
         return self._safe(heard, whole)
+
+
+def faded(sound: Samples, sample_rate: int, edges: tuple[bool, bool]) -> None:
+    """Fade a sound (n,) in and out where it lies, but not where the original begins or ends in mid-air."""
+    fade_in_place(sound, sample_rate, FADE_IN, start=not edges[0], end=False)
+    fade_in_place(sound, sample_rate, FADE_OUT, start=False, end=not edges[1])
 
 
 def _evened(
