@@ -76,8 +76,9 @@ def explain(
     """What is lost where of one sound (n,) of any length, with the synth's way to find phase.
 
     `pitch` and `labels` as `Synth.encode` takes them. The renderings are float32, as long and, where
-    the stage allows, as loud as the original; none clicks at its ends; silence stays silence. `keep`
-    keeps them, as in `Synth.decode_long`. AudioError for NaN, infinity and no samples at all.
+    the stage allows, as loud as the original; silence stays silence. Phase and picture are measured
+    before they are faded at their ends, as the model's is. `keep` keeps them, as in `Synth.decode_long`.
+    AudioError for NaN, infinity and no samples at all.
     """
     original = samples if isinstance(samples, Scratch) else np.array(samples, np.float32)
     shape = (len(original),) if isinstance(original, Scratch) else original.shape
@@ -98,14 +99,16 @@ def explain(
     phase = picture
     if not feature.keeps_phase:
         phase = phase_alone(feature, original, keep, synth.recovery)
-        for found in (phase, picture):
-            faded(found, feature.sample_rate, encoded.jumps)
     made: dict[str, Kept] = {
         "phase": phase,
         "picture": picture,
         "model": synth.decode_long(encoded, keep),
     }
-    return _explained(original, made, encoded.pitch, feature)
+    found = _explained(original, made, encoded.pitch, feature)
+    if not feature.keeps_phase:
+        for name in ("phase", "picture"):
+            faded(made[name], feature.sample_rate, encoded.jumps)
+    return found
 
 
 def _explained(
