@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import auraloss
 import numpy as np
@@ -197,6 +198,73 @@ def test_the_verb_writes_a_match_of_files_that_differ_in_rate_and_length(tmp_pat
         )  # fmt: skip
     with pytest.raises(EffectError, match="there is no effect 'overdrve'; did you mean overdrive"):
         effects_match(tmp_path / "dry.wav", tmp_path / "wet.wav", tmp_path, effect="overdrve")
+
+
+@pytest.fixture
+def driven(tmp_path) -> tuple[Path, Path]:
+    """A dry file and the same with overdrive, then delay."""
+    dry = pluck(0.9)
+    wet = find("overdrive+delay").render(dry, RATE, DRIVEN)
+    write(tmp_path / "dry.wav", dry, RATE, format="float")
+    write(tmp_path / "wet.wav", wet, RATE, format="float")
+    return tmp_path / "dry.wav", tmp_path / "wet.wav"
+
+
+DRIVEN = {
+    "overdrive.drive": 25.0, "overdrive.tone": 2500.0, "delay.time": 190.0, "delay.feedback": 0.4,
+    "delay.mix": 0.5,
+}  # fmt: skip
+
+
+def test_a_chain_is_matched_told_and_written(driven, tmp_path):
+    """The knobs of both effects by their names in the chain, and each step nearer than the one before."""
+    out, effect = tmp_path / "out", find("overdrive+delay")
+    words = ["--chain", effect.name, "--out", str(out), "--renders", "100", "--seconds", "60"]
+    shown = CliRunner().invoke(app, ["effects", "match", *map(str, driven), *words]).stdout
+    told = json.loads((out / "match.json").read_text(encoding="utf-8"))
+    assert told["effect"] == effect.name and list(told["setting"]) == [k.name for k in effect.knobs]
+    assert [step["name"] for step in told["steps"]] == ["nothing", "centre", "search"]
+    far = [step["distance"] for step in told["steps"]]
+    assert far == sorted(far, reverse=True) and told["steps"][-1]["renders"] == 100
+    assert told["ratio"] == pytest.approx(far[-1] / far[0]) and told["ratio"] < 0.35
+    sure = {knob["knob"]: knob for knob in told["knobs"]}
+    assert list(sure) == list(told["setting"]) and sure["delay.time"]["unit"] == "ms"
+    time = sure["delay.time"]
+    assert time["word"] == "sure" and time["low"] <= DRIVEN["delay.time"] <= time["high"]
+    assert time["value"] == told["setting"]["delay.time"] == pytest.approx(190.0, abs=1.0)
+    made = effect.render(read(driven[0]).samples, RATE, told["setting"])
+    assert np.abs(read(out / "result.wav").samples - made).max() < 1e-5
+    assert (out / "match.png").stat().st_size > 5000
+
+    lines = {line.split()[0]: " ".join(line.split()[1:]) for line in shown.splitlines()}
+    assert shown.startswith("overdrive+delay (asked for): overdrive.drive ")
+    for step, left in zip(told["steps"], far, strict=True):
+        words = f"{left:.3f} {left / far[0]:.2f} {step['renders']} "
+        assert lines[step["name"]].startswith(words)
+    for name, knob in sure.items():
+        assert lines[name].startswith(f"{knob['value']:.4g} ") and knob["word"] in lines[name]
+
+    again = effects_match(
+        *driven, tmp_path / "again", effect=effect.name, renders=100, seconds=60.0
+    ).facts
+    for step in (*told["steps"], *again["steps"]):
+        assert step.pop("seconds") >= 0.0
+    assert again == told
+
+
+def test_a_missing_plugin_is_one_sentence_and_others_are_tried(driven, tmp_path, caplog):
+    gone = "there is no LV2 plug-in 'Nothing'"
+    for names in ("overdrive+lv2:Nothing", ["lv2:Nothing"]):
+        with pytest.raises(EffectError, match=f"^{gone} in .*brings some"):
+            effects_match(*driven, tmp_path / "none", effect=names)
+    assert not (tmp_path / "none").exists() and not caplog.records
+    found = effects_match(
+        *driven, tmp_path / "one", effect=["lv2:Nothing", "overdrive"], renders=8, seconds=60.0
+    )
+    assert found.match.effect.name == "overdrive"
+    (note, *_) = found.facts["notes"]
+    assert note.startswith(f"lv2:Nothing is left out: {gone}")
+    assert [record.message for record in caplog.records] == [note]
 
 
 def test_a_reference_without_the_effect_and_sounds_that_cannot_be_compared_are_said():

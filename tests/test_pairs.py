@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -371,6 +372,55 @@ def test_an_effect_that_gives_nothing_does_not_stop_the_others(dry, tmp_path):
     assert not (tmp_path / "none" / "sounds").exists()
 
 
+GONE = "there is no LV2 plug-in 'Nothing'"
+
+
+def test_the_others_are_rendered_where_a_plugin_is_missing(dry, tmp_path, caplog, monkeypatch):
+    """As if the missing ones had not been asked for; each is named once, written down and told."""
+    names = ["lv2:Nothing", "overdrive", "overdrive+lv2:Nothing", "pedalboard:Chorus"]
+    monkeypatch.setattr("timbrespace.effects.hosts.pedalboard.version", lambda: None)
+    made = render_pairs(tmp_path / "some", dry, names, number=6, **SHORT)
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        "lv2",
+        "overdrive+lv2",
+        "pedalboard",
+    ]
+    assert [record.message.count(GONE) for record in caplog.records] == [1, 1, 0]
+    assert list(made.missing) == [names[0], *names[2:]] and list(made.effects) == ["overdrive"]
+    assert GONE in made.missing["overdrive+lv2:Nothing"]
+    assert "pip install" in made.counts["missing"]["pedalboard:Chorus"]
+    assert made.lines[2:] == [f"  {name:14} 0 pairs, missing" for name in made.missing]
+    alone = render_pairs(tmp_path / "one", dry, ["overdrive"], number=6, **SHORT)
+    some, one = contents(made.path), contents(alone.path)
+    assert some.pop("pairs.json") != one.pop("pairs.json") and some == one and not alone.missing
+
+
+def test_the_command_names_what_is_missing_and_refuses_a_slip_or_nothing_at_all(
+    dry, tmp_path, monkeypatch, capsys, caplog
+):
+    out = tmp_path / "pairs"
+
+    def run(effects: str) -> tuple[int, str, str]:
+        words = f"effects pairs --corpus {dry} --effects {effects} -n 4 --seconds 0.512 --workers 1"
+        monkeypatch.setattr(sys, "argv", ["timbrespace", *words.split(), "--out", str(out)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return int(stop.value.code or 0), *capsys.readouterr()
+
+    for effects, said in (
+        ("dely,lv2:Nothing", "there is no effect 'dely'; did you mean delay?"),
+        ("delay+lv3:Nothing", "'lv3:Nothing' names no plug-in, which is HOST:NAME; did you mean lv2?"),
+        ("lv2:Nothing", GONE),
+    ):  # fmt: skip
+        code, _, told = run(effects)
+        assert code == 2 and told.startswith(f"timbrespace: {said}") and told.count("\n") == 1
+        assert not out.exists() and not caplog.records
+    code, told, _ = run("delay,lv2:Nothing")
+    assert code == 0 and "4 pairs in" in told and "lv2:Nothing    0 pairs, missing" in told
+    (warning,) = caplog.records  # Python shows it on stderr
+    assert warning.message.startswith(f"lv2:Nothing is left out: {GONE}")
+
+
 @pytest.mark.parametrize(
     "asked, told",
     [
@@ -408,4 +458,4 @@ def test_the_command_says_what_it_made(dry, tmp_path):
     said = json.loads(CliRunner().invoke(cli.app, [*words, "--json"]).stdout)
     assert said["pairs"] == 20 and said["effects"]["moody"]["rejected"]
     verbs_effects.effects_pairs(out, corpus=dry, effects="moody", n=20, seconds=0.512, workers=1)
-    assert Pairs.open(out).counts == {k: said[k] for k in ("pairs", "splits", "effects")}
+    assert Pairs.open(out).counts == {k: said[k] for k in ("pairs", "splits", "effects", "missing")}

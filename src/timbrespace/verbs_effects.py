@@ -1,5 +1,6 @@
 """The verbs of effects, one function each, as the command line and Python have them."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 StrPath = str | Path
 Progress = Callable[[str, int, int, dict[str, float]], None]
+
+log = logging.getLogger(__name__)
 
 
 def effects_list(name: str | None = None) -> list[dict[str, Any]]:
@@ -119,12 +122,12 @@ def effects_pairs(
 
 
 def _built_in(out: Path, names: list[str], progress: Progress | None) -> Path:
-    """A corpus of the built-in instruments beside `out`, made once; EffectError first, where a name is none."""
+    """A corpus of the built-in instruments beside `out`, made once; EffectError first, where none of the
+    effects is there."""
     from timbrespace import verbs
-    from timbrespace.effects.catalogue import find
+    from timbrespace.effects.catalogue import found
 
-    for name in names:
-        find(name)
+    found(names)
     return verbs.built_in_corpus(out.with_name(f"{out.name}.dry"), progress=progress)
 
 
@@ -170,7 +173,7 @@ def effects_controller(
 @dataclass(frozen=True)
 class Matched:
     """What a match is and where it lies: the rendered sound, the picture, all numbers as JSON, and what was
-    done to the sounds before, in words."""
+    left out, or done to the sounds before, in words."""
 
     match: "Match"
     sound: Path
@@ -215,7 +218,7 @@ def effects_match(
     from timbrespace.matching.style import match_style
     from timbrespace.verbs import folder_for
 
-    effects = _found(effect)
+    effects, left_out = _found(effect)
     if style and len(effects) != 1:
         raise EffectError("the style of another sound needs one effect; name it with effect")
     if style and run is not None:
@@ -240,7 +243,11 @@ def effects_match(
         found.effect.render(whole.samples, whole.sample_rate, found.setting), whole.sample_rate
     )
     matched = Matched(
-        found, folder / "result.wav", folder / "match.png", folder / "match.json", pair.words
+        found,
+        folder / "result.wav",
+        folder / "match.png",
+        folder / "match.json",
+        (*left_out, *pair.words),
     )
     write(matched.sound, made, whole.sample_rate, format="wav24")
     result = found.effect.render(pair.dry, pair.sample_rate, found.setting)
@@ -261,15 +268,21 @@ def effects_blind(
     from timbrespace.matching.blind import match_blind
 
     audio = read(sound)
+    effects, _ = _found(effect)
     return match_blind(
-        _found(effect), audio.samples, audio.sample_rate, seconds=seconds, seed=seed,
+        effects, audio.samples, audio.sample_rate, seconds=seconds, seed=seed,
         progress=progress,
     )  # fmt: skip
 
 
-def _found(effect: str | Sequence[str] | None) -> "list[Effect]":
-    """The effects of these names, all our own where none is given."""
-    from timbrespace.effects.catalogue import EFFECTS, find
+def _found(effect: str | Sequence[str] | None) -> "tuple[list[Effect], list[str]]":
+    """The effects of these names, all our own where none is given; and of each that is missing a sentence,
+    which is logged."""
+    from timbrespace.effects.catalogue import EFFECTS, found
 
     names = [effect] if isinstance(effect, str) else effect
-    return list(EFFECTS.values()) if names is None else [find(name) for name in names]
+    there, missing = found(EFFECTS if names is None else names)
+    told = [f"{name} is left out: {why}" for name, why in missing.items()]
+    for sentence in told:
+        log.warning(sentence)
+    return list(there.values()), told

@@ -7,6 +7,7 @@ goes on and ends in the same bytes.
 import csv
 import io
 import json
+import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from timbrespace.data.pair_settings import COLUMNS, LEVELS, Plan, Request, plans
 from timbrespace.data.pairs import FACTS, FORMAT, Pairs, facts_in
 from timbrespace.data.prepare import prepare
 from timbrespace.data.table import SPLITS
-from timbrespace.effects.catalogue import find
+from timbrespace.effects.catalogue import find, found
 from timbrespace.errors import CorpusError
 from timbrespace.features.pair import Pair
 from timbrespace.machine import cores
@@ -33,6 +34,8 @@ from timbrespace.machine import cores
 TABLE = "metadata.csv"
 
 Progress = Callable[[str, int, int], None]
+
+log = logging.getLogger(__name__)
 
 
 def render_pairs(
@@ -45,11 +48,15 @@ def render_pairs(
     corpus: a prepared corpus of dry sounds, whose splits are kept. settings: "fixed" (every knob in the
     middle), "random" (each setting on two sounds of a split) or "grid" (even places, each on one sound).
     level: see LEVELS. progress is told (stage, done, in all). What an interrupted call left is kept.
-    EffectError for an effect that is not there; CorpusError for what cannot be asked, a folder that holds
+    A plug-in that is missing is named, and the other effects are rendered. EffectError for a name that no
+    effect has, and where all are missing; CorpusError for what cannot be asked, a folder that holds
     something else, a full disk, and where no effect gave a single pair.
     """
+    there, missing = found(effects)
+    for name, why in missing.items():
+        log.warning("%s is left out: %s", name, why)
     request = Request(
-        tuple(dict.fromkeys(effects)), settings, number, sample_rate, round(seconds * sample_rate),
+        tuple(there), settings, number, sample_rate, round(seconds * sample_rate),
         level, seed,
     )  # fmt: skip
     out, dry = Path(out), Corpus.open(corpus)
@@ -64,7 +71,7 @@ def render_pairs(
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / f"{STATE}.lock", "rendered", CorpusError):
             if not _whole(out):
-                _render(out, dry, plans, asked, workers, tell)
+                _render(out, dry, plans, asked, missing, workers, tell)
         feature = Pair(request.sample_rate, samples=request.samples)
         prepare(
             out / "sounds" / TABLE, out, layout="table", feature=feature, workers=workers,
@@ -107,8 +114,8 @@ def _whole(out: Path) -> bool:
 
 
 def _render(
-    out: Path, corpus: Corpus, plans: list[Plan], asked: dict[str, Any], workers: int | None,
-    tell: Progress,
+    out: Path, corpus: Corpus, plans: list[Plan], asked: dict[str, Any], missing: dict[str, str],
+    workers: int | None, tell: Progress,
 ) -> None:  # fmt: skip
     """All parts that are not there, then the table and what was rejected."""
     state = out / STATE
@@ -142,7 +149,7 @@ def _render(
     }
     _write_json(out / FACTS, {
         "what": "pairs of dry and wet sounds, rendered by timbrespace", "request": asked,
-        "level": LEVELS[plans[0].request.level], "effects": effects,
+        "level": LEVELS[plans[0].request.level], "effects": effects, "missing": missing,
     })  # fmt: skip
     shutil.rmtree(state, ignore_errors=True)
 

@@ -3,7 +3,7 @@
 PAIRS/sounds/EFFECT/000123.flac   the dry sound, then the wet one: mono, 16 bit, twice `samples` long
 PAIRS/sounds/metadata.csv         file, split, effect, setting, sound (row of the dry one in its corpus), the
                                   labels of the dry sound, and each knob as EFFECT.KNOB in its own unit
-PAIRS/pairs.json                  what was asked for, the effects with their knobs, what was rejected
+PAIRS/pairs.json                  what was asked for, the effects with their knobs, what was rejected, what was missing
 PAIRS/corpus.json ...             the prepared corpus of these sounds
 
 `pair_rendering` makes them, from what `pair_settings` draws, in the parts of `pair_parts`.
@@ -82,8 +82,13 @@ class Pairs:
         return {name: facts["rejected"] for name, facts in self.facts["effects"].items()}
 
     @property
+    def missing(self) -> dict[str, str]:
+        """Why each effect that was asked for and was not there has no pairs, in a sentence."""
+        return self.facts.get("missing", {})  # pairs.json had none at first
+
+    @property
     def counts(self) -> dict[str, Any]:
-        """Pairs in all and by split, and what came of each effect."""
+        """Pairs in all and by split, what came of each effect, and which effects were missing."""
         told = ("pairs", "left_out", "identical", "softened", "rejected", "grid")
         return {
             "pairs": len(self.corpus.rows),
@@ -91,6 +96,7 @@ class Pairs:
             "effects": {
                 name: {key: facts[key] for key in told} for name, facts in self.facts["effects"].items()
             },
+            "missing": self.missing,
         }  # fmt: skip
 
     @property
@@ -106,6 +112,7 @@ class Pairs:
             words += [f"{of['left_out']} left out"] if of["left_out"] else []
             words += [f"{count} {reason}, rejected" for reason, count in of["rejected"].items()]
             lines.append(f"  {name:14} {', '.join(words)}")
+        lines += [f"  {name:14} 0 pairs, missing" for name in self.missing]
         return lines
 
     @property

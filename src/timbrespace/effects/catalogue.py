@@ -1,5 +1,7 @@
 """Which effects there are, by name."""
 
+from collections.abc import Iterable
+
 from timbrespace.effects.bitcrush import Bitcrush
 from timbrespace.effects.chain import Chain
 from timbrespace.effects.chorus import Chorus
@@ -13,7 +15,7 @@ from timbrespace.effects.overdrive import Overdrive
 from timbrespace.effects.phaser import Phaser
 from timbrespace.effects.reverb import Reverb
 from timbrespace.effects.ringmod import Ringmod, Tremolo
-from timbrespace.errors import EffectError, suggestion
+from timbrespace.errors import EffectError, MissingExtra, suggestion
 
 EFFECTS: dict[str, Effect] = {
     effect.name: effect
@@ -29,6 +31,25 @@ def find(name: str) -> Effect:
     (`overdrive+delay`); EffectError where there is none."""
     parts = [_find_one(part) for part in name.split("+")]
     return parts[0] if len(parts) == 1 else Chain(parts)
+
+
+def found(names: Iterable[str]) -> tuple[dict[str, Effect], dict[str, str]]:
+    """The effects of these names, and of each that needs a plug-in which cannot be had here, why, in a
+    sentence. EffectError for a name that is none, and where all are missing."""
+    from timbrespace.effects import hosts
+
+    there: dict[str, Effect] = {}
+    missing: dict[str, str] = {}
+    for name in names:
+        try:
+            there[name] = find(name)
+        except (EffectError, MissingExtra) as error:
+            if not all(part in EFFECTS or hosts.is_plugin(part) for part in name.split("+")):
+                raise
+            missing[name] = str(error)
+    if missing and not there:
+        raise EffectError("; ".join(missing.values()))
+    return there, missing
 
 
 def _find_one(name: str) -> Effect:

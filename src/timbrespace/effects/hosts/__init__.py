@@ -12,10 +12,16 @@ HOSTS: dict[str, ModuleType] = {"pedalboard": pedalboard, "vst3": vst3, "lv2": l
 def find(name: str) -> Effect:
     """The effect of a host, such as `lv2:Delay`, `pedalboard:Chorus` or `vst3:/a/path.vst3`."""
     host, _, plugin = name.partition(":")
-    if host not in HOSTS or not plugin:
+    if not is_plugin(name):
         hint = suggestion(host, HOSTS, f"hosts are {', '.join(HOSTS)}")
         raise EffectError(f"{name!r} names no plug-in, which is HOST:NAME; {hint}")
     return HOSTS[host].find(plugin)
+
+
+def is_plugin(name: str) -> bool:
+    """Whether this is HOST:NAME of a host that is known, be there such a plug-in or not."""
+    host, _, plugin = name.partition(":")
+    return host in HOSTS and bool(plugin)
 
 
 def listed() -> list[tuple[str, str]]:
