@@ -10,15 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
 from timbrespace import recipe, verbs
 from timbrespace.audio.files import read, write
 from timbrespace.batches import Pictures, together
+from timbrespace.cli import app
+from timbrespace.data.pair_parts import DRY_PEAK
+from timbrespace.effects import catalogue
 from timbrespace.effects.catalogue import find
 from timbrespace.errors import RecipeError, RunError
 from timbrespace.losses.latent import invariance
-from timbrespace.models.heads import Heads
+from timbrespace.matching.distance import mr_stft
+from timbrespace.matching.match import match_one_of
+from timbrespace.matching.prediction import predictor
+from timbrespace.models.heads import PLACES, Heads
 from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recognition import predict
 from timbrespace.runs import Run
@@ -283,6 +290,76 @@ def test_a_run_hears_effects_without_its_corpus(pairs, run, tmp_path):
     for name in EFFECTS:
         assert here.units[name].shape == here.spread[name].shape == (2, len(KNOBS[name]))
     assert Run.open(alone).vocabulary.knobs == KNOBS
+
+
+def opinionated(run: Run, to: Path, places: dict[str, float]) -> Run:
+    """A copy of the run whose heads say of every pair: overdrive, its knobs at these `places`."""
+    shutil.copytree(run.path, to)
+    weights = load_file(to / "weights.safetensors")
+    for name in ("effect.weight", "knobs.2.weight", "effect.bias", "knobs.2.bias"):
+        weights[f"heads.{name}"].zero_()
+    weights["heads.effect.bias"][EFFECTS.index("overdrive")] = 5.0
+    chances = weights["heads.knobs.2.bias"].view(-1, PLACES)
+    for number, (column, _) in enumerate(run.vocabulary.knob_columns):
+        if column.removeprefix("overdrive.") in places:
+            chances[number, round(places[column.removeprefix("overdrive.")] * (PLACES - 1))] = 20.0
+    save_file(weights, to / "weights.safetensors")
+    return Run.open(to)
+
+
+def driven(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A tone, and the same with overdrive whose knobs stand at `places`."""
+    time, effect = np.arange(SAMPLES) / RATE, find("overdrive")
+    dry = (0.25 * np.sin(2 * np.pi * 220 * time) * np.exp(-4.0 * time)).astype(np.float32)
+    return dry, effect.render(dry, RATE, effect.from_units(places))
+
+
+def test_a_match_starts_where_a_run_hears_the_knobs(run, tmp_path):
+    """With so few renders the centre is no start from which a far setting is found."""
+    effect = find("overdrive")
+    made = opinionated(run, tmp_path / "run", {"drive": 0.875, "tone": 0.125, "asymmetry": 0.9375})
+    dry, wet = driven(np.array([0.9, 0.15, 0.9]))
+    for name, sound in (("dry", dry), ("wet", wet)):
+        write(tmp_path / f"{name}.wav", sound, RATE, format="float")
+    words = ["effects", "match", *(str(tmp_path / f"{name}.wav") for name in ("dry", "wet"))]
+    words += [
+        "--effect",
+        "overdrive",
+        "--renders",
+        "8",
+        "--seconds",
+        "60",
+        "--out",
+        str(tmp_path),
+        "--json",
+    ]
+    with_run, alone = (
+        json.loads(CliRunner().invoke(app, [*words, *more]).stdout)
+        for more in (["--run", str(made.path)], [])
+    )
+    steps = {step["name"]: step["distance"] for step in with_run["steps"]}
+    assert list(steps) == ["nothing", "centre", "prediction", "search"]
+    heard = effect.render(
+        dry, RATE, effect.from_units(predict(made, dry, wet).units["overdrive"][0])
+    )
+    gain = np.float32(DRY_PEAK / np.abs(dry).max())
+    assert steps["prediction"] == pytest.approx(mr_stft(gain * heard, gain * wet), rel=1e-3)
+    assert steps["search"] <= steps["prediction"] < 0.5 * steps["centre"]
+    assert [step["name"] for step in alone["steps"]] == ["nothing", "centre", "search"]
+    assert with_run["ratio"] < 0.5 * alone["ratio"]
+
+
+def test_of_all_effects_those_are_searched_that_a_run_hears(run, tmp_path):
+    """Twelve of our own are not all tried: the run's three alone, its favourite first."""
+    made = opinionated(run, tmp_path / "run", {})
+    dry, wet = driven(np.array([0.75, 0.5, 0.5]))
+    stages = []
+    found = match_one_of(
+        list(catalogue.EFFECTS.values()), dry, wet, RATE, renders=8, predict=predictor(made.path),
+        progress=lambda stage, done, total, facts: stages.append(stage),
+    )  # fmt: skip
+    assert found.effect.name == "overdrive" and set(found.others) == {"delay", "ringmod"}
+    assert "effects" not in stages  # no short search with each
 
 
 def test_a_run_with_heads_resumes_to_the_same_bits(pairs, run, tmp_path, monkeypatch):
