@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from timbrespace.cli import app
 from timbrespace.controller import Controller, fit, layout, measure
 from timbrespace.controller.heard import SAMPLE_RATE, Ear
-from timbrespace.controller.make import make, rendered
+from timbrespace.controller.make import fitted, listen, make, rendered
 from timbrespace.effects import Effect, Knob
 from timbrespace.effects.catalogue import find
 from timbrespace.errors import EffectError, MissingExtra
@@ -115,6 +115,40 @@ def test_settings_that_lie_together_are_spread_evenly_in_order():
     assert measure.evenness(heap) < 0.4 < 0.9 < measure.evenness(places)
     assert rank_correlation(places[:, 0], heap[:, 1]) > 0.9
     assert rank_correlation(places[:, 1], heap[:, 0]) > 0.9
+
+
+@pytest.fixture(scope="module")
+def wider(sound) -> dict[int, Controller]:
+    """Controllers of one chain of 11 knobs in 3, 4 and 8 dimensions, which heard the same settings."""
+    chain = find("eq+delay")
+    known = listen(chain, [sound], 200, seed=0)
+    return {d: fitted(chain, known, "bottleneck", d, seed=0) for d in (3, 4, 8)}
+
+
+@pytest.mark.parametrize("dimensions", [3, 4, 8])
+def test_more_than_two_numbers_play_an_effect_too(wider, sound, tmp_path, dimensions):
+    wider[dimensions].save(tmp_path / "pad.safetensors")
+    opened = Controller.open(tmp_path / "pad.safetensors")
+    assert opened.dimensions == len(opened.axes) == len(opened.clean) == dimensions
+    places = np.random.default_rng(1).random((60, dimensions))
+    units = opened.knobs(places)
+    assert np.array_equal(units, wider[dimensions].knobs(places)) and units.shape == (60, 11)
+    assert np.abs(opened.position(units) - places).mean() < 0.1  # 1/3 where nothing is known
+    with pytest.raises(EffectError, match=f"is {dimensions} dimensions from 0 to 1, got the shape"):
+        opened.knobs(places[:, 1:])
+    effect, ear = opened.find_effect(), Ear([sound])
+    wet = [effect.render(sound, SAMPLE_RATE, effect.from_units(one)) for one in units[:2]]
+    assert wet[0].shape == sound.shape and not np.allclose(*wet, atol=1e-3)
+    told = np.array([ear.hear(rendered(effect, ear, one))[1][0] for one in units])
+    clean = ear.hear(rendered(effect, ear, opened.knobs(opened.clean)))[1][0]
+    assert clean < 0.5 * np.quantile(told, 0.05)
+    assert rank_correlation(places[:, 0], told) > 0.4
+
+
+def test_every_further_number_tells_more_of_the_knobs(wider):
+    units = np.random.default_rng(4).random((300, 11))
+    told = [measure.knobs_from_position(one, units)["knob_r2"] for one in wider.values()]
+    assert told == sorted(told) and told[-1] > 2 * told[0] > 0.2
 
 
 def test_umap_that_is_not_installed_is_said(sound, monkeypatch):

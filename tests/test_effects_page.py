@@ -624,6 +624,36 @@ def test_a_pad_is_made_on_request_with_progress(page, place, monkeypatch):
     place.known.controllers = before
 
 
+def test_eight_axes_have_eight_sliders(page, place):
+    class Wide(Line):
+        """All nine knobs of multiband but the last, each an axis."""
+
+        effect, clean = "multiband", np.zeros(8)
+        axes = tuple(Axis("loudness", 0.5, "low_gain", 0.4) for _ in range(8))
+
+        def knobs(self, position: np.ndarray) -> np.ndarray:
+            return np.array([*position, find("multiband").to_units({})[8]])
+
+        def position(self, units: np.ndarray) -> np.ndarray:
+            return units[:8]
+
+    before = place.known.controllers
+    place.known.controllers = [*before, Wide()]
+    page.reload()
+    expect(page.locator("#said")).to_contain_text("low is played")
+    page.select_option("#chain select >> nth=0", "multiband")
+    expect(page.locator("#effect-name")).to_have_text("multiband")
+    page.select_option("#pad-of", "1")
+    expect(page.locator("#axes-lines input")).to_have_count(8)
+    was = values(page)
+    for axis, words in ((3, "mid_threshold -5 dB"), (7, "high_gain 12 dB")):
+        page.locator(f"#axis-{axis}").press("End")
+        expect(page.locator("#said")).to_contain_text(words)
+    changed = [k for k, (a, b) in enumerate(zip(was, values(page), strict=True)) if a != b]
+    assert changed == [3, 7]
+    place.known.controllers = before
+
+
 @pytest.mark.parametrize("width", [380, 820])
 def test_it_fits_narrow_screens(browser, place, width):
     context = browser.new_context(viewport={"width": width, "height": 800}, has_touch=True)
