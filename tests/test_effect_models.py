@@ -2,6 +2,7 @@
 setting have in common."""
 
 import csv
+import io
 import json
 import shutil
 from dataclasses import asdict
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file, save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
 from timbrespace import recipe, verbs
@@ -76,7 +79,7 @@ def pairs(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def run(pairs, tmp_path_factory) -> Run:
     out = tmp_path_factory.mktemp("effect-models") / "run"
-    return verbs.train("effects", pairs, out, settings=SMALL)
+    return verbs.train("effects", pairs, out, settings=SMALL, tensorboard=True)
 
 
 def vocabulary() -> Vocabulary:
@@ -275,6 +278,25 @@ def test_the_predicted_settings_can_be_heard(pairs, run):
     again = effect.render(dry * gain, RATE, effect.from_units(units)) / gain
     np.testing.assert_allclose(made, again, atol=2e-3)
     assert run.corpus.labels("effect")[row] == "overdrive"
+
+
+def test_tensorboard_has_what_the_folder_has_of_every_epoch(run):
+    events = EventAccumulator(
+        str(run.path / "tensorboard"), size_guidance={"tensors": 0, "audio": 0}
+    )
+    events.Reload()
+    names = [path.stem for path in (run.path / "validation-audio" / "dry").iterdir()]
+    assert len(names) == 3
+    for name in names:
+        for part in ("dry", "reference", "prediction"):
+            told = events.Audio(f"{name}/{part}")
+            assert [one.step for one in told] == [1, 2]
+            for one in told:
+                sound, rate = soundfile.read(io.BytesIO(one.encoded_audio_string), dtype="float32")
+                folder = f"epoch-{one.step:03}" if part == "prediction" else part
+                kept = read(run.path / "validation-audio" / folder / f"{name}.flac")
+                assert rate == kept.sample_rate == RATE and sound.shape == (SAMPLES,)
+                assert np.abs(sound - kept.samples[0]).max() < 1e-4
 
 
 def test_a_run_hears_effects_without_its_corpus(pairs, run, tmp_path):

@@ -334,6 +334,17 @@ LOOP = """async () => {
 }"""
 
 
+# whether it may be let go, is said so, is taken, and is no longer said
+DROP = """([name, sound, on]) => {
+    const given = new DataTransfer();
+    given.items.add(new File([new Uint8Array(sound)], name, { type: "audio/wav" }));
+    const happens = (kind) => document.querySelector(on).dispatchEvent(
+        new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: given }));
+    const said = document.getElementById("dropping");
+    return [!happens("dragover"), !said.hidden, !happens("drop"), said.hidden];
+}"""
+
+
 def served(known: Playing) -> tuple[str, threading.Event, threading.Thread]:
     stop, address = threading.Event(), Queue()
     settings = {"port": 0, "browser": False, "ready": address.put, "stop": stop}
@@ -622,6 +633,44 @@ def test_a_pad_is_made_on_request_with_progress(page, place, monkeypatch):
     page.select_option("#axis-y", "2")
     assert point(page)[1] == 1.0
     place.known.controllers = before
+
+
+def test_a_sound_is_dropped_on_the_page_and_a_reference_on_its_card(page):
+    """As a browser does: the page says that it may be let go, and takes what comes with the drop."""
+    noise = list(wav(0.1 * np.random.default_rng(0).standard_normal(RATE // 2)))
+    assert page.evaluate(DROP, ["noise.wav", noise, "#pad"]) == [True] * 4
+    expect(page.locator("#said")).to_contain_text("noise.wav is played")
+    expect(page.locator("#sound-facts")).to_contain_text("noise.wav")
+    with page.expect_response("**/api/effects/render") as answer:
+        drag(page, (0.3, 0.3), (0.4, 0.6))
+    assert json.loads(answer.value.request.post_data)["sound"] >= 10**9
+    assert page.evaluate(DROP, ["wanted.wav", noise, "#match-title"]) == [True] * 4
+    expect(page.locator("#said")).to_have_text("wanted.wav is the reference.")
+    expect(page.locator("#sound-facts")).to_contain_text("noise.wav")
+    expect(page.locator("#match")).to_be_enabled()
+    assert page.evaluate(DROP, ["no.wav", list(b"no sound"), "#pad"]) == [True] * 4
+    expect(page.locator("#said")).to_contain_text("no.wav cannot be")
+    expect(page.locator("#said")).to_have_class("said bad")
+
+
+def test_a_plugin_is_played_on_the_page(page):
+    page.select_option("#chain select >> nth=0", "lv2:Overdrive")
+    expect(page.locator("#effect-name")).to_have_text("lv2:Overdrive")
+    effect = find("lv2:Overdrive")
+    assert page.locator("#knobs input[type=number]").count() == len(effect.knobs)
+    with page.expect_response("**/api/effects/render") as answer:
+        drag(page, (0.2, 0.2), (0.9, 0.5))
+    expect(page.locator("#said")).to_contain_text(f"{effect.knobs[0].name} 0.9")
+    until(page, SOUNDS)
+    page.locator("#pad").focus()
+    with page.expect_response("**/api/effects/render") as answer:
+        page.keyboard.press("ArrowUp")
+    asked = json.loads(answer.value.request.post_data)
+    own = effect.render(Notes().audio(0).samples, RATE, asked["values"])
+    made = np.frombuffer(answer.value.body(), "<f4")
+    assert asked["effect"] == "lv2:Overdrive" and np.allclose(
+        made[200:-200], own[0, 200:-200], atol=1e-6
+    )
 
 
 def test_eight_axes_have_eight_sliders(page, place):

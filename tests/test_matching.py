@@ -252,6 +252,25 @@ def test_a_chain_is_matched_told_and_written(driven, tmp_path):
     assert again == told
 
 
+def test_the_knobs_of_a_plugin_are_found_through_its_process(tmp_path):
+    """LV2's overdrive, of which nobody here knows the formula."""
+    dry, effect = pluck(0.6), find("lv2:Overdrive")
+    setting = effect.complete({"drive": 0.8, "muffle": 0.3})
+    for name, sound in (("dry", dry), ("wet", effect.render(dry, RATE, setting))):
+        write(tmp_path / f"{name}.wav", sound, RATE, format="float")
+    found = effects_match(
+        tmp_path / "dry.wav", tmp_path / "wet.wav", tmp_path, effect="lv2:Overdrive", renders=60,
+        seconds=60.0,
+    )  # fmt: skip
+    assert found.match.ratio < 0.2 and found.match.effect.host == "lv2"
+    told = json.loads(found.file.read_text(encoding="utf-8"))
+    assert told["setting"]["drive"] == pytest.approx(0.8, abs=0.05)
+    drive = next(knob for knob in told["knobs"] if knob["knob"] == "drive")
+    assert drive["low"] <= 0.8 <= drive["high"]
+    made = effect.render(dry, RATE, told["setting"])
+    assert np.abs(read(found.sound).samples[0] - made).max() < 1e-5
+
+
 def test_a_missing_plugin_is_one_sentence_and_others_are_tried(driven, tmp_path, caplog):
     gone = "there is no LV2 plug-in 'Nothing'"
     for names in ("overdrive+lv2:Nothing", ["lv2:Nothing"]):

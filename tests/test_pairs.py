@@ -372,6 +372,51 @@ def test_an_effect_that_gives_nothing_does_not_stop_the_others(dry, tmp_path):
     assert not (tmp_path / "none" / "sounds").exists()
 
 
+def test_pairs_of_speech_in_vctk_s_folders_keep_its_speakers_apart(tmp_path):
+    """Four speakers in VCTK's layout: what a speaker says is dry in one split alone, and labelled."""
+    rng = np.random.default_rng(0)
+    lines = ["ID  AGE  GENDER  ACCENTS  REGION"]
+    for number in range(4):
+        speaker, other = f"p22{number}", ("F", "M")[number % 2]
+        lines.append(f"{speaker}  {20 + number}  {other}  English  Southern")
+        folder = tmp_path / "VCTK" / "wav48_silence_trimmed" / speaker
+        folder.mkdir(parents=True)
+        for utterance in range(1, 4):
+            time = np.arange(rng.integers(6000, 12000)) / RATE
+            said = 0.2 * np.sin(2 * np.pi * (100 + 30 * number) * utterance * time)
+            for mic in ("mic1", "mic2"):
+                soundfile.write(folder / f"{speaker}_{utterance:03}_{mic}.flac", said, RATE)
+    (tmp_path / "VCTK" / "speaker-info.txt").write_text("\n".join(lines))
+    feature = LogMel(n_fft=512, mels=16, frames=16)
+    source = prepare(tmp_path / "VCTK", tmp_path / "corpus", feature=feature, workers=0)
+    assert source.layout == "vctk" and len(source.rows) == 12
+    made = render_pairs(
+        tmp_path / "pairs", tmp_path / "corpus", ["delay", "eq"], number=24, **SHORT
+    )
+    speakers = np.array(made.corpus.labels("speaker"))
+    assert speakers.tolist() == [source.labels("speaker")[k] for k in made.corpus.labels("sound")]
+    assert {"F", "M"} == set(made.corpus.labels("gender"))
+    homes = {(speaker, split) for speaker, split in zip(speakers, made.split.tolist(), strict=True)}
+    assert len(homes) == 4 and {split for _, split in homes} == {0, 1, 2}
+    for effect in ("delay", "eq"):
+        assert set(made.split[made.rows(effect)]) == {0, 1, 2}
+
+
+def test_plugins_make_pairs_with_their_own_knobs(dry, tmp_path):
+    """LV2, alone and in a chain with one of ours: the settings in the table make the wet sounds again."""
+    names = ["lv2:Overdrive", "eq+lv2:Delay"]
+    made = render_pairs(tmp_path / "pairs", dry, names, number=8, **SHORT)
+    assert list(made.effects) == names and len(made.corpus.rows) == 16 and not made.missing
+    for name in names:
+        effect, stored = catalogue.find(name), made.effects[name]
+        assert stored.knobs == effect.knobs and "lv2" in stored.host
+        sounds, units = zip(*made.sounds(made.rows(name)), strict=True), made.units(name)
+        for (one, wet), places in zip(sounds, units, strict=True):
+            gain = np.abs(one).max() / pair_parts.DRY_PEAK  # below 1 where both were made softer
+            again = gain * effect.render(one / gain, RATE, stored.from_units(places))
+            assert np.abs(again - wet).max() < 1e-3 and np.abs(one - wet).max() > 0.01
+
+
 GONE = "there is no LV2 plug-in 'Nothing'"
 
 
