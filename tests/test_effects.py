@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from scipy.signal import butter, sosfilt
+from scipy.signal import butter, freqz, sosfilt
 
 from timbrespace import verbs_effects
 from timbrespace.cli import app
@@ -159,6 +159,18 @@ def test_the_room_dies_away_at_every_frequency_at_its_own_pace():
     assert times == pytest.approx(decay_time(0.6, 0.5, middles), rel=0.15)
 
 
+def test_a_larger_room_rings_longer_by_schroeders_integral():
+    """From -5 to -35 dB of the whole tail, undamped: the time that the knob stands for."""
+    times = []
+    for size in (0.0, 0.5, 1.0):
+        setting = {"size": size, "damping": 0.0, "predelay": 0.0, "mix": 1.0}
+        room = find("reverb").render(click(6 * RATE), RATE, setting)
+        left = 10 * np.log10(np.cumsum(np.square(room[::-1], dtype=np.float64))[::-1])
+        left -= left[0]
+        times.append(2 * (np.argmax(left < -35) - np.argmax(left < -5)) / RATE)
+    assert times == pytest.approx([0.2, 0.8**0.5, 4.0], rel=0.1)  # 0.2 s to 4 s, in even ratios
+
+
 @pytest.mark.parametrize("name", ["chorus", "flanger"])
 def test_at_rest_a_copy_makes_a_comb(name):
     delay = 8.0  # ms: notches at odd multiples of 62.5 Hz, peaks between
@@ -239,25 +251,42 @@ def test_the_compressors_times_are_those_of_its_knobs():
         assert lowered[start + ms * RATE // 1000] == pytest.approx(share * full, rel=0.02)
 
 
-def test_the_equaliser_is_the_cookbooks():
+@pytest.mark.parametrize("low_gain", [-18.0, 18.0])
+@pytest.mark.parametrize("mid", [(300.0, 18.0, 0.5), (5000.0, -18.0, 5.0)])
+@pytest.mark.parametrize("high_gain", [-18.0, 18.0])
+def test_the_equaliser_is_the_cookbooks(low_gain, mid, high_gain):
+    """The digital coefficients as R. Bristow-Johnson's cookbook prints them, shelves of slope 1, by scipy."""
+
+    def biquad(kind: str, frequency: float, gain: float, q: float = 0.5**0.5) -> list[float]:
+        a, w = 10 ** (gain / 40), 2 * np.pi * frequency / RATE
+        cos, alpha = np.cos(w), np.sin(w) / (2 * q)
+        root, more, less = 2 * np.sqrt(a) * alpha, a + 1, a - 1
+        if kind == "low":
+            return [
+                a * (more - less * cos + root), 2 * a * (less - more * cos),
+                a * (more - less * cos - root), more + less * cos + root,
+                -2 * (less + more * cos), more + less * cos - root,
+            ]  # fmt: skip
+        if kind == "high":
+            return [
+                a * (more + less * cos + root), -2 * a * (less + more * cos),
+                a * (more + less * cos - root), more - less * cos + root,
+                2 * (less - more * cos), more - less * cos - root,
+            ]  # fmt: skip
+        return [1 + alpha * a, -2 * cos, 1 - alpha * a, 1 + alpha / a, -2 * cos, 1 - alpha / a]
+
     setting = {
-        "low_frequency": 200.0, "low_gain": 12.0, "mid_frequency": 1000.0, "mid_gain": -18.0,
-        "mid_q": 2.0, "high_frequency": 4000.0, "high_gain": 6.0,
+        "low_frequency": 250.0, "low_gain": low_gain, "mid_frequency": mid[0], "mid_gain": mid[1],
+        "mid_q": mid[2], "high_frequency": 3000.0, "high_gain": high_gain,
     }  # fmt: skip
     frequencies, gains = response(find("eq"), setting)
-    z = np.exp(-2j * np.pi * frequencies / RATE)  # what the analogue prototypes become
-
-    def analogue(frequency: float) -> np.ndarray:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return (1 - z) / (1 + z) / np.tan(np.pi * frequency / RATE)
-
-    low, s, high = analogue(200.0), analogue(1000.0), analogue(4000.0)
-    a, b, c = (10 ** (gain / 40) for gain in (12.0, -18.0, 6.0))
-    wanted = a * (low**2 + np.sqrt(2 * a) * low + a) / (a * low**2 + np.sqrt(2 * a) * low + 1)
-    wanted = wanted * (s**2 + s * b / 2 + 1) / (s**2 + s / (2 * b) + 1)
-    wanted = wanted * c * (c * high**2 + np.sqrt(2 * c) * high + 1)
-    wanted = wanted / (high**2 + np.sqrt(2 * c) * high + c)
-    assert np.allclose(gains[:-1], np.abs(wanted[:-1]), rtol=1e-3)
+    bands = [
+        biquad("low", 250.0, low_gain),
+        biquad("bell", *mid),
+        biquad("high", 3000.0, high_gain),
+    ]
+    wanted = np.prod([freqz(b[:3], b[3:], frequencies, fs=RATE)[1] for b in bands], axis=0)
+    assert 20 * np.log10(gains) == pytest.approx(20 * np.log10(np.abs(wanted)), abs=0.01)
 
 
 def test_the_bands_of_the_multiband_sum_to_a_level_response_at_rest():
@@ -285,6 +314,20 @@ def test_ring_modulation_makes_side_bands_and_leaves_nothing_between():
     spectrum = 2 * np.abs(np.fft.rfft(made)) / RATE
     assert spectrum[[700, 1300]] == pytest.approx([0.5, 0.5], abs=1e-3)
     assert np.delete(spectrum, [700, 1300]).max() < 1e-3
+
+
+@pytest.mark.parametrize(("depth", "carrier"), [(1.0, 437.0), (0.3, 1234.5)])
+def test_ring_modulation_is_the_product_with_a_sine(depth, carrier):
+    made = find("ringmod").render(NOISE, RATE, {"carrier": carrier, "depth": depth, "shape": 0.0})
+    turn = np.sin(2 * np.pi * carrier / RATE * np.arange(len(NOISE)))
+    assert np.allclose(made, NOISE * (1 - depth + depth * turn), atol=1e-5)
+
+
+@pytest.mark.parametrize(("depth", "rate"), [(1.0, 7.3), (0.4, 16.0)])
+def test_the_tremolo_is_the_product_with_a_raised_cosine(depth, rate):
+    made = find("tremolo").render(NOISE, RATE, {"rate": rate, "depth": depth, "shape": 0.0})
+    swing = 0.5 - 0.5 * np.cos(2 * np.pi * rate / RATE * np.arange(len(NOISE)))
+    assert np.allclose(made, NOISE * (1 - depth * swing), atol=1e-5)
 
 
 def test_the_tremolo_goes_from_full_level_down_by_its_depth():
