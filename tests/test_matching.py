@@ -20,7 +20,7 @@ from timbrespace.errors import EffectError
 from timbrespace.matching.blind import match_blind
 from timbrespace.matching.cues import cues
 from timbrespace.matching.distance import SIZES, log_mel_l1, mr_stft, rounding
-from timbrespace.matching.match import match, match_one_of
+from timbrespace.matching.match import Prediction, match, match_one_of
 from timbrespace.matching.style import match_style
 from timbrespace.verbs_effects import effects_match
 
@@ -144,6 +144,33 @@ def test_the_effect_is_told_where_none_is_named():
     found = match_one_of(effects, dry, wet, RATE, renders=60)
     assert found.effect.name == "delay" and found.sure == "sure"
     assert set(found.others) == {"overdrive", "ringmod"}
+
+
+def test_an_effect_that_crashes_does_not_stop_the_others(caplog):
+    class Broken(Gain):
+        def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
+            raise EffectError(f"{self.name} crashed (SIGSEGV)")
+
+    class Other(Broken):
+        name = "other"
+
+    dry, delay = pluck(0.5), find("delay")
+    wet = delay.render(dry, RATE, {"time": 120.0, "mix": 0.5})
+    likeliest = Prediction({"gain": 0.9, "delay": 0.1}, {})
+    for predict in (None, lambda dry, wet, rate: likeliest):
+        caplog.clear()
+        found = match_one_of([Broken(), delay], dry, wet, RATE, renders=20, predict=predict)
+        assert found.effect.name == "delay" and not found.others and found.ratio < 0.5
+        (record,) = caplog.records
+        assert record.message == found.note == "gain is left out: gain crashed (SIGSEGV)"
+        with pytest.raises(
+            EffectError, match=r"gain crashed \(SIGSEGV\); other crashed \(SIGSEGV\)"
+        ):
+            match_one_of([Broken(), Other()], dry, wet, RATE, predict=predict)
+    caplog.clear()
+    with pytest.raises(EffectError, match="the reference is silent"):
+        match_one_of([Broken(), delay], dry, 0 * dry, RATE)
+    assert not caplog.records
 
 
 def test_style_is_taken_from_another_sound():

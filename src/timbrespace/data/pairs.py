@@ -3,7 +3,7 @@
 PAIRS/sounds/EFFECT/000123.flac   the dry sound, then the wet one: mono, 16 bit, twice `samples` long
 PAIRS/sounds/metadata.csv         file, split, effect, setting, sound (row of the dry one in its corpus), the
                                   labels of the dry sound, and each knob as EFFECT.KNOB in its own unit
-PAIRS/pairs.json                  what was asked for, the effects with their knobs, what was rejected, what was missing
+PAIRS/pairs.json                  what was asked for, the effects with their knobs, what was rejected or missing
 PAIRS/corpus.json ...             the prepared corpus of these sounds
 
 `pair_rendering` makes them, from what `pair_settings` draws, in the parts of `pair_parts`.

@@ -8,10 +8,11 @@ beginning of the sounds: from rest to four seconds after the dry sound sets in. 
 reference of 16 bits can reach is not compared.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,6 +34,8 @@ RENDERS = 120
 TRIED = 32  # renders for each effect where several are tried
 KEPT = 3  # effects that are searched to the end
 CLEAR = 0.5  # of the next best effect's distance: so much nearer is sure
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,8 @@ def match_one_of(
     """The effect among `effects`, and its setting, with which `dry` comes nearest; arguments as in `match`.
 
     The three most probable ones are searched to the end: by the model's classes where one predicts, else by
-    a short search with each; only the first one where that is clear.
+    a short search with each; only the first one where that is clear. An effect that fails at its centre, as a
+    plug-in that crashes, is left out and said; EffectError where all do.
     """
     if len(effects) == 1:
         return match(
@@ -157,6 +161,17 @@ def match_one_of(
         )  # fmt: skip
     began = time.monotonic()
     until = began + (seconds if seconds is not None else float("inf"))
+    heard(dry, reference, sample_rate)  # what is wrong with the sounds is no effect's fault
+    failed: dict[str, str] = {}
+
+    def attempt(effect: Effect, **how: Any) -> tuple[Match, Trials] | None:
+        try:
+            return searched(effect, dry, reference, sample_rate, seed=seed, **how)
+        except EffectError as error:
+            failed[effect.name] = str(error)
+            log.warning("%s is left out: %s", effect.name, error)
+            return None
+
     far: dict[str, float] = {}
     places: dict[str, np.ndarray] = {}
     kept = KEPT
@@ -166,32 +181,37 @@ def match_one_of(
     else:
         for number, effect in enumerate(effects):
             late = time.monotonic() + 0.4 * (until - began) / len(effects)
-            tried, trials = searched(
-                effect, dry, reference, sample_rate, renders=TRIED, seed=seed, predict=None,
-                until=late,
-            )  # fmt: skip
-            far[effect.name] = tried.steps[-1].distance
-            places[effect.name] = trials.best
+            made = attempt(effect, renders=TRIED, predict=None, until=late)
+            if made is not None:
+                far[effect.name] = made[0].steps[-1].distance
+                places[effect.name] = made[1].best
             if progress is not None:
                 progress("effects", number + 1, len(effects), {})
-        ranked = sorted(effects, key=lambda e: far[e.name])
-        if far[ranked[0].name] <= CLEAR * far[ranked[1].name]:
+        ranked = sorted((e for e in effects if e.name in far), key=lambda e: far[e.name])
+        if len(ranked) == 1 or ranked and far[ranked[0].name] <= CLEAR * far[ranked[1].name]:
             kept = 1
-    whole = []
-    for number, effect in enumerate(ranked[:kept]):
+    whole: list[tuple[Match, Trials]] = []
+    for number, effect in enumerate(ranked):
         now = time.monotonic()
-        late = now + max(0.0, began + 0.85 * (until - began) - now) / (
-            min(kept, len(ranked)) - number
-        )
-        whole.append(searched(
-            effect, dry, reference, sample_rate, renders=renders, seed=seed, predict=predict,
-            until=late, progress=progress, tried=places.get(effect.name),
-        ))  # fmt: skip
+        left = min(kept - len(whole), len(ranked) - number)
+        late = now + max(0.0, began + 0.85 * (until - began) - now) / left
+        made = attempt(
+            effect, renders=renders, predict=predict, until=late, progress=progress,
+            tried=places.get(effect.name),
+        )  # fmt: skip
+        if made is not None:
+            whole.append(made)
+        if len(whole) == kept:
+            break
+    if not whole:
+        raise EffectError("; ".join(failed.values()))
     best, trials = min(whole, key=lambda pair: pair[0].steps[-1].distance)
     far.update({m.effect.name: m.steps[-1].distance for m, _ in whole})
     knobs = tuple(certainties(trials, trials.best, until=until))
     others = {name: value for name, value in far.items() if name != best.effect.name}
-    return replace(best, others=others, knobs=knobs)
+    notes = [f"{name} is left out: {why}" for name, why in failed.items()]
+    notes += [best.note] if best.note else []
+    return replace(best, others=others, knobs=knobs, note="; ".join(notes) or None)
 
 
 class Teller:
