@@ -695,6 +695,45 @@ def test_a_training_that_diverged_is_one_sentence(tmp_path):
         evaluate(StandInRun(tmp_path / "run", Tones(), still(math.nan, 0.0)))
 
 
+def unsure_of(corpus: Tones, rows: list[int]) -> Autoencoder:
+    """A model whose encoder gives no numbers for these sounds."""
+    torch.manual_seed(0)
+    model = build(parse(RECIPE))
+    encode, pictures = model.encode, torch.tensor(corpus.store.read(rows))
+
+    def encode_but(x, labels):
+        found = encode(x, labels)
+        found.mean[(x == pictures[:, None, None]).flatten(2).all(2).any(0)] = math.nan
+        return found
+
+    model.encode = encode_but
+    return model
+
+
+def test_sounds_whose_latents_are_no_numbers_are_named_and_the_others_measured(tmp_path):
+    """Row 4 is to be measured, row 5 is a training sound: all figures are those of a corpus without row 4."""
+    corpus = Tones()
+    run = StandInRun(tmp_path / "run", corpus, unsure_of(corpus, [4, 5]))
+    found = evaluate(run)
+    assert found["not_finite"] == {
+        "sounds": 1, "rows": [4], "files": ["sounds/4.wav"], "training_sounds": 1
+    }  # fmt: skip
+    assert found["sounds"] == found["of_sounds"] == 11
+    assert "latents that are not finite" in found["faults"] and not found["healthy"]
+    assert "not finite (1 of the sounds asked for, 1 of the training sounds)" in found["verdict"]
+    page = (run.path / "evaluation/report.html").read_text()
+    assert "Not measured, since the latent is not finite: sounds/4.wav." in page
+    assert not [name for name in catalogue.QUESTIONS if name not in found]
+    lines = (run.path / "evaluation/sounds.csv").read_text().splitlines()[1:]
+    kept = [row for row in corpus.split_rows("valid") if row != 4]
+    assert [int(line.split(",")[0]) for line in lines] == kept
+    few = StandInRun(tmp_path / "few", corpus)
+    parts = {row: split for row, split in run.split().items() if row not in (4, 5)}
+    few.split = lambda: parts
+    others, alone = found["distortion"], measure(few, ask=[]).metrics["distortion"]
+    assert others["rmse_db_at_mean"] == pytest.approx(alone["rmse_db_at_mean"])
+
+
 def test_another_corpus_is_measured_against_the_floors_of_the_first(evaluated):
     run, _ = evaluated
     other = Tones(count=16)

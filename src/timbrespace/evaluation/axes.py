@@ -52,6 +52,8 @@ def measure(facts: Facts) -> dict[str, Any]:
         raise Unanswerable(
             f"only {len(there)} training sounds are there, and {axes.LEAST} are needed"
         )
+    encoded = Encoded.of(facts.run, facts.learnt, there, rng)
+    there = encoded.rows
     values, source = described(facts.run, facts.learnt, there)
     own, _ = described(facts.run, facts.corpus, here)
     if not np.isfinite(values).any():
@@ -60,7 +62,7 @@ def measure(facts: Facts) -> dict[str, Any]:
         replace(
             facts,
             here=facts.here.take(np.flatnonzero(np.isin(facts.here.rows, here))),
-            there=Encoded.of(facts.run, facts.learnt, there, rng),
+            there=encoded,
         )
     )
     pitches = np.concatenate([views.others.pitches, views.asked.pitches])

@@ -196,6 +196,10 @@ def measure(
         most = PAIR_ROWS if run.feature.kind == "pair" else PROBE_ROWS
         some = _some(train_rows, most, rng)
         there = Encoded.of(run, learnt, some, rng)
+        not_finite = _not_finite(
+            measured, np.setdiff1d(rows, here.rows), len(some) - len(there.rows)
+        )
+        of_sounds, rows, some = of_sounds - not_finite["sounds"], here.rows, there.rows
         tell(1, steps)
         pitches = labels_of(measured, "pitch", rows)
         all_train_pitches = labels_of(learnt, "pitch", train_rows)
@@ -245,6 +249,7 @@ def measure(
         "split": split,
         "sounds": len(rows),
         "of_sounds": of_sounds,
+        "not_finite": not_finite,
         "seed": seed,
         "corpus_digest": measured.digest,
         "training": {k: status[k] for k in ("epoch", "epochs", "finished") if k in status},
@@ -328,6 +333,14 @@ def _training_corpus(run: "Run", measured: "Corpus") -> "Corpus":
         return run.corpus
     except RunError:
         return measured  # the run's own is gone; the other one has training rows too, or says so
+
+
+def _not_finite(corpus: "Corpus", lost: np.ndarray, training: int) -> dict[str, Any]:
+    """The sounds that are left out since their latents are no numbers, and of how many of training it is so."""
+    files = [corpus.rows[row].file for row in lost.tolist()]
+    return {
+        "sounds": len(lost), "rows": lost.tolist(), "files": files, "training_sounds": training,
+    }  # fmt: skip
 
 
 def _some(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:

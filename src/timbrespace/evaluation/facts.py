@@ -14,7 +14,6 @@ import numpy as np
 
 from timbrespace.audio.pitch import Pitch, track
 from timbrespace.errors import TimbrespaceError
-from timbrespace.evaluation import latent
 from timbrespace.evaluation.floors import Floors
 
 if TYPE_CHECKING:
@@ -51,7 +50,8 @@ class Encoded:
     def of(
         cls, run: "Run", corpus: "Corpus", rows: np.ndarray, rng: np.random.Generator
     ) -> "Encoded":
-        """Encode `rows`; z is drawn with `rng`. TimbrespaceError where latents are not finite."""
+        """Encode `rows`; z is drawn with `rng`. Sounds whose latents are not finite are left out of `rows`;
+        TimbrespaceError where those of all are not."""
         import torch
 
         from timbrespace.batches import Pictures
@@ -71,8 +71,12 @@ class Encoded:
                 for name, values in made.items():
                     tables.setdefault(name, []).append(values.numpy())
         joined = {name: np.concatenate(parts) for name, parts in tables.items()}
-        latent.validate(joined["mean"], joined["logvar"])
-        return cls(rows, pictures, **joined)
+        numbers = [joined[name] for name in ("mean", "logvar", "z", "nats")]
+        usable = np.logical_and.reduce([np.isfinite(table).all(1) for table in numbers])
+        if not usable.any():
+            raise TimbrespaceError("the latents are not finite; the training has diverged")
+        encoded = cls(rows, pictures, **joined)
+        return encoded if usable.all() else encoded.take(np.flatnonzero(usable))
 
     def take(self, at: np.ndarray) -> "Encoded":
         """The sounds at these positions."""

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 NEW_SOUNDS = "<section id='new-sounds'>"
 AUDIO_BYTES = 10_000_000  # of WAV in the page; longer windows show fewer seconds of each sound
+NAMED = 8  # sounds that are left out
 Progress = Any  # Callable[[str, int, int, dict[str, float]], None] | None
 
 
@@ -372,6 +373,7 @@ def _page(
         f"split{escape(trained)}; {escape(feature.words)} ({feature.seconds:.2f} s at "
         f"{feature.sample_rate} Hz).</p>",
         f"<p class='{kind}' role='note'>{escape(_sentence(metrics['verdict']))}</p>",
+        _left_out(metrics),
         _key(metrics),
     ]
     headings = {
@@ -393,6 +395,18 @@ def _page(
     below += ["<h2>All figures</h2>", _details(metrics)]
     title = f"{run.name}: {distortion['rmse_db']:.1f} dB at {rate['bits_per_sound']:.3g} bits"
     return document(title, [*body, *contents(below)], STYLE)
+
+
+def _left_out(metrics: dict[str, Any]) -> str:
+    """Which sounds no figure is of, since their latents are not finite."""
+    files = catalogue.at(metrics, "not_finite", "files")
+    if not files:
+        return ""
+    named = ", ".join(files[:NAMED]) + (f" and {len(files) - NAMED} more" * (len(files) > NAMED))
+    return (
+        f"<p>Not measured, since the latent is not finite: {escape(named)}. All figures are of the other "
+        "sounds.</p>"
+    )
 
 
 def _sentence(words: str) -> str:

@@ -144,6 +144,14 @@ def judge(metrics: dict[str, Any]) -> Judgement:
         )
         if far:
             faults.append("far behind a linear code")
+    lost = metrics.get("not_finite") or {"sounds": 0, "training_sounds": 0}
+    if lost["sounds"] or lost["training_sounds"]:
+        fault(
+            "latents that are not finite",
+            f"some latents are not finite ({lost['sounds']} of the sounds asked for, "
+            f"{lost['training_sounds']} of the training sounds), and their sounds are left out; lower the "
+            "learning rate and train again",
+        )
     shuffled = distortion.get("rmse_db_shuffled")
     if not collapsed and shuffled and shuffled**2 - rmse**2 < IGNORED_SHARE * shuffled**2:
         fault(
