@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import pkgutil
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,9 @@ import pytest
 
 from timbrespace import cli, verbs
 from timbrespace.errors import TimbrespaceError
+from timbrespace.evaluation import catalogue
+from timbrespace.explorer import standing
+from timbrespace.runs import Run
 
 
 @pytest.fixture
@@ -172,3 +176,37 @@ def test_a_reader_that_leaves_is_no_bug():
     )  # fmt: skip
     os.close(write)
     assert "Traceback" not in child.stderr
+
+
+def test_a_run_whose_corpus_is_gone_says_what_its_folder_knows(typed, tiny_run, tmp_path):
+    """Curves, bits of each dimension, settings; each question says why not; an evaluation of before stays."""
+    run, told = tmp_path / "run", json.loads((tiny_run / "status.json").read_text())["figures"]
+    shutil.copytree(tiny_run, run)
+    proven = json.loads((run / "provenance.json").read_text()) | {"corpus": str(tmp_path / "lost")}
+    (run / "provenance.json").write_text(json.dumps(proven))
+    why = f"the corpus of this run, {tmp_path / 'lost'}, is gone; pass --corpus with its new place"
+    before = (run / "evaluation" / "metrics.json").read_bytes()
+    code, _, err = typed("evaluate", run)
+    assert code == 2 and f"{why}; " in " ".join(err.split()) and "stays as it was" in err
+    assert (run / "evaluation" / "metrics.json").read_bytes() == before
+    shutil.rmtree(run / "evaluation")
+    code, out, _ = typed("evaluate", run, "--ask", "pitch,structure,waves")
+    assert code == 0 and out.startswith(f"{why}; of the last epoch: keeps ")
+    text = (run / "evaluation" / "metrics.json").read_text()
+    assert "NaN" not in text
+    found = json.loads(text)
+    assert found["pitch"] == found["structure"] == {"why_not": why} and found["waves"] is None
+    assert "axes" in catalogue.not_asked(found) and found["healthy"] is False
+    distortion, rate = found["last_epoch"]["distortion"], found["last_epoch"]["rate"]
+    assert distortion["rmse_db"] == told["valid_rmse_db"]
+    assert rate["bits_per_sound"] == pytest.approx(told["valid_bits"])
+    assert len(rate["bits_per_dimension"]) == rate["dimensions"] == 8
+    assert sum(rate["bits_per_dimension"]) == pytest.approx(told["valid_bits"], rel=1e-3)
+    assert found["settings"]["model"]["bottleneck"]["latent"] == 8
+    page = (run / "evaluation" / "report.html").read_text()
+    assert page.count(f"Not answered: {why}") == 2 and "latent: 8" in page
+    drawn = {path.name for path in (run / "evaluation" / "figures").glob("*.png")}
+    assert drawn == {"training.png", "bits.png"}
+    assert standing.quality(Run.open(run))["distortion_db"] == told["valid_rmse_db"]
+    code, _, err = typed("evaluate", run, "--split", "half")
+    assert code == 2 and "there is no split" in err

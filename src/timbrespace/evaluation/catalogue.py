@@ -113,10 +113,15 @@ def ask(
             found |= beside.result()
         finally:
             stopped.set()
-    feature, order = facts.run.feature, dict.fromkeys((*QUESTIONS, *names))
+    return laid_out(found, names, facts.run.feature)
+
+
+def laid_out(answers: dict[str, Any], asked: Sequence[str], feature: "Feature") -> dict[str, Any]:
+    """The answers as metrics.json has them, in order: those of QUESTIONS that were not asked say so, those
+    that the feature has no part of are None."""
     return {
-        name: found.get(name, {"why_not": NOT_ASKED}) if _applies(name, feature) else None
-        for name in order
+        name: answers.get(name, {"why_not": NOT_ASKED}) if _applies(name, feature) else None
+        for name in dict.fromkeys((*QUESTIONS, *asked))
     }
 
 

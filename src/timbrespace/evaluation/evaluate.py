@@ -25,14 +25,14 @@ from timbrespace.atomic import write_text
 from timbrespace.data.ratings import read_studies
 from timbrespace.directions import drawn
 from timbrespace.errors import MissingExtra, RunError
-from timbrespace.evaluation import catalogue, interactive, reconstruction
+from timbrespace.evaluation import catalogue, interactive, reconstruction, recorded
 from timbrespace.evaluation import codes as code
 from timbrespace.evaluation import floors as floor
 from timbrespace.evaluation import latent as rate
 from timbrespace.evaluation import levels as level
 from timbrespace.evaluation.facts import BATCH, Encoded, Facts
 from timbrespace.evaluation.facts import labels as labels_of
-from timbrespace.evaluation.report import Map, report
+from timbrespace.evaluation.report import Map, report, report_recorded
 from timbrespace.evaluation.statistics import interval
 from timbrespace.evaluation.verdict import judge
 from timbrespace.geometry.project import Pca
@@ -92,19 +92,26 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure `run` on the rows of `split`; write metrics.json, sounds.csv, report.html.
 
-    Parameters and errors as in `measure`, and RunError when the run's folder cannot be written.
+    Parameters and errors as in `measure`, and RunError when the run's folder cannot be written. Where the
+    run's own corpus is gone or has changed, and no other is given, both files say so and what the run's
+    folder knows; RunError where it holds an evaluation of when the corpus was there, which stays.
     Returns what metrics.json holds.
     """
+    if corpus is None:
+        try:
+            run.corpus  # noqa: B018
+        except RunError as error:
+            asked = _questions(split, ask, distribution=distribution, perception=perception)
+            return _recorded(run, str(error), asked)
     found = measure(
         run, split=split, corpus=corpus, seed=seed, labels=labels, ask=ask,
         distribution=distribution, perception=perception, progress=progress, space=space,
     )  # fmt: skip
     folder = run.path / "evaluation"
-    text = json.dumps(found.metrics, indent=1, allow_nan=False, ensure_ascii=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "sounds.csv", found.sounds)
-        write_text(folder / "metrics.json", text + "\n")
+        write_text(folder / "metrics.json", _text(found.metrics))
     except OSError as error:
         raise RunError(f"{folder} cannot be written: {error.strerror}") from None
     report(
@@ -112,6 +119,25 @@ def evaluate(
         interactive=_interactive(run, found, own=corpus is None), progress=progress,
     )  # fmt: skip
     return found.metrics
+
+
+def _recorded(run: "Run", why_not: str, asked: Sequence[str]) -> dict[str, Any]:
+    """Write what is known without the sounds; returns what metrics.json holds."""
+    folder = run.path / "evaluation"
+    if (folder / "sounds.csv").is_file():
+        raise RunError(f"{why_not}; {folder} stays as it was evaluated while the corpus was there")
+    metrics = recorded.measure(run, why_not, asked)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "metrics.json", _text(metrics))
+    except OSError as error:
+        raise RunError(f"{folder} cannot be written: {error.strerror}") from None
+    report_recorded(run, metrics)
+    return metrics
+
+
+def _text(metrics: dict[str, Any]) -> str:
+    return json.dumps(metrics, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def _interactive(run: "Run", found: Measured, *, own: bool) -> str:
@@ -163,9 +189,7 @@ def measure(
     import torch
 
     began = time.monotonic()
-    if split not in SPLITS:
-        raise RunError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}")
-    questions = catalogue.chosen(ask)
+    questions = _questions(split, ask, distribution=distribution, perception=perception)
     measured = run.corpus if corpus is None else corpus
     rows = _rows(run, measured, split, own=corpus is None)
     if not len(rows):
@@ -182,12 +206,8 @@ def measure(
         if progress:
             progress("evaluate", done, total, {})
 
-    if distribution:
-        questions.append("distribution")
-    studies = None
-    if perception is not None:
-        studies = read_studies(perception)  # what is wrong with it is said before all is measured
-        questions.append("perception")
+    # what is wrong with them is said before all is measured
+    studies = None if perception is None else read_studies(perception)
     before = 5
     steps = before + len(questions)
     with torch.no_grad():
@@ -319,6 +339,16 @@ def measure(
         measured,
         pictured,
     )
+
+
+def _questions(
+    split: str, ask: Sequence[str] | None, *, distribution: bool, perception: Path | None
+) -> list[str]:
+    """The names of all that is asked; RunError for a split or a question that is none."""
+    if split not in SPLITS:
+        raise RunError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}")
+    on_request = {"distribution": distribution, "perception": perception is not None}
+    return catalogue.chosen(ask) + [name for name, asked in on_request.items() if asked]
 
 
 def _rows(run: "Run", corpus: "Corpus", split: str, *, own: bool) -> np.ndarray:

@@ -234,6 +234,8 @@ def show(found: dict[str, Any]) -> Shown:
 
 def sentence(found: dict[str, Any]) -> str:
     """Where the space stands, in words."""
+    if "why_not" in found:
+        return f"perception: {found['why_not']}"
     ways, differences = found["ways"], found["differences"]["model"]
 
     def told(other: str) -> str:

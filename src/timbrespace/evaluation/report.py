@@ -109,6 +109,29 @@ def report(
     return folder / "report.html"
 
 
+def report_recorded(run: "Run", metrics: dict[str, Any]) -> Path:
+    """The same of `recorded.measure`: what is known of a run whose sounds are not at hand."""
+    folder = run.path / "evaluation"
+    found = metrics["last_epoch"]
+    pngs = _figures_of_training(run, {}, catalogue.at(found, "rate", "bits_per_dimension"))
+    settings = escape(run.recipe.to_yaml())
+    body = [
+        f"<h1>{escape(run.name)}: what its folder knows</h1>",
+        f"<p class='note look' role='note'>{escape(_sentence(metrics['verdict']))}</p>",
+        *contents([
+            *_training({} if found is None else found["rate"], pngs),
+            "<h2>Settings</h2>", f"<pre>{settings}</pre>",
+            *(part.html for part in catalogue.show(metrics).values()), _not_asked(metrics),
+        ]),
+    ]  # fmt: skip
+    try:
+        _replace(folder / "figures", _files(pngs))
+        write_text(folder / "report.html", document(run.name, body))
+    except OSError as error:
+        raise RunError(f"{folder} cannot be written: {error.strerror}") from None
+    return folder / "report.html"
+
+
 def content(
     run: "Run",
     metrics: dict[str, Any],
@@ -169,12 +192,7 @@ def _figures(run: "Run", metrics: dict[str, Any], maps: Sequence[Map]) -> dict[s
     drawn["where"] = figures.where(
         metrics["distortion"]["by_band"], metrics["distortion"]["by_time"]
     )
-    curves = figures.training_curves(run.history(), lines)
-    if curves is not None:
-        drawn["training"] = curves
-    each = metrics["rate"]["bits_per_dimension"]
-    if each is not None:
-        drawn["bits"] = figures.bits_per_dimension(each, bits(ACTIVE_NATS))
+    drawn |= _figures_of_training(run, lines, metrics["rate"]["bits_per_dimension"])
     for m in maps:
         if m.families is not None:
             drawn[f"map-{m.name}-family"] = figures.map_by_name(
@@ -188,6 +206,19 @@ def _figures(run: "Run", metrics: dict[str, Any], maps: Sequence[Map]) -> dict[s
             drawn[f"map-{m.name}"] = figures.map_by_name(
                 m.xy, ["sounds"] * len(m.xy), m.measured, _map_name(m.name)
             )
+    return drawn
+
+
+def _figures_of_training(
+    run: "Run", floors: dict[str, float | None], each: Sequence[float] | None
+) -> dict[str, bytes]:
+    """Curves over the epochs, with floors {name: dB} as lines, and the bits of each dimension."""
+    drawn = {}
+    curves = figures.training_curves(run.history(), floors)
+    if curves is not None:
+        drawn["training"] = curves
+    if each is not None:
+        drawn["bits"] = figures.bits_per_dimension(each, bits(ACTIVE_NATS))
     return drawn
 
 
@@ -292,7 +323,6 @@ def _body(
     drawn: dict[str, bytes],
     parts: dict[str, catalogue.Shown],
 ) -> list[str]:
-    rate = metrics["rate"]
     body = [
         "<h2>Distortion beside floors and ceiling</h2>",
         "<p>Root mean squared error of the log-mel picture. A floor is what costs no learning: "
@@ -313,6 +343,24 @@ def _body(
             f"{_disjoint(metrics)}. Small marks: other sounds of the corpus.</p>",
             *(image(drawn[n], n.replace("-", " ")) for n in places),
         ]
+    body += [
+        *_training(metrics["rate"], drawn),
+        _codes(metrics),
+        _levels(metrics),
+        *(part.html for part in parts.values()),
+        _not_asked(metrics),
+        _probes(metrics),
+        _new_sounds(run.path / "evaluation"),
+    ]
+    for name, one in (("families", "family"), ("registers", "register")):
+        if metrics.get(name):
+            body += [f"<h2>{name.capitalize()}</h2>", _parts(metrics[name], one)]
+    return body
+
+
+def _training(rate: dict[str, Any], drawn: dict[str, bytes]) -> list[str]:
+    """Curves over the epochs and what each dimension keeps, as far as they are drawn."""
+    body = []
     if "training" in drawn:
         body += ["<h2>Training</h2>", image(drawn["training"], "Curves over the epochs")]
     if "bits" in drawn:
@@ -324,17 +372,6 @@ def _body(
             f"{rate['bits_per_sound']:.3g} bits of a sound.</p>",
             image(drawn["bits"], "Bars of bits per dimension"),
         ]
-    body += [
-        _codes(metrics),
-        _levels(metrics),
-        *(part.html for part in parts.values()),
-        _not_asked(metrics),
-        _probes(metrics),
-        _new_sounds(run.path / "evaluation"),
-    ]
-    for name, one in (("families", "family"), ("registers", "register")):
-        if metrics.get(name):
-            body += [f"<h2>{name.capitalize()}</h2>", _parts(metrics[name], one)]
     return body
 
 

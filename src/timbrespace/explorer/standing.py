@@ -47,39 +47,22 @@ def quality(run: Run) -> dict[str, Any]:
 
 
 def _metrics(run: Run) -> dict[str, Any]:
-    """evaluation/metrics.json where it is of the last epoch, else that epoch's figures."""
+    """evaluation/metrics.json where sounds were measured after the last epoch, else that epoch's figures."""
+    from timbrespace.evaluation.recorded import last_epoch
+
     try:
-        status = run.status()
-    except (TimbrespaceError, OSError, ValueError):
-        status = {}
-    try:
+        epoch = run.status().get("epoch")
         text = (run.path / "evaluation" / "metrics.json").read_text(encoding="utf-8")
         metrics = json.loads(text)
-        if isinstance(metrics, dict) and _part(metrics, "training").get("epoch") == status.get(
-            "epoch"
+        if (
+            isinstance(metrics, dict)
+            and "distortion" in metrics
+            and _part(metrics, "training").get("epoch") == epoch
         ):
             return metrics
-    except (OSError, ValueError):
+    except (TimbrespaceError, OSError, ValueError):
         pass
-    figures = _part(status, "figures")
-    if not figures:
-        return {}
-    bottleneck = run.recipe.model.bottleneck
-    use: dict[str, Any] = {"active_units": int(_number(figures.get("valid_active_units")) or 0)}
-    if bottleneck.codebooks is not None:
-        used = [_number(v) or 0.0 for k, v in figures.items() if k.startswith("valid_codes_used_")]
-        use = {"codes": bottleneck.codebooks.count, "codes_used": int(sum(used))}
-    return {
-        "distortion": {
-            "rmse_db": figures.get("valid_rmse_db"),
-            "rmse_db_at_mean": figures.get("valid_rmse_db_at_mean"),
-        },
-        "rate": {
-            "nats_per_sound": figures.get("valid_nats"),
-            "dimensions": bottleneck.size,
-            **use,
-        },
-    }
+    return last_epoch(run)
 
 
 def _part(table: Any, name: str) -> dict[str, Any]:
