@@ -199,11 +199,38 @@ def test_what_leads_from_one_to_the_other_is_alike_at_all_pitches():
 
 def test_a_middle_on_a_real_sound_is_as_near_to_it_as_can_be():
     cells = np.linspace(0.0, 1.0, 17)[:, None] * np.ones((1, 4))
-    line = continuity._figures(cells, cells, np.array([[0.5] * 4]), 40.0)
+    line = continuity._figures(cells, cells, np.array([[0.5] * 4]), cells[[0, -1]], 40.0)
+    assert line["nearest_over_real"] < 1e-4
     assert line["nearest_db"] == pytest.approx(0.0, abs=1e-4) and line["nearest_ratio"] < 1e-4
     assert line["descriptor_straightness"] == line["centroid_monotonicity"] == pytest.approx(1.0)
-    line = continuity._figures(cells, cells, cells[[0, -1]], 40.0)
+    line = continuity._figures(cells, cells, cells[[0, -1]], cells[[0, -1]] + 0.5, 40.0)
     assert line["nearest_db"] == pytest.approx(20.0)  # half a unit of 40 dB from both
+    assert line["nearest_ratio"] is None  # the ends are decoded to what is known
+
+
+def test_a_middle_is_held_against_the_distance_between_real_sounds():
+    """Decoded ends may lie far from all that is real: what they cost is no excuse for the middle."""
+    cells = np.linspace(-1.0, 1.0, 17)[:, None] * np.ones((1, 4))
+    cells[[0, -1]] *= 3.0  # the decoder misses both ends by 2 units
+    known = np.array([[-1.1] * 4, [1.1] * 4])
+    recorded = np.array([[-1.0] * 4, [1.2] * 4])
+    line = continuity._figures(cells, cells, known, recorded, 40.0)
+    assert line["nearest_db"] == pytest.approx(44.0)
+    assert line["nearest_over_real"] == pytest.approx(1.1 / 0.1)  # real ones lie 0.1 apart
+    assert line["nearest_ratio"] == pytest.approx(1.1 / 1.9)  # and that would be plausible
+    cells[8] = known[0] + 0.1  # as near to a real sound as real sounds are
+    line = continuity._figures(cells, cells, known, recorded, 40.0)
+    assert line["nearest_over_real"] == pytest.approx(1.0)
+
+
+def test_what_is_recorded_is_as_near_as_real_sounds_by_definition():
+    paths = continuity.measure(stand())["paths"]
+    for name in ("crossfade", "mix"):
+        figures = paths[name]
+        assert figures["nearest_over_real"]["mean"] == pytest.approx(
+            figures["nearest_ratio"]["mean"]
+        )
+    assert paths["lerp"]["nearest_over_real"]["mean"] > 0.0
 
 
 def test_every_figure_is_told_with_its_floors():

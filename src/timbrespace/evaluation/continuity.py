@@ -14,9 +14,11 @@ mix: the recordings' powers faded, which is what fading two sounds does: both ar
 
 The figures of a path (`trajectory`) are of pictures in dB, and of four descriptors that are read from
 pictures, each over its width among the recordings (`descriptor_...`). Plausible is a middle that is as
-near to a real sound as its ends are: `nearest_ratio` is the distance of the decoded middle from the
-nearest training sound of the same pitch, over that of the way's own decoded ends. Smooth pictures lie nearer to
-everything, so a ratio below 1 is no merit: read it beside the cross-fades'.
+near to a real sound as real sounds are to each other: `nearest_over_real` is the distance of the decoded
+middle from the nearest training sound of the same pitch, over that of the recordings of both ends from
+theirs. `nearest_ratio` is the same over the way's own decoded ends, which leaves out what decoding costs
+anywhere. Smooth pictures lie nearer to everything, so a ratio below 1 is no merit: read it beside the
+cross-fades'.
 """
 
 from collections import Counter
@@ -150,10 +152,11 @@ def measure(facts: "Facts") -> dict[str, Any]:
             continue
         kept.append(pair)
         moves.append({"latent": facts.here.mean[pair.b] - facts.here.mean[pair.a]})
+        recorded = _cells(ways["crossfade"][0][[0, -1]])
         for name, (pictures, latents) in ways.items():
             values = seen(pictures, feature) / width
             known = near.pictures(pair) if name != "shuffled" else NONE  # its end has another pitch
-            line = _figures(_cells(pictures), values, known, feature.db_per_unit)
+            line = _figures(_cells(pictures), values, known, recorded, feature.db_per_unit)
             if latents is not None:
                 far = nearest(near.latents(pair), latents[[0, HALF, -1]], 1)[0][:, 0]
                 line["latent_ratio"] = _ratio(far)
@@ -254,23 +257,29 @@ class _Nearest:
 
 
 def _figures(
-    cells: np.ndarray, values: np.ndarray, known: np.ndarray, unit: float
+    cells: np.ndarray, values: np.ndarray, known: np.ndarray, recorded: np.ndarray, unit: float
 ) -> dict[str, float | None]:
     """Figures of one way: of its pictures (17, cells), of `unit` dB, of its descriptors (17, 4), and how
-    far it is from known pictures (R, cells)."""
+    far it is from known pictures (R, cells), beside how far its ends as `recorded` (2, cells) are."""
     step = np.sqrt(np.square(np.diff(cells, axis=0)).mean(1)) * unit
     line: dict[str, float | None] = {"step_db": float(step.mean()), **(figures(cells) or {})}
     line |= {f"descriptor_{name}": v for name, v in (figures(values) or {}).items()}
     if abs(values[-1, 0] - values[0, 0]) > MOVED:
         line["centroid_monotonicity"] = monotonicity(values[:, 0])
     if len(known):
-        places = cells[[0, HALF, -1]]
-        square = (
-            np.square(places).sum(1)[:, None] - 2.0 * places @ known.T + np.square(known).sum(1)
-        )
-        far = np.sqrt(np.maximum(square.min(1), 0.0) / cells.shape[1]) * unit
-        line |= {"nearest_db": float(far[1]), "nearest_ratio": _ratio(far)}
+        far = _nearest_db(cells[[0, HALF, -1]], known, unit)
+        ends = _nearest_db(recorded, known, unit)
+        line |= {
+            "nearest_db": float(far[1]), "nearest_ratio": _ratio(far),
+            "nearest_over_real": _ratio(np.array([ends[0], far[1], ends[1]])),
+        }  # fmt: skip
     return line
+
+
+def _nearest_db(places: np.ndarray, known: np.ndarray, unit: float) -> np.ndarray:
+    """How far each of pictures (N, cells) is from the nearest of known ones (R, cells), dB RMSE (N,)."""
+    square = np.square(places).sum(1)[:, None] - 2.0 * places @ known.T + np.square(known).sum(1)
+    return np.sqrt(np.maximum(square.min(1), 0.0) / places.shape[1]) * unit
 
 
 def _ratio(far: np.ndarray) -> float | None:
@@ -375,7 +384,8 @@ COLUMNS = {
     "roughness": "roughness", "bend": "bend", "descriptor_straightness": "straightness of descriptors",
     "descriptor_linearity": "linearity of descriptors",
     "centroid_monotonicity": "centroid monotonic", "nearest_db": "middle to a real sound, dB",
-    "nearest_ratio": "over its ends'", "latent_ratio": "middle to a latent, over its ends'",
+    "nearest_over_real": "over real sounds'", "nearest_ratio": "over its ends'",
+    "latent_ratio": "middle to a latent, over its ends'",
 }  # fmt: skip
 
 
