@@ -112,6 +112,42 @@ def test_a_number_for_each_factor_is_disentangled_and_a_turn_of_it_is_not():
     assert mixed["disentanglement"] < 0.5 * apart["disentanglement"]
 
 
+@pytest.mark.parametrize("kind", ["family", "pitch"])
+def test_an_interval_holds_its_figure_and_notes_are_no_instruments(kind):
+    """24 instruments of 6 families, each of which shifts its 20 notes and is named well or badly as a whole."""
+    rng = np.random.default_rng(1)
+    own = np.repeat(np.arange(24), 20)
+    points = rng.normal(size=(24, 6))[own] + 0.5 * rng.normal(size=(480, 6))
+    y = own % 6 if kind == "family" else rng.integers(40, 80, 480).astype(float)
+    points[:, 1] += y if kind == "family" else y / 12
+    said = np.where(rng.random(24)[own] < 0.5, y, rng.permutation(y))
+    factor = d.Factor(kind, 1, np.arange(480), 0, np.arange(480), (y, y))
+    labels, named = np.unique(y, return_inverse=True)[1], kind == "family"
+    figures = {
+        "mig": d.mig(points, labels), "sap": d.sap((points, y), (points, y), named=named),
+        "informativeness": d._informativeness(np.stack([y, said], 1), named),
+    }  # fmt: skip
+    whole, single = (
+        d._intervals(factor, points, points, labels, said, groups, 0)
+        for groups in (own, range(480))
+    )
+    for name, figure in figures.items():
+        low, high = whole[f"{name}_interval"]
+        assert low < figure < high, name
+        if name == "informativeness":
+            assert high - low > 2.0 * np.ptp(single[f"{name}_interval"])
+    alone = d._intervals(factor, points, points, labels, said, [0] * 480, 0)
+    assert set(alone.values()) == {None}
+
+
+def test_intervals_stand_at_z_alone():
+    tables, asked, others = space("apart")
+    found = d.evaluate(tables | {"mu": tables["z"]}, asked, others, seed=0)
+    family = found["z"]["by_factor"]["family"]
+    assert family["mig_interval"][0] < family["mig"] and "[" in d.show(found).html
+    assert "mig_interval" not in found["mu"]["by_factor"]["family"]
+
+
 @pytest.mark.parametrize("kind", ["nothing", "constant"])
 def test_a_space_of_nothing_has_next_to_nothing(kind):
     found = d.evaluate(*space(kind), seed=0)

@@ -286,6 +286,8 @@ def test_a_waveform_run_is_measured_beside_what_knows_nothing(wave_run):
     # as loud as the sound and unlike it: twice the power of the difference
     assert waves["noise"]["mse"] == pytest.approx(2 * waves["silence"]["mse"], rel=0.1)
     assert abs(waves["noise"]["cosine"]) < 0.1
+    for name, (low, high) in waves["model_intervals"].items():
+        assert low < waves["model"][name] < high
     last = Run.open(wave_run).history()[-1]
     assert np.isfinite(last["valid_si_sdr_db"]) and last["valid_rmse_db"] > 0.0
     heard = metrics["heard"]  # under the names that every feature has

@@ -23,6 +23,11 @@ DCI (Eastwood & Williams 2018, section 2), from the importances of random forest
 Family, pitch and velocity are learnt from training sounds and asked of the sounds measured, which are of
 other instruments. These know no instrument of training: it is learnt from every other of their pitches
 and asked of the rest.
+
+Intervals, of z alone for time's sake, draw the instruments asked; what was learnt from training stays, and
+so do the bins. MIG and SAP are gaps between the best number and the next, so that the four best are drawn
+and no more. Completeness and disentanglement are of a forest's importances: each draw would want another
+forest, so that they have none.
 """
 
 from collections.abc import Sequence
@@ -34,14 +39,16 @@ import numpy as np
 from timbrespace.evaluation.catalogue import Shown
 from timbrespace.evaluation.facts import Facts, Unanswerable
 from timbrespace.evaluation.nearness import r2
+from timbrespace.evaluation.statistics import interval
 from timbrespace.evaluation.views import NAMES, Sounds, View, validate
-from timbrespace.page import escape, table
+from timbrespace.page import brackets, escape, table
 
 BINS = 20
 TREES = 50
 LEAF = 4  # sounds: trees that end in single sounds learn by heart and take twice as long
 LEAST = 0.05  # of informativeness above guessing, for a factor that is told apart at all
 LEARNT = 1_000  # training sounds that a forest sees
+DRAWN, DRAWS, BEST = "z", 300, 4  # the view with intervals, their resamples, numbers that are drawn
 SHOWN = ("z", "mu", "pca_32", "random")
 NAMED = ("family", "instrument")  # names; other factors are numbers
 
@@ -104,15 +111,27 @@ def information(table: np.ndarray) -> np.ndarray:
 
 def mig(points: np.ndarray, labels: np.ndarray) -> float:
     """The gap for one factor: labels (N,) from 0, at least two of them; points (N, D)."""
-    share = np.bincount(labels) / len(labels)
-    entropy = -float((share[share > 0] * np.log(share[share > 0])).sum())
-    return _gap(information(counts(binned(points)[0], labels))) / entropy
+    return _gap(_shares(binned(points)[0], labels))
 
 
 def sap(learn: View, asked: View, *, named: bool) -> float:
     """The gap of predictability: learn and asked are (points (N, D), labels (N,))."""
     if not named:
         return _gap(_squared_correlation(*asked))
+    return _gap(_balanced(_said_right(learn, asked), asked[1]))
+
+
+def _shares(bins: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """What each number in bins (N, D) says of labels (N,), over their entropy (D,); NaN of one label."""
+    share = np.bincount(labels) / len(labels)
+    entropy = -float((share[share > 0] * np.log(share[share > 0])).sum())
+    if entropy <= 0.0:
+        return np.full(bins.shape[1], np.nan)
+    return information(counts(bins, labels)) / entropy
+
+
+def _said_right(learn: View, asked: View) -> np.ndarray:
+    """Whether thresholds on each number say the label of each sound asked, (N, D) of 0 and 1."""
     learnt, scale = binned(learn[0])
     wide = int(max(learn[1].max(), asked[1].max())) + 1
     table = np.zeros((learn[0].shape[1], BINS, wide))
@@ -120,11 +139,18 @@ def sap(learn: View, asked: View, *, named: bool) -> float:
     table[:, : found.shape[1], : found.shape[2]] = found
     table /= np.maximum(table.sum(1, keepdims=True), 1.0)  # each label counts alike
     said = table.argmax(2)[np.arange(learn[0].shape[1]), in_bins(asked[0], scale)]
-    right = said == asked[1][:, None]
-    names = np.unique(asked[1])
-    accuracy = np.mean([right[asked[1] == name].mean(0) for name in names], 0)
-    guess = 1.0 / len(names)
-    return _gap(np.maximum(accuracy - guess, 0.0) / (1.0 - guess)) if len(names) > 1 else 0.0
+    return (said == asked[1][:, None]).astype(float)
+
+
+def _balanced(right: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Of right answers (N, D) the balanced accuracy over guessing, (D,); 0 of one label."""
+    size = np.bincount(labels)
+    heard = size > 0
+    if heard.sum() < 2:
+        return np.zeros(right.shape[1])
+    accuracy = [(np.bincount(labels, each)[heard] / size[heard]).mean() for each in right.T]
+    guess = 1.0 / heard.sum()
+    return np.maximum(np.array(accuracy) - guess, 0.0) / (1.0 - guess)
 
 
 def completeness(importance: np.ndarray) -> np.ndarray:
@@ -152,7 +178,8 @@ def evaluate(
     for name, view in tables.items():
         if name in SHOWN:
             validate(*view, name)
-            lines[name], importance[name] = _view(view, factors, seed)
+            groups = asked.instruments if name == DRAWN else None
+            lines[name], importance[name] = _view(view, factors, seed, groups)
     counted = [
         i for i, factor in enumerate(factors) if factor.name != "instrument"
         and max(line[factor.name]["informativeness"] for line in lines.values())
@@ -187,8 +214,9 @@ def show(found: dict[str, Any]) -> Shown:
     for factor in found["factors"]:
         for view in (v for v in SHOWN if v in found):
             line = found[view]["by_factor"][factor]
-            figures = [line[name] for name in ("mig", "sap", "completeness", "informativeness")]
-            lines.append((factor, NAMES[view], *(f"{v:.3f}" for v in figures)))
+            names = ("mig", "sap", "completeness", "informativeness")
+            told = (f"{line[n]:.3f}{brackets(line.get(f'{n}_interval'))}" for n in names)
+            lines.append((factor, NAMES[view], *told))
     heads = ("factor", "", "MIG", "SAP", "completeness", "informativeness")
     told = found["told_apart"]
     if len(told) > 1:
@@ -212,19 +240,21 @@ def show(found: dict[str, Any]) -> Shown:
         "<p>1 is perfect, 0 worst; the row of random numbers shows what chance gives. MIG and SAP: how "
         "much more the best single number says of a factor than the second best. Completeness: is the "
         "factor in one number only? Informativeness: how well a forest predicts it from all numbers "
-        f"(guessing: {escape(guessed)}).{escape(missing)}</p>"
+        f"(guessing: {escape(guessed)}). In brackets: 95 % intervals, for other instruments."
+        f"{escape(missing)}</p>"
         f"<p>{escape(words)}</p>" + table(heads, lines, words=2)
     )
 
 
 def _view(
-    view: View, factors: Sequence[Factor], seed: int
-) -> tuple[dict[str, dict[str, float]], np.ndarray]:
-    """The figures of each factor, and importances (D, factors)."""
+    view: View, factors: Sequence[Factor], seed: int, instruments: Sequence[Any] | None
+) -> tuple[dict[str, dict[str, Any]], np.ndarray]:
+    """The figures of each factor, and importances (D, factors); with the instruments of the sounds
+    measured (N,) also the intervals."""
     importance, lines = [], {}
     for factor in factors:
         learn, ask = view[factor.learn_from][factor.learn], view[factor.ask_of][factor.asked]
-        weights, told = _forest((learn, factor.y[0]), (ask, factor.y[1]), factor.named, seed)
+        weights, said = _forest((learn, factor.y[0]), ask, factor.named, seed)
         importance.append(weights)
         # what a number says needs no reader: asked of the sounds measured alone
         labels = np.unique(factor.y[1], return_inverse=True)[1]
@@ -232,21 +262,70 @@ def _view(
             "mig": mig(ask, labels),
             "sap": sap((learn, factor.y[0]), (ask, factor.y[1]), named=factor.named),
             "completeness": float(completeness(weights[:, None])[0]),
-            "informativeness": told,
+            "informativeness": _informativeness(np.stack([factor.y[1], said], 1), factor.named),
         }
+        if instruments is not None:
+            groups = [instruments[i] for i in factor.asked]
+            lines[factor.name] |= _intervals(factor, learn, ask, labels, said, groups, seed)
     return lines, np.stack(importance, 1)
 
 
-def _forest(learn: View, asked: View, named: bool, seed: int) -> tuple[np.ndarray, float]:
-    """Importances (D,) that sum to 1, or are 0 throughout, and informativeness."""
+def _intervals(
+    factor: Factor, learn: np.ndarray, ask: np.ndarray, labels: np.ndarray, said: np.ndarray,
+    groups: Sequence[Any], seed: int,
+) -> dict[str, tuple[float, float] | None]:  # fmt: skip
+    """Of MIG, SAP and informativeness, over groups (N,) of the sounds asked."""
+    truth, bins = factor.y[1], binned(ask)[0]
+    if factor.named:
+        each = _said_right((learn, factor.y[0]), (ask, truth))
+        scores, predict = _balanced(each, truth), _balanced
+    else:
+        each, scores, predict = ask, _squared_correlation(ask, truth), _squared_correlation
+
+    def numbers(values: np.ndarray) -> np.ndarray:
+        return values[:, 0].astype(int) if factor.named else values[:, 0]
+
+    draws = {
+        "mig": (
+            np.c_[labels, bins[:, _best(_shares(bins, labels))]],
+            lambda v: _gap(_shares(v[:, 1:].astype(int), v[:, 0].astype(int))),
+        ),
+        "sap": (
+            np.c_[truth, each[:, _best(scores)]], lambda v: _gap(predict(v[:, 1:], numbers(v))),
+        ),
+        "informativeness": (
+            np.stack([truth, said], 1), lambda v: _informativeness(v, factor.named),
+        ),
+    }  # fmt: skip
+    rng, found = np.random.default_rng(seed), {}
+    for name, (values, statistic) in draws.items():
+        ends = interval(values, groups, rng=rng, statistic=statistic, resamples=DRAWS)
+        # a draw of one label alone has no gap
+        known = ends is not None and np.isfinite(ends).all()
+        found[f"{name}_interval"] = ends if known else None
+    return found
+
+
+def _best(scores: np.ndarray) -> np.ndarray:
+    return np.argsort(scores)[::-1][:BEST]
+
+
+def _informativeness(values: np.ndarray, named: bool) -> float:
+    """Of truths and what is said, (N, 2): the share that is right, of numbers R2, 0 where it is negative."""
+    truth, said = values.T
+    return float((said == truth).mean() if named else max(r2(truth, said) or 0.0, 0.0))
+
+
+def _forest(
+    learn: View, asked: np.ndarray, named: bool, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Importances (D,) that sum to 1, or are 0 throughout, and what it says of those asked (N,)."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     kind = RandomForestClassifier if named else RandomForestRegressor
     tried: Any = "sqrt"  # of all numbers, at each fork; its stub knows no text
     forest = kind(TREES, max_features=tried, min_samples_leaf=LEAF, random_state=seed).fit(*learn)
-    said = forest.predict(asked[0])
-    right = (said == asked[1]).mean() if named else max(r2(asked[1], said) or 0.0, 0.0)
-    return forest.feature_importances_, float(right)
+    return forest.feature_importances_, np.asarray(forest.predict(asked))
 
 
 def _factors(

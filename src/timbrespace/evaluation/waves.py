@@ -16,7 +16,8 @@ import numpy as np
 from timbrespace.errors import TimbrespaceError
 from timbrespace.evaluation.catalogue import Shown
 from timbrespace.evaluation.facts import BATCH, Facts
-from timbrespace.page import table
+from timbrespace.evaluation.statistics import interval
+from timbrespace.page import brackets, table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,8 +67,8 @@ def evaluate(found: np.ndarray) -> dict[str, float]:
     return dict(zip(NAMES, found.mean(0).tolist(), strict=True))
 
 
-def measure(facts: Facts) -> dict[str, dict[str, float]]:
-    """The figures of the model and of what knows nothing."""
+def measure(facts: Facts) -> dict[str, dict[str, Any]]:
+    """The figures of the model and of what knows nothing; "model_intervals" of the former, by instrument."""
     import torch
 
     run = facts.run
@@ -76,7 +77,8 @@ def measure(facts: Facts) -> dict[str, dict[str, float]]:
     parts = np.array_split(facts.there.rows, -(-len(facts.there.rows) // BATCH))
     total = np.sum([store.read(part).sum(0, dtype=np.float64) for part in parts], 0)
     mean_sound = torch.from_numpy(total[0] / len(facts.there.rows)).float()
-    brief = facts.here.take(np.sort(rng.permutation(len(facts.here.rows))[:SOUNDS]))
+    at = np.sort(rng.permutation(len(facts.here.rows))[:SOUNDS])
+    brief, groups = facts.here.take(at), [facts.groups[i] for i in at]
     found: dict[str, list[np.ndarray]] = {}
     with torch.no_grad():
         for start in range(0, len(brief.rows), BATCH):
@@ -92,7 +94,12 @@ def measure(facts: Facts) -> dict[str, dict[str, float]]:
             made |= {"mean_sound": mean_sound.expand_as(original)} | floors(original, rng)
             for name, guess in made.items():
                 found.setdefault(name, []).append(figures(original, guess))
-    return {name: evaluate(np.concatenate(tables)) for name, tables in found.items()}
+    each = {name: np.concatenate(tables) for name, tables in found.items()}
+    ends = [interval(values, groups, rng=rng) for values in each["model"].T]
+    return {
+        **{name: evaluate(values) for name, values in each.items()},
+        "model_intervals": dict(zip(NAMES, ends, strict=True)),
+    }
 
 
 def show(found: dict[str, Any]) -> Shown:
@@ -101,11 +108,16 @@ def show(found: dict[str, Any]) -> Shown:
         "model": "model, z sampled", "model_at_mean": "model, decode(mu)",
         "mean_sound": "mean sound", "silence": "silence", "noise": "noise of the same level",
     }  # fmt: skip
-    forms = {"mse": "{:.5f}", "cosine": "{:.3f}", "si_sdr_db": "{:.1f}"}
+    digits = {"mse": 5, "cosine": 3, "si_sdr_db": 1}
+    ends = found.get("model_intervals", {})
     lines = [
-        (words, *(form.format(found[name][key]) for key, form in forms.items()))
+        (words, *(
+            f"{found[name][key]:.{places}f}"
+            + (brackets(ends.get(key), places) if name == "model" else "")
+            for key, places in digits.items()
+        ))
         for name, words in names.items()
-    ]
+    ]  # fmt: skip
     return Shown(
         "<h2>The samples</h2><p>What is heard and what is measured of samples differ: a wave that "
         "sounds the same from a moment later is as far from the original as noise, and silence is "
