@@ -94,6 +94,40 @@ def test_families_and_silhouettes_are_tested_too(run):
     assert "and a higher silhouette by family (-0.10 to 0.10, p < 0.001)" in rows[1]["sentence"]
 
 
+def test_figures_of_some_sounds_are_said_where_they_differ_and_counted_where_not(run):
+    """Each side lacks the pitch of sounds that the other has: those are left out of both."""
+    swap = {"swapped": {"asked_pitch": 0.5}}
+    kept = {"a": np.arange(80) % 8 < 2, "b": np.arange(80) % 8 < 6}
+    runs = []
+    for name, missing in (("a", range(0, 20)), ("b", range(60, 80))):
+        share = float(kept[name].mean())
+        told = {"pitch": {"to_original": {"model": {"within_50": share}}}, "swap": swap}
+        runs.append(run(name, HARD, 60.0, **told))
+        path = Path(name, "evaluation", "sounds.csv")
+        head, *lines = path.read_text().splitlines()
+        cells = ["" if i in missing else int(kept[name][i]) for i in range(80)]
+        added = [f"{line},{cells[i]},{i // 20 % 2}" for i, line in enumerate(lines)]
+        path.write_text("\n".join([f"{head},pitch_kept,swap_pitch", *added, ""]))
+    row = verbs.compare(runs)[1]
+    assert (
+        "and 200 % more sounds that keep their pitch (0.25 to 0.75, p < 0.001)" in row["sentence"]
+    )
+    assert "; 1 other figure cannot be told apart; 40 to 80 sounds of 20 instr" in row["sentence"]
+    assert "swaps" not in row["sentence"]
+    figures = row["difference"]["figures"]
+    both = slice(20, 60)
+    apart = kept["b"][both].mean() - kept["a"][both].mean()
+    assert figures["pitch_kept"]["difference"] == pytest.approx(apart)
+    assert figures["swap_pitch"]["p"] == 1.0 and row["swap_pitch"] == 0.5
+
+
+def test_a_sound_that_one_run_could_not_measure_is_left_out_of_both(run):
+    runs = [run("a", HARD, 60.0), run("b", 0.5 * HARD, 60.0, rows=range(1, 80))]
+    row = verbs.compare(runs)[1]
+    assert "50 % less error (6.25 to 3.13 dB, p < 0.001)" in row["sentence"]
+    assert row["difference"]["sounds"] == 79
+
+
 def test_accidents_and_runs_beside_themselves_are_not_told(run):
     rng = np.random.default_rng(2)
     runs = [

@@ -134,6 +134,7 @@ def test_a_model_that_plays_the_recording_is_in_tune_with_it_and_the_label():
     assert found["voiced_recall"]["model"]["mean"] == 1.0
     assert found["to_original"]["another_sound"]["within_50"] < 0.5
     assert found["each"]["pitch_cents"] == [0.0] * 12 and found["told"]
+    assert found["each"]["pitch_kept"] == [1.0] * 12
 
 
 def test_a_model_an_octave_too_high_and_one_of_noise_are_told_apart():
@@ -143,6 +144,8 @@ def test_a_model_an_octave_too_high_and_one_of_noise_are_told_apart():
     assert noise["to_label"]["model"]["unvoiced"] == 1.0
     assert noise["voiced_recall"]["model"]["mean"] < 0.1
     assert "no pitch heard" in pitch.show(noise).html
+    # what is not heard has no error and is not kept
+    assert set(noise["each"]["pitch_cents"]) == {""} and set(noise["each"]["pitch_kept"]) == {0.0}
 
 
 def test_without_labels_the_recordings_remain_and_without_both_there_is_no_answer():
@@ -260,6 +263,11 @@ def test_a_model_that_obeys_is_heard_at_the_pitch_of_b_with_the_family_of_a():
     assert found["swapped"]["family"] > 0.7 > 0.5 > found["b"]["family"]  # chance is a third
     assert found["a"]["own_pitch"] == found["b"]["asked_pitch"] == 1.0
     assert found["unswapped"]["own_pitch"] == 1.0 and found["unswapped"]["asked_pitch"] == 0.0
+    each = found["each"]
+    assert len(each["row"]) == found["pairs"] == len(set(each["row"]))
+    for column, figure in (("swap_pitch", "asked_pitch"), ("swap_family", "family")):
+        assert np.mean(each[column]) == pytest.approx(found["swapped"][figure])
+    assert np.mean(each["family_heard"]) == pytest.approx(found["unswapped"]["family"])
     page = swap.show(found)
     assert "A&#x27;s latent at B&#x27;s pitch" in page.html and len(page.figures["swap"]) > 5_000
 
@@ -276,6 +284,7 @@ def test_one_family_leaves_the_pitch_to_be_asked_and_says_so():
     found = swap.measure(swapping(corpus))
     assert found["swapped"]["asked_pitch"] == 1.0 and found["swapped"]["family"] is None
     assert "are of 1 families; two are needed" in found["notes"][0]
+    assert set(found["each"]["swap_family"]) == set(found["each"]["family_heard"]) == {""}
     assert "not known" in swap.show(found).html
 
 

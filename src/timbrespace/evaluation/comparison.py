@@ -40,6 +40,7 @@ FIGURES = (
     "family_on_z", "family_majority", "pitch_on_z", "pitch_majority", "minutes", "seconds_per_epoch",
     "epochs", "family_across", "silhouette", "effect_knn", "effect_forest", "effect_silhouette",
     "effect_chance", "knob_mae", "knob_mae_centre",
+    "lsd_db", "pitch_kept", "swap_pitch", "swap_family", "family_heard",
     "mean_sound_rmse_db", "mean_per_pitch_rmse_db", "linear_code_rmse_db",
     *(f"pca_{k}_rmse_db" for k in PCA),
 )  # fmt: skip
@@ -48,6 +49,11 @@ INTERVALS = {  # where metrics.json has the interval of a figure of one run
     "rmse_db": ("distortion", "rmse_db_interval"),
     "rmse_db_at_mean": ("distortion", "rmse_db_at_mean_interval"),
     "mr_stft": ("heard", "model_intervals", "mr_stft"),
+    "lsd_db": ("distortion", "lsd_db_interval"),
+    "pitch_kept": ("pitch", "to_original", "model", "within_50_interval"),
+    "swap_pitch": ("swap", "swapped", "asked_pitch_interval"),
+    "swap_family": ("swap", "swapped", "family_interval"),
+    "family_heard": ("swap", "unswapped", "family_interval"),
 }
 KEYS = (
     "run", "recipe", "feature", "seed", "group", "split", "sounds", "corpus_digest", *FIGURES,
@@ -164,6 +170,11 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
         "seconds_per_epoch": statistics.median(seconds) if seconds else None,
         "epochs": epochs, "family_across": across.get("mean"), "silhouette": (narrow or {}).get("mean"),
         **effects,
+        "lsd_db": at("distortion", "lsd_db"),
+        "pitch_kept": at("pitch", "to_original", "model", "within_50"),
+        "swap_pitch": at("swap", "swapped", "asked_pitch"),
+        "swap_family": at("swap", "swapped", "family"),
+        "family_heard": at("swap", "unswapped", "family"),
         "mean_sound_rmse_db": at("floors", "mean_sound_rmse_db"),
         "mean_per_pitch_rmse_db": at("floors", "mean_per_pitch_rmse_db"),
         "linear_code_rmse_db": at("floors", "linear_code_rmse_db"),

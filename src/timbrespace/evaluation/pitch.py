@@ -165,8 +165,15 @@ def measure(facts: Facts) -> dict[str, Any]:
             "wanted": wanted.tolist(), **{n: found[n].tolist() for n in ("model", "inversion")},
         },
         "each": {
-            "row": facts.here.rows[at][both].tolist(),
-            "pitch_cents": cents(heard, wanted)[both].tolist(),
+            "row": facts.here.rows[at].tolist(),
+            "pitch_cents": [one if known else "" for one, known in zip(
+                cents(heard, wanted).tolist(), both.tolist(), strict=True
+            )],
+            # what is not heard is not kept
+            "pitch_kept": [one if known else "" for one, known in zip(
+                shares(cents(heard, recording))[:, SHARES.index("within_50")].tolist(),
+                np.isfinite(recording).tolist(), strict=True,
+            )],
         },
     }  # fmt: skip
 

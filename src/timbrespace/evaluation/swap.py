@@ -140,7 +140,7 @@ def measure(facts: Facts) -> dict[str, Any]:
     true = [families[i] for i in first]
     groups = [facts.groups[i] for i in at[first]]
     found: dict[str, Any] = {}
-    notes = []
+    notes, each_pair = [], {"row": facts.here.rows[at[first]].tolist()}
     for name, (each, tracked) in sounds.items():
         if not all(len(sound) for sound in each):
             notes.append(f"{NAMES[name]} is left out, since some recordings cannot be read")
@@ -150,6 +150,15 @@ def measure(facts: Facts) -> dict[str, Any]:
         found[name] = evaluate(
             heard, pitches[second], pitches[first], named, true, groups, rng=rng
         )  # fmt: skip
+        right = [
+            "" if None in pair else float(pair[0] == pair[1])
+            for pair in zip(named, true, strict=True)
+        ]
+        if name == "swapped":
+            hits = np.abs(cents(heard, pitches[second])) < GOOD
+            each_pair |= {"swap_pitch": hits.astype(float).tolist(), "swap_family": right}
+        elif name == "unswapped":
+            each_pair["family_heard"] = right
     if not taught.enough:
         notes.append(
             f"{len(taught.names)} other recordings that can be read are of {len(set(taught.names))} "
@@ -166,6 +175,7 @@ def measure(facts: Facts) -> dict[str, Any]:
             "own": pitches[first].tolist(), "asked": pitches[second].tolist(),
             "heard": [midi(one) for one in sounds["swapped"][1]],
         },
+        "each": each_pair,
     }  # fmt: skip
 
 
