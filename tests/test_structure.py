@@ -9,6 +9,7 @@ import pytest
 from timbrespace.errors import TimbrespaceError
 from timbrespace.evaluation import nearness, overlap, structure
 from timbrespace.evaluation.facts import Unanswerable
+from timbrespace.evaluation.figures import matrices
 from timbrespace.evaluation.views import Sounds, in_noise_widths, validate, whitened
 
 FAMILIES, INSTRUMENTS, PITCHES = 3, 4, 8  # instruments of each family, at each pitch one sound
@@ -285,3 +286,13 @@ def test_one_family_has_no_overlap():
         structure._overlaps(
             {"z": (np.zeros((4, 2)), np.zeros((4, 2)))}, asked, asked, np.random.default_rng(0)
         )
+
+
+def test_a_family_of_the_merge_tree_stands_beside_its_row_of_the_matrix():
+    table = np.eye(4) + 0.5 * (1 - np.eye(4))
+    merges = [[0, 1, 0.2, 2], [2, 3, 0.3, 2], [4, 5, 0.5, 4]]
+    drawn = matrices.overlap(list("abcd"), table.tolist(), merges, "overlap")
+    tree, cells = drawn.figure.axes
+    assert tree.get_ylim() == cells.get_ylim()
+    ours, theirs = tree.get_position(), cells.get_position()
+    assert (ours.y0, ours.y1) == pytest.approx((theirs.y0, theirs.y1))

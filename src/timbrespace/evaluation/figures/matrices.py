@@ -15,6 +15,7 @@ from timbrespace.evaluation.figures.style import (
     COLOURS,
     FLOOR,
     MARKERS,
+    Drawing,
     png,
     quiet,
     sheet,
@@ -29,7 +30,7 @@ Table = Sequence[Sequence[float | None]]
 NUMBERED = 16  # rows; in larger tables numbers would be too small to read
 
 
-def overlap(names: Sequence[str], table: Table, merges: Table, title: str) -> bytes:
+def overlap(names: Sequence[str], table: Table, merges: Table, title: str) -> Drawing:
     """Overlap of families (F, F) in the order of their merge tree, which stands beside it: a fork lies
     at the mean overlap of the families that it joins."""
     from scipy.cluster.hierarchy import dendrogram
@@ -50,6 +51,7 @@ def overlap(names: Sequence[str], table: Table, merges: Table, title: str) -> by
     tree.spines[["top", "right", "left"]].set_visible(False)
     values = _array(table)[np.ix_(order, order)]
     _cells(cells, values, [names[i] for i in order], [names[i] for i in order])
+    cells.set_aspect("auto")  # as high as the tree, whose leaves are its rows
     cells.set_title(shorten(title, 80), fontsize=10)
     return png(figure)
 
