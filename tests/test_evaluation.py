@@ -619,7 +619,7 @@ def test_the_report_holds_everything_it_shows(evaluated):
     page = Page(text)
     assert len(text) < 20e6
     beside = [s for s in page.sources if not s.startswith(("data:", "#"))]
-    assert beside == ["map.html"]  # a link: the page itself loads nothing
+    assert beside == ["map.html", "figures.html"]  # links: the page itself loads nothing
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     assert "@import" not in text and not re.search(r"url\(", text)
     words = " ".join(page.words)

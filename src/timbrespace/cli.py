@@ -530,7 +530,8 @@ def compare(
         Path | None, typer.Option("--out", help="Also a table in FILE.csv (every key) or FILE.md.")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Also the rate-distortion plane, in FILE.png or FILE.svg.")
+        Path | None,
+        typer.Option(help="Also the rate-distortion plane, in FILE.html, FILE.png or FILE.svg."),
     ] = None,
     map: Annotated[
         Path | None,

@@ -269,9 +269,9 @@ def compare(
     `sort` by one of its keys; `seeds`: runs that differ only in their seed, or in which part of the same
     sounds is held out, become one, means beside 95 % intervals. Each says how it differs from `against`,
     one of the runs, or from the first that it compares with, in a paired test: "difference", and
-    "sentence" in words. `out` is a table, FILE.csv or FILE.md; `plot` FILE.png or FILE.svg, the
-    rate-distortion plane of the runs that compare; `map` their spaces' maps side by side, FILE.html to
-    point at and to hear, or FILE.png or FILE.svg.
+    "sentence" in words. `out` is a table, FILE.csv or FILE.md; `plot` the rate-distortion plane of the
+    runs that compare, FILE.html to point at, or FILE.png or FILE.svg; `map` their spaces' maps side by
+    side, FILE.html to point at and to hear, or FILE.png or FILE.svg.
     """
     from timbrespace.atomic import write_text
     from timbrespace.evaluation import comparison
@@ -279,11 +279,9 @@ def compare(
     writers = {".csv": comparison.comma_separated, ".md": comparison.markdown}
     if out is not None and Path(out).suffix.lower() not in writers:
         raise RunError(f"a comparison is written as FILE.csv or FILE.md, not as {out}")
-    pictures = (".png", ".svg")
-    if plot is not None and Path(plot).suffix.lower() not in pictures:
-        raise RunError(f"the plane is drawn as FILE.png or FILE.svg, not as {plot}")
-    if map is not None and Path(map).suffix.lower() not in (".html", *pictures):
-        raise RunError(f"maps are drawn as FILE.html, FILE.png or FILE.svg, not as {map}")
+    for what, file in (("the plane is", plot), ("maps are", map)):
+        if file is not None and Path(file).suffix.lower() not in (".html", ".png", ".svg"):
+            raise RunError(f"{what} drawn as FILE.html, FILE.png or FILE.svg, not as {file}")
     rows = comparison.rows(runs, seeds=seeds, against=against)
     if sort is not None:
         rows = comparison.ordered(rows, sort)
@@ -317,9 +315,13 @@ def _write_maps(runs: list[StrPath], out: Path) -> None:
 
 
 def _write_drawing(out: Path, drawn: "Drawing") -> None:
-    """A figure as FILE.svg or FILE.png."""
-    from timbrespace.atomic import write_bytes
+    """A figure as FILE.svg, FILE.png, or FILE.html to point at."""
+    from timbrespace.atomic import write_bytes, write_text
+    from timbrespace.evaluation import figures_page
 
+    if out.suffix.lower() == ".html":
+        write_text(out, figures_page.page({"plane": drawn}, "Rate and distortion"))
+        return
     write_bytes(out, drawn.svg() if out.suffix.lower() == ".svg" else drawn)
 
 

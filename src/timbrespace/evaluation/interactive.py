@@ -151,7 +151,7 @@ def page(atlases: Sequence[Atlas], heard: Mapping[str, bytes], title: str) -> st
 
     MissingExtra without Plotly, RunError where the runs have no map in common.
     """
-    plotly = _plotly()
+    script = plotly()
     kinds = _kinds(atlases)
     total = len({key for a in atlases for key in a.keys})
     atlases = _fewer(atlases, heard, MOST // (len(atlases) * len(kinds)))
@@ -188,8 +188,8 @@ def page(atlases: Sequence[Atlas], heard: Mapping[str, bytes], title: str) -> st
         "<button id='before'>Hear the one before</button><button id='next'>Hear the next</button>"
         "</div><p id='said' role='status' aria-live='polite'></p>"
         "<div id='maps'><div id='plot' role='img' aria-label='Maps of the sounds'></div></div>",
-        f"<script>{plotly}</script>",
-        f"<script type='application/json' id='data'>{_json(data)}</script>",
+        f"<script>{script}</script>",
+        f"<script type='application/json' id='data'>{embedded(data)}</script>",
         f"<script>{Path(__file__).with_name('interactive.js').read_text(encoding='utf-8')}</script>",
     ]
     return document(title, body, STYLE, POLICY)
@@ -214,14 +214,14 @@ def _kinds(atlases: Sequence[Atlas]) -> list[str]:
     return kinds
 
 
-def _plotly() -> str:
+def plotly() -> str:
     """Plotly's script, as its package brings it."""
     found = find_spec("plotly")
     place = None if found is None else (found.submodule_search_locations or [None])[0]
     script = None if place is None else Path(place, "package_data", "plotly.min.js")
     if script is None or not script.is_file():
         raise MissingExtra(
-            'maps to point at need Plotly, which is not installed: pip install "timbrespace[maps]"'
+            'figures to point at need Plotly, which is not installed: pip install "timbrespace[maps]"'
         )
     return script.read_text(encoding="utf-8")
 
@@ -263,7 +263,7 @@ def _packed(atlas: Atlas, kinds: Sequence[str], number: Mapping[str, int]) -> di
     }
 
 
-def _json(data: Any) -> str:
+def embedded(data: Any) -> str:
     """JSON that ends no script, whatever names hold."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")

@@ -18,8 +18,8 @@ import numpy as np
 
 from timbrespace.atomic import write_text
 from timbrespace.audio.scratch import whole
-from timbrespace.errors import RunError, TimbrespaceError
-from timbrespace.evaluation import catalogue, figures
+from timbrespace.errors import MissingExtra, RunError, TimbrespaceError
+from timbrespace.evaluation import catalogue, figures, figures_page
 from timbrespace.evaluation.figures.style import Drawing
 from timbrespace.evaluation.latent import ACTIVE_NATS, bits
 from timbrespace.page import (
@@ -81,7 +81,8 @@ def report(
     interactive: str = "",
     progress: Progress = None,
 ) -> Path:
-    """Write evaluation/report.html of `metrics` (see `evaluate`), with figures/ and audio/ beside.
+    """Write evaluation/report.html of `metrics` (see `evaluate`), with figures.html, figures/ and audio/
+    beside.
 
     `drawn` is what `catalogue.draw` made, `interactive` a paragraph on the page of maps, as HTML. Needs
     the corpus that was measured (`corpus`, or the run's own) for the examples.
@@ -92,8 +93,9 @@ def report(
     if examples:
         seen = figures.sounds([(e.original, e.made) for e in examples], run.feature.yardstick)
         pngs |= {f"example-{index}": png for index, png in enumerate(seen)}
-    page = _page(run, metrics, [interactive, *said], pngs, examples)
     try:
+        interactive += _pointed_at(folder, run.name, pngs)
+        page = _page(run, metrics, [interactive, *said], pngs, examples)
         _replace(folder / "figures", _files(pngs))
         _replace(
             folder / "audio",
@@ -157,6 +159,21 @@ def show_new_sounds(folder: Path) -> None:
     _, closed, after = rest.partition("</section>")
     if opened and closed:
         write_text(page, before + _new_sounds(folder) + after)
+
+
+def _pointed_at(folder: Path, name: str, pngs: dict[str, bytes]) -> str:
+    """Write figures.html; what the report says of it, as HTML: nothing without Plotly, of which the word on
+    the maps tells."""
+    place = folder / "figures.html"
+    charts = {key: png for key, png in pngs.items() if "map-" not in key}  # they are in map.html
+    try:
+        write_text(place, figures_page.page(charts, f"{name}: its figures"))
+    except MissingExtra:
+        place.unlink(missing_ok=True)
+        return ""
+    return (
+        "<p><a href='figures.html'>Its figures, to point at</a>: the numbers behind each mark.</p>"
+    )
 
 
 def _files(pngs: dict[str, bytes]) -> dict[str, bytes]:

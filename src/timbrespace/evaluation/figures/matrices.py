@@ -59,7 +59,7 @@ def overlap(names: Sequence[str], table: Table, merges: Table, title: str) -> Dr
 def confusion(
     rows: Sequence[str], columns: Sequence[str], table: Table, title: str,
     labels: tuple[str, str] = ("family", "said by the nearest sounds"),
-) -> bytes:  # fmt: skip
+) -> Drawing:  # fmt: skip
     """Shares (R, C): of the sounds of each row how many are said to be of each column; `labels` of both."""
     figure = sheet(_side(len(columns)) + 1.6, _side(len(rows)) + 1.2)
     axes = figure.add_subplot()

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from timbrespace.evaluation.figures.charts import Chart
+
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MODEL, MEAN, FLOOR, CEILING = "#D55E00", "#E69F00", "#8C8C8C", "#009E73"
@@ -50,7 +52,7 @@ def shorten(text: str, most: int) -> str:
 
 
 class Drawing(bytes):
-    """The file of a figure, which can be had as SVG, too."""
+    """The file of a figure, which can be had as SVG and to point at, too."""
 
     figure: "Figure"
 
@@ -63,6 +65,12 @@ class Drawing(bytes):
         with rc_context({"svg.hashsalt": "timbrespace"}):
             self.figure.savefig(data, format="svg", metadata={"Date": None, "Creator": None})
         return data.getvalue()
+
+    def chart(self) -> "Chart | None":
+        """The same figure for Plotly; None for one that is only a picture."""
+        from timbrespace.evaluation.figures.charts import chart
+
+        return chart(self.figure)
 
 
 def png(figure: "Figure") -> Drawing:

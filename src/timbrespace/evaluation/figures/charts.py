@@ -1,0 +1,251 @@
+"""Drawn figures as Plotly has them: read from their very marks, so that both show the same numbers.
+
+Conventions
+-----------
+Panels stand where they stand on paper, at 100 pixels an inch, with the legend on the right. Pictures of
+sounds stay pictures, and so do figures with an axis that Plotly has not (symmetric logarithms).
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+Chart = dict[str, Any]  # {"data": traces, "layout": layout}
+
+INCH, LEGEND = 100, 240  # pixels
+NUMBERED = 256  # cells that carry their numbers
+DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
+SYMBOLS = {
+    "o": "circle", ".": "circle", "s": "square", "^": "triangle-up", "v": "triangle-down", "D": "diamond",
+    "P": "cross", "X": "x", "x": "x-thin-open", "|": "line-ns-open", "_": "line-ew-open",
+}  # fmt: skip
+
+
+def chart(figure: "Figure") -> Chart | None:
+    """A figure whose layout is settled; None where nothing in it can be pointed at."""
+    wide, high = (float(inches) * INCH for inches in figure.get_size_inches())
+    share = wide / (wide + LEGEND)
+    traces: list[Chart] = []
+    layout: Chart = {
+        "width": wide + LEGEND, "height": high, "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+        "hovermode": "closest", "plot_bgcolor": "#fff", "annotations": [], "shapes": [],
+        "legend": {"x": share, "xanchor": "left", "y": 1.0, "font": {"size": 11}},
+    }  # fmt: skip
+    for axes in figure.axes:
+        if axes.get_label() == "<colorbar>" or not axes.get_visible():
+            continue
+        if any(axis.get_scale() not in ("linear", "log") for axis in (axes.xaxis, axes.yaxis)):
+            if _below_zero(axes):
+                return None
+        number = str(sum(key.startswith("xaxis") for key in layout) + 1)
+        found = _traces(axes)
+        if not found:
+            continue
+        place = {"xaxis": f"x{number}", "yaxis": f"y{number}"}
+        traces += [trace | place for trace in found]
+        box = axes.get_position()
+        layout[f"xaxis{number}"] = _axis(axes, "x", (share * box.x0, share * box.x1), number)
+        layout[f"yaxis{number}"] = _axis(axes, "y", (box.y0, box.y1), number)
+        layout["shapes"] += [_shape(patch, axes, number) for patch in _areas(axes)]
+        layout["annotations"] += _words(axes, number)
+    named: set[str] = set()
+    for trace in traces:  # a name stands in the legend once
+        trace["showlegend"] = bool(trace["name"]) and trace["name"] not in named
+        named.add(trace["name"])
+    return {"data": traces, "layout": layout} if traces else None
+
+
+def _traces(axes: "Axes") -> list[Chart]:
+    from matplotlib.collections import LineCollection, PathCollection
+    from matplotlib.container import BarContainer, ErrorbarContainer
+
+    labels = {
+        c.lines[0]: c.get_label() for c in axes.containers if isinstance(c, ErrorbarContainer)
+    }
+    found = [_bars(c) for c in axes.containers if isinstance(c, BarContainer)]
+    rows, columns = ((_ticks(axis) or {}).get("ticktext", []) for axis in (axes.yaxis, axes.xaxis))
+    for image in axes.images:
+        if np.shape(image.get_array()) == (len(rows), len(columns)):  # else it is of a sound
+            found.append(_matrix(image, rows, columns))
+    for many in axes.collections:
+        if isinstance(many, PathCollection) and len(many.get_offsets()):
+            found.append(_points(many))
+        elif isinstance(many, LineCollection) and many.get_segments():
+            ends = [np.vstack([segment, [[np.nan, np.nan]]]) for segment in many.get_segments()]
+            colour = _hex(many.get_edgecolor()[0])
+            style = {"mode": "lines", "line": {"color": colour, "width": 1.5}, "hoverinfo": "skip"}
+            found.append(_scatter(np.vstack(ends), many, "") | style)
+    for line in axes.lines:
+        points = np.asarray(line.get_xydata(), float)
+        if line.get_transform() != axes.transData:  # from side to side
+            points = axes.transData.inverted().transform(line.get_transform().transform(points))
+        drawn = DASHES.get(str(line.get_linestyle()))
+        symbol = SYMBOLS.get(str(line.get_marker()))
+        mode = "+".join(["lines"] * (drawn is not None) + ["markers"] * (symbol is not None))
+        if not mode:
+            continue
+        colour, size = _hex(line.get_color()), float(line.get_markersize()) * INCH / 72
+        made = _scatter(points, line, str(labels.get(line, line.get_label()))) | {"mode": mode}
+        if drawn is not None:
+            made["line"] = {"color": colour, "dash": drawn, "width": 1.4 * line.get_linewidth()}
+            made["line"]["shape"] = "hv" if line.get_drawstyle() == "steps-post" else "linear"
+        if symbol is not None:
+            edge = {"color": colour, "width": line.get_markeredgewidth()}
+            made["marker"] = {"color": colour, "symbol": symbol, "size": size, "line": edge}
+        found.append(made)
+    return found
+
+
+def _scatter(points: np.ndarray, artist: "Artist", label: str) -> Chart:
+    return {
+        "type": "scatter", "x": _numbers(points[:, 0]), "y": _numbers(points[:, 1]),
+        "name": _plain(label), "opacity": 1.0 if artist.get_alpha() is None else artist.get_alpha(),
+    }  # fmt: skip
+
+
+def _points(many: Any) -> Chart:
+    made = _scatter(np.asarray(many.get_offsets(), float), many, str(many.get_label()))
+    marker: Chart = {"size": 1.4 * float(np.sqrt(many.get_sizes()[0]))}
+    if many.get_array() is None:
+        marker["color"] = _hex(many.get_facecolor()[0])
+    else:
+        low, high = many.get_clim()
+        colours = {"cmin": low, "cmax": high, "colorscale": _scale(many.get_cmap())}
+        marker |= {"color": _numbers(many.get_array()), **colours}
+    return made | {"mode": "markers", "marker": marker}
+
+
+def _bars(bars: Any) -> Chart:
+    """Bars of one container, with the number that each is long."""
+    along = bars.orientation == "vertical"
+    patches = bars.patches
+    thick = [p.get_width() if along else p.get_height() for p in patches]
+    start = [p.get_x() if along else p.get_y() for p in patches]
+    middle = _numbers(np.add(start, np.divide(thick, 2.0)))
+    length = _numbers([p.get_height() if along else p.get_width() for p in patches])
+    label = str(bars.get_label())
+    return {
+        "type": "bar", "orientation": "v" if along else "h", "name": _plain(label),
+        "x": middle if along else length, "y": length if along else middle,
+        "base": _numbers([p.get_y() if along else p.get_x() for p in patches]), "width": _numbers(thick),
+        "marker": {"color": [_hex(p.get_facecolor()) for p in patches]}, "customdata": length,
+        "hovertemplate": "%{customdata:.4g}<extra></extra>",
+    }  # fmt: skip
+
+
+def _matrix(image: Any, rows: list[str], columns: list[str]) -> Chart:
+    values = np.ma.filled(np.ma.asarray(image.get_array(), float), np.nan)
+    low, high = image.get_clim()
+    names = [[f"{row} / {column}" for column in columns] for row in rows]
+    return {
+        "type": "heatmap", "z": [_numbers(line) for line in values], "name": "", "zmin": low,
+        "zmax": high, "colorscale": _scale(image.get_cmap()), "showscale": False, "customdata": names,
+        "hovertemplate": "%{customdata}: %{z:.3f}<extra></extra>",
+        "texttemplate": "%{z:.2f}" if values.size <= NUMBERED else "",
+    }  # fmt: skip
+
+
+def _axis(axes: "Axes", along: str, domain: tuple[float, float], number: str) -> Chart:
+    axis, limits, label, beside = (
+        (axes.xaxis, axes.get_xlim(), axes.get_xlabel(), "labelbottom")
+        if along == "x"
+        else (axes.yaxis, axes.get_ylim(), axes.get_ylabel(), "labelleft")
+    )
+    made: Chart = {
+        "domain": list(domain), "anchor": f"{'y' if along == 'x' else 'x'}{number}", "zeroline": False,
+        "title": {"text": _plain(label), "font": {"size": 12}, "standoff": 4}, "linecolor": "#999",
+        "gridcolor": "#E5E5E5", "range": [float(end) for end in limits], "tickfont": {"size": 10},
+        "showticklabels": bool(axis.get_tick_params().get(beside, True)),
+    }  # fmt: skip
+    if axis.get_scale() == "linear":
+        made |= _ticks(axis) or {}
+    else:
+        made |= {"type": "log", "dtick": 1}
+        if axis.get_scale() == "log":
+            made["range"] = np.log10(limits).tolist()
+        else:
+            del made["range"]
+    return made
+
+
+def _ticks(axis: "Axis") -> Chart | None:
+    """Ticks that were set by hand, with their words."""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    if isinstance(axis.get_major_locator(), NullLocator):
+        return {"tickvals": [], "ticktext": []}
+    if not isinstance(axis.get_major_locator(), FixedLocator):
+        return None
+    texts = [_plain(text.get_text()) for text in axis.get_majorticklabels()]
+    return {"tickvals": _numbers(axis.get_majorticklocs()), "ticktext": texts}
+
+
+def _below_zero(axes: "Axes") -> bool:
+    return any(np.any(np.asarray(line.get_ydata(), float) <= 0.0) for line in axes.lines)
+
+
+def _areas(axes: "Axes") -> list[Any]:
+    """Shaded areas and frames: rectangles that are no bars."""
+    from matplotlib.container import BarContainer
+    from matplotlib.patches import Rectangle
+
+    bars = {id(p) for c in axes.containers if isinstance(c, BarContainer) for p in c.patches}
+    return [p for p in axes.patches if isinstance(p, Rectangle) and id(p) not in bars]
+
+
+def _shape(patch: Any, axes: "Axes", number: str) -> Chart:
+    corners = patch.get_transform().transform([(0.0, 0.0), (1.0, 1.0)])
+    (x0, y0), (x1, y1) = axes.transData.inverted().transform(corners).tolist()
+    fill = _hex(patch.get_facecolor()) if patch.get_fill() else "rgba(0,0,0,0)"
+    edge = {"color": _hex(patch.get_edgecolor()), "width": 0 if patch.get_fill() else 1.6}
+    return {
+        "type": "rect", "xref": f"x{number}", "yref": f"y{number}", "x0": x0, "x1": x1, "y0": y0, "y1": y1,
+        "fillcolor": fill, "line": edge, "layer": "below" if patch.get_fill() else "above",
+    }  # fmt: skip
+
+
+def _words(axes: "Axes", number: str) -> list[Chart]:
+    """Its title, and the words at its marks, where they stand on paper."""
+    texts: list[Text] = [] if axes.images else list(axes.texts)
+    inside = axes.transAxes.inverted()
+    made = []
+    for text in (axes.title, *texts):
+        if not text.get_text():
+            continue
+        box = text.get_window_extent()
+        x, y = inside.transform((box.x0, (box.y0 + box.y1) / 2.0)).tolist()
+        made.append({
+            "text": _plain(text.get_text()), "x": x, "y": y, "xref": f"x{number} domain",
+            "yref": f"y{number} domain", "xanchor": "left", "yanchor": "middle", "showarrow": False,
+            "font": {"size": 1.25 * float(text.get_fontsize())},
+        })  # fmt: skip
+    return made
+
+
+def _plain(text: str) -> str:
+    """A text of matplotlib's as Plotly shows it: "" for names that are none, and no tags."""
+    text = "" if text.startswith("_") else text.strip().replace(r"\$", "$")
+    return "".join(f"&#{ord(c)};" if c in "&<>" else c for c in text)
+
+
+def _hex(colour: Any) -> str:
+    from matplotlib.colors import to_hex
+
+    return to_hex(colour)
+
+
+def _scale(colours: "Colormap") -> list[list[Any]]:
+    return [[float(at), _hex(colours(float(at)))] for at in np.linspace(0.0, 1.0, 17)]
+
+
+def _numbers(values: Any) -> list[float | None]:
+    """As JSON has them: what is not finite is none."""
+    return [float(v) if np.isfinite(v) else None for v in np.asarray(values, float).ravel()]
