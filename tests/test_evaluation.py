@@ -19,6 +19,7 @@ from timbrespace.audio.files import Audio
 from timbrespace.data.table import Row
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.evaluation import catalogue, floors, latent, reconstruction
+from timbrespace.evaluation import evaluate as evaluation
 from timbrespace.evaluation.evaluate import evaluate, measure
 from timbrespace.evaluation.figures import curves
 from timbrespace.evaluation.floors import Floors
@@ -563,6 +564,16 @@ def test_the_examples_are_the_extremes_of_different_instruments(evaluated):
         names = [run.corpus.rows[r].labels["instrument"] for r in rows]
         assert len(set(names)) == len(names)
     assert len({r for rows in chosen.values() for r in rows}) == sum(map(len, chosen.values()))
+
+
+def test_runs_of_the_same_sounds_have_the_same_random_examples():
+    def drawn(shown):
+        return evaluation._at_random(1_500, shown, np.random.default_rng(3))
+
+    one = drawn([7, 8, 9])
+    assert len(one) == len(set(one)) == 5 and drawn([1_100, 4, 2, 3]) == one
+    other = drawn([one[2], 0])
+    assert [i for i in one if i != one[2]] == other[:4] and one[2] not in other
 
 
 def test_the_split_is_that_of_the_training(evaluated):

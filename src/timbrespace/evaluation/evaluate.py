@@ -260,7 +260,7 @@ def measure(
     mean_sound = far.evaluate(facts.groups, rng=resampled)
     registers = None if pitches is None else reconstruction.registers(pitches)
     best, worst = _distinct(best, instruments, BEST), _distinct(worst, instruments, WORST)
-    random = rng.permutation(np.setdiff1d(np.arange(len(rows)), best + worst))
+    random = _at_random(len(rows), best + worst, facts.rng("examples"))
     nats = here.nats.sum(1)
     status = run.status()
     metrics: dict[str, Any] = {
@@ -322,7 +322,7 @@ def measure(
         "examples": {
             "best": [int(rows[i]) for i in best],
             "worst": [int(rows[i]) for i in worst],
-            "random": [int(rows[i]) for i in random[:RANDOM]],
+            "random": [int(rows[i]) for i in random],
         },
     }  # fmt: skip
     judged = judge(metrics)
@@ -514,6 +514,13 @@ def _distinct(order: np.ndarray, instruments: list[Any] | None, count: int) -> l
         if len(chosen) < count:
             chosen.setdefault(name, i)
     return list(chosen.values())
+
+
+def _at_random(count: int, shown: list[int], rng: np.random.Generator) -> list[int]:
+    """RANDOM positions that are not yet `shown`: of runs with the same sounds the same ones but for those,
+    so that they can be heard side by side."""
+    order = rng.permutation(count)
+    return order[~np.isin(order, shown)][:RANDOM].tolist()
 
 
 def _shared(one: "Corpus", rows: np.ndarray, other: "Corpus", train: np.ndarray) -> int | None:
