@@ -42,9 +42,9 @@ def chart(figure: "Figure") -> Chart | None:
     for axes in figure.axes:
         if axes.get_label() == "<colorbar>" or not axes.get_visible():
             continue
-        if any(axis.get_scale() not in ("linear", "log") for axis in (axes.xaxis, axes.yaxis)):
-            if _below_zero(axes):
-                return None
+        scales = {axes.get_xscale(), axes.get_yscale()}
+        if scales - {"linear", "log"} and _below_zero(axes):
+            return None
         number = str(sum(key.startswith("xaxis") for key in layout) + 1)
         found = _traces(axes)
         if not found:
