@@ -1,19 +1,14 @@
 """A page of pairs to hear: the original, its own picture made sound, and what the model makes of it."""
 
-import csv
 from collections.abc import Sequence
 from itertools import chain
-from pathlib import Path
 
+from timbrespace.evaluation.examples import KINDS, lines, read, sounds
 from timbrespace.evaluation.report import STYLE
 from timbrespace.page import document, escape, image, player
 from timbrespace.writeup.evidence import Evidence
 
 BYTES = 13_000_000  # of sounds and pictures in the page, which stays under 20 MB as text
-KINDS = {
-    "original": "original", "phase": "its true magnitudes made sound",
-    "inversion": "inversion: its own picture made sound", "model": "model",
-}  # fmt: skip
 GROUPS = {"random": "drawn at random", "best": "among the best", "worst": "among the worst"}
 
 
@@ -32,25 +27,25 @@ def page(evidence: Sequence[Evidence]) -> str:
 def _examples(found: Evidence, room: int) -> list[str]:
     folder, examples = found.run.path / "evaluation", found.metrics["examples"]
     numbered = list(chain.from_iterable(((g, row) for row in rows) for g, rows in examples.items()))
-    names = _names(folder / "sounds.csv")
+    measured = lines(folder)
     made = []
     # the first of each group, then the second: what has no room is missing from all groups alike
     turns = sorted(
         enumerate(numbered), key=lambda one: (examples[one[1][0]].index(one[1][1]), [*GROUPS].index(one[1][0]))
     )  # fmt: skip
     for number, (group, row) in turns:
-        sounds = {kind: _read(folder / "audio" / f"{group}-{row}-{kind}.wav") for kind in KINDS}
-        picture = _read(folder / "figures" / f"example-{number}.png")
-        size = len(picture) + sum(map(len, sounds.values()))
-        if not sounds["model"] or size > room:
+        heard = sounds(folder, group, row)
+        picture = read(folder / "figures" / f"example-{number}.png")
+        size = len(picture) + sum(map(len, heard.values()))
+        if "model" not in heard or size > room:
             continue
         room -= size
         players = "".join(
-            f"<label>{KINDS[kind]}{player(wav)}</label>" for kind, wav in sounds.items() if wav
+            f"<label>{KINDS[kind]}{player(wav)}</label>" for kind, wav in heard.items()
         )
-        title = escape(names.get(str(row), f"row {row}"))
+        title = escape(measured.get(str(row), {}).get("file", f"row {row}"))
         seen = image(picture, f"Original, model and difference: {title}") if picture else ""
-        missing = "" if sounds["original"] else " The recording could not be read."
+        missing = "" if "original" in heard else " The recording could not be read."
         made.append(
             f"<figure><figcaption><b>{title}</b>, {GROUPS[group]}.{missing}</figcaption>{seen}"
             f"<div class='players'>{players}</div></figure>"
@@ -59,19 +54,3 @@ def _examples(found: Evidence, room: int) -> list[str]:
     if left:
         made.append(f"<p class='quiet'>{left} more are in the run's folder evaluation/audio.</p>")
     return made
-
-
-def _names(path: Path) -> dict[str, str]:
-    """The file of each row that was measured."""
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            return {line["row"]: line["file"] for line in csv.DictReader(file)}
-    except (OSError, KeyError):
-        return {}
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
