@@ -527,7 +527,12 @@ def compare(
         typer.Option(help="The run that all others are held against; else the first."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Also a table in FILE.csv (every key) or FILE.md.")
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Also one page with all pictures and sounds, FILE.html, or the table in FILE.csv (every "
+            "key) or FILE.md.",
+        ),
     ] = None,
     plot: Annotated[
         Path | None,
@@ -545,7 +550,7 @@ def compare(
     ± half a 95 % interval: of other instruments, with --seeds of other seeds. Then a sentence a run on
     what its recipe changed, the least error first. docs/metrics.md lists the keys.
 
-    Example: timbrespace compare run-a run-b --sort rmse_db --out table.md --plot plane.png
+    Example: timbrespace compare run-a run-b --sort rmse_db --out comparison.html
 
     Several seeds: timbrespace compare runs/* --seeds --against runs/baseline-1
 

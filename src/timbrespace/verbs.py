@@ -269,16 +269,19 @@ def compare(
     `sort` by one of its keys; `seeds`: runs that differ only in their seed, or in which part of the same
     sounds is held out, become one, means beside 95 % intervals. Each says how it differs from `against`,
     one of the runs, or from the first that it compares with, in a paired test: "difference", and
-    "sentence" in words. `out` is a table, FILE.csv or FILE.md; `plot` the rate-distortion plane of the
+    "sentence" in words. `out` is FILE.html, one page with table, pictures and sounds, or the table
+    alone, FILE.csv or FILE.md; `plot` the rate-distortion plane of the
     runs that compare, FILE.html to point at, or FILE.png or FILE.svg; `map` their spaces' maps side by
     side, FILE.html to point at and to hear, or FILE.png or FILE.svg.
     """
     from timbrespace.atomic import write_text
-    from timbrespace.evaluation import comparison
+    from timbrespace.evaluation import comparison, comparison_page
 
-    writers = {".csv": comparison.comma_separated, ".md": comparison.markdown}
+    writers = {
+        ".csv": comparison.comma_separated, ".md": comparison.markdown, ".html": comparison_page.page,
+    }  # fmt: skip
     if out is not None and Path(out).suffix.lower() not in writers:
-        raise RunError(f"a comparison is written as FILE.csv or FILE.md, not as {out}")
+        raise RunError(f"a comparison is written as FILE.html, FILE.csv or FILE.md, not as {out}")
     for what, file in (("the plane is", plot), ("maps are", map)):
         if file is not None and Path(file).suffix.lower() not in (".html", ".png", ".svg"):
             raise RunError(f"{what} drawn as FILE.html, FILE.png or FILE.svg, not as {file}")

@@ -36,11 +36,13 @@ Row = dict[str, Any]
 
 PCA = ("8", "16", "32", "64")
 FIGURES = (
-    "bits_per_sound", "rmse_db", "rmse_db_at_mean", "mr_stft", "mr_stft_inversion", "in_use", "in_use_of",
-    "family_on_z", "family_majority", "pitch_on_z", "pitch_majority", "minutes", "seconds_per_epoch",
-    "epochs", "family_across", "silhouette", "effect_knn", "effect_forest", "effect_silhouette",
-    "effect_chance", "knob_mae", "knob_mae_centre",
-    "lsd_db", "pitch_kept", "swap_pitch", "swap_family", "family_heard",
+    "bits_per_sound", "rmse_db", "rmse_db_at_mean", "mr_stft", "mr_stft_inversion",
+    "mr_stft_mean_sound", "in_use", "in_use_of", "pitch_kept", "pitch_kept_inversion",
+    "pitch_kept_another_sound", "family_on_z", "family_majority", "pitch_on_z", "pitch_majority",
+    "minutes", "seconds_per_epoch", "epochs", "family_across", "family_across_majority",
+    "family_across_pca_32", "silhouette", "silhouette_shuffled", "silhouette_pca_32", "effect_knn",
+    "effect_forest", "effect_silhouette", "effect_chance", "knob_mae", "knob_mae_centre",
+    "lsd_db", "swap_pitch", "swap_family", "family_heard",
     "mean_sound_rmse_db", "mean_per_pitch_rmse_db", "linear_code_rmse_db",
     *(f"pca_{k}_rmse_db" for k in PCA),
 )  # fmt: skip
@@ -147,10 +149,10 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
     ends = {key: at(*place) for key, place in INTERVALS.items()}
     effects, effect_ends = _of_effects(at("effects"))
     ends |= {"family_on_z": family[1], "pitch_on_z": pitch[1], **effect_ends}
-    across = at("structure", "neighbours", "family_across_instruments", "z") or {}
+    across = partial(at, "structure", "neighbours", "family_across_instruments")
     windows = list((at("structure", "silhouette") or {}).values())
-    narrow = windows[-1].get("z") if windows and isinstance(windows[-1], dict) else None
-    for key, found in (("family_across", across), ("silhouette", narrow or {})):
+    narrow = partial(catalogue.at, windows[-1] if windows else None)
+    for key, found in (("family_across", across("z") or {}), ("silhouette", narrow("z") or {})):
         ends[key] = None if found.get("low") is None else (found["low"], found["high"])
     faults = at("faults") or []
     return {
@@ -168,10 +170,15 @@ def row(path: str, run: Run, metrics: dict[str, Any]) -> Row:
         "pitch_on_z": pitch[0], "pitch_majority": at("probes", "pitch", "on_z", "majority"),
         "minutes": sum(seconds) / 60.0 if seconds else None,
         "seconds_per_epoch": statistics.median(seconds) if seconds else None,
-        "epochs": epochs, "family_across": across.get("mean"), "silhouette": (narrow or {}).get("mean"),
-        **effects,
-        "lsd_db": at("distortion", "lsd_db"),
+        "epochs": epochs, "family_across": across("z", "mean"), "silhouette": narrow("z", "mean"), **effects,
         "pitch_kept": at("pitch", "to_original", "model", "within_50"),
+        "pitch_kept_inversion": at("pitch", "to_original", "inversion", "within_50"),
+        "pitch_kept_another_sound": at("pitch", "to_original", "another_sound", "within_50"),
+        "mr_stft_mean_sound": at("heard", "mean_sound", "mr_stft"),
+        "family_across_majority": across("majority"), "family_across_pca_32": across("pca_32", "mean"),
+        "silhouette_shuffled": narrow("shuffled_labels", "mean"),
+        "silhouette_pca_32": narrow("pca_32", "mean"),
+        "lsd_db": at("distortion", "lsd_db"),
         "swap_pitch": at("swap", "swapped", "asked_pitch"),
         "swap_family": at("swap", "swapped", "family"),
         "family_heard": at("swap", "unswapped", "family"),

@@ -311,7 +311,7 @@ def show(found: dict[str, Any]) -> Shown:
 def _silhouette_table(asked: dict[str, dict[str, Any]]) -> str:
     windows = [(name, window) for name, part in asked.items() for window in part]
     first = next(iter(asked.values()))
-    heads = ["", *(f"{name}, {_window(window)}" for name, window in windows)]
+    heads = ["", *(f"{name}, {window_name(window)}" for name, window in windows)]
     lines = []
     for view in next(iter(first.values())):
         cells = [asked[name][window][view] for name, window in windows]
@@ -326,7 +326,7 @@ def _silhouette_picture(names: list[str], asked: dict[str, dict[str, Any]]) -> b
         window = list(part)[-1]  # the narrowest
         views = [v for v in (*DRAWN, "shuffled_labels") if v in part[window]]
         each = {NAMES[v]: part[window][v]["by_family"] for v in views}
-        panels.append((f"{name}, {_window(window)}", each))
+        panels.append((f"{name}, {window_name(window)}", each))
     return matrices.by_family(names, panels, NAMES["shuffled_labels"], "silhouette")
 
 
@@ -413,5 +413,6 @@ def _cell(line: dict[str, Any]) -> str:
     return f"{line['mean']:.2f}{brackets(ends)}"
 
 
-def _window(window: str) -> str:
+def window_name(window: str) -> str:
+    """A window of pitches, as metrics.json names it, in words."""
     return "all pitches" if window == "any" else f"± {window} semitone{'s' * (window != '1')}"

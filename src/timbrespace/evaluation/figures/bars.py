@@ -1,6 +1,7 @@
 """Figures whose length is the message: scores and errors by name."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from timbrespace.evaluation.figures.style import (
     COLOURS,
     FLOOR,
     MODEL,
+    Drawing,
     png,
     quiet,
     sheet,
@@ -94,4 +96,47 @@ def against_floor(panels: dict[str, dict[str, tuple[float, float, float]]]) -> b
         axes.set_title(title, fontsize=9)
         quiet(axes)
     several[0].invert_yaxis()
+    return png(figure)
+
+
+def beside(
+    names: Sequence[str],
+    panels: Sequence[tuple[str, dict[str, Sequence[float | None]], Sequence[float | None]]],
+) -> Drawing:
+    """A row for each of `names` in panels (title, values by kind, half widths of the intervals of the
+    first kind, "run"): dots, with the other kinds, "floor", "PCA-32", "linear code" and "ceiling", as
+    strokes in the same row. What has no value has no mark."""
+    strokes = {"floor": FLOOR, "PCA-32": COLOURS[0], "linear code": COLOURS[3], "ceiling": CEILING}
+    across = min(len(panels), 3)
+    down = -(-len(panels) // across)
+    figure = sheet(1.4 + 2.9 * across, (0.9 + 0.24 * len(names)) * down + 0.4)
+    places = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
+    rows = np.arange(len(names))
+    for axes in places[len(panels) :]:
+        axes.set_visible(False)
+    shown: dict[str, Any] = {}
+    for axes, (title, kinds, widths) in zip(places, panels, strict=False):
+        for kind, values in kinds.items():
+            x = np.array([np.nan if v is None else v for v in values], float)
+            if kind == "run":
+                half = np.array([np.nan if w is None else w for w in widths], float)
+                shown[kind] = axes.errorbar(
+                    x, rows, xerr=half, color=MODEL, marker="o", markersize=5, linestyle="", capsize=2,
+                    elinewidth=1.2, label=kind,
+                )  # fmt: skip
+                continue
+            (shown[kind],) = axes.plot(
+                x, rows, color=strokes[kind], marker="|", markersize=11, markeredgewidth=2, linestyle="",
+                label=kind, zorder=1,
+            )  # fmt: skip
+        axes.set_title(shorten(title, 60), fontsize=8)
+        axes.locator_params(axis="x", nbins=5)
+        axes.set_yticks(rows, [shorten(name, 28) for name in names], fontsize=8)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        quiet(axes)
+    order = [kind for kind in ("run", *strokes) if kind in shown]
+    figure.legend(
+        [shown[kind] for kind in order], order, loc="outside lower center", ncols=5, fontsize=8,
+        frameon=False,
+    )  # fmt: skip
     return png(figure)

@@ -11,15 +11,20 @@ from timbrespace.evaluation.figures.style import (
     FLOOR,
     MEAN,
     MODEL,
+    Drawing,
     png,
     quiet,
     sheet,
+    shorten,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TERMS = "raw, without weights"
+OVERLAID = 3  # panels in a row
+Points = tuple[Sequence[float], Sequence[float]]
+STYLES = ("-", "--", ":", "-.")
 LOST_CENTS = 5000.0  # where sounds without a pitch are drawn, beyond four octaves
 
 
@@ -32,24 +37,7 @@ def training_curves(
     """
     from matplotlib.ticker import MaxNLocator
 
-    panels = [
-        (
-            "Distortion on validation sounds", "dB RMSE",
-            [("valid_rmse_db", "z sampled", MODEL), ("valid_rmse_db_at_mean", "z = mu", MEAN)],
-        ),
-        ("Rate", "bits per sound", [("valid_bits", "validation", MODEL)]),
-        ("Active units", "dimensions", [("valid_active_units", "validation", MODEL)]),
-        (
-            "Codes used on validation sounds", "codes",
-            [(f"valid_codes_used_{n + 1}", f"level {n + 1}", c) for n, c in enumerate(COLOURS)],
-        ),
-        ("Weight of the KL term", "beta", [("beta", "beta", "#0072B2")]),
-        (
-            "Terms on training sounds", TERMS,
-            [(f"train_{n}", n, c) for n, c in zip(_terms(history), COLOURS, strict=False)],
-        ),
-    ]  # fmt: skip
-    shown = [p for p in panels if any(name in line for name, *_ in p[2] for line in history)]
+    shown = training_panels(history)
     if not shown:
         return None
     figure = sheet(3.1 * len(shown), 2.8)
@@ -79,6 +67,33 @@ def training_curves(
             loc = "best" if unit == TERMS else "upper right"
             axes.legend(fontsize=7.5, framealpha=0.8, edgecolor="none", loc=loc)
     return png(figure)
+
+
+def training_panels(
+    history: Sequence[dict[str, float]],
+) -> list[tuple[str, str, list[tuple[str, str, str]]]]:
+    """What is drawn of history.csv: panels (title, unit, curves), each curve a column that is there, its
+    name and its colour."""
+    panels = [
+        (
+            "Distortion on validation sounds", "dB RMSE",
+            [("valid_rmse_db", "z sampled", MODEL), ("valid_rmse_db_at_mean", "z = mu", MEAN)],
+        ),
+        ("Rate", "bits per sound", [("valid_bits", "validation", MODEL)]),
+        ("Active units", "dimensions", [("valid_active_units", "validation", MODEL)]),
+        (
+            "Codes used on validation sounds", "codes",
+            [(f"valid_codes_used_{n + 1}", f"level {n + 1}", c) for n, c in enumerate(COLOURS)],
+        ),
+        ("Weight of the KL term", "beta", [("beta", "beta", "#0072B2")]),
+        (
+            "Terms on training sounds", TERMS,
+            [(f"train_{n}", n, c) for n, c in zip(_terms(history), COLOURS, strict=False)],
+        ),
+    ]  # fmt: skip
+    there = {name for line in history for name in line}
+    known = [(title, unit, [c for c in curves if c[0] in there]) for title, unit, curves in panels]
+    return [panel for panel in known if panel[2]]
 
 
 def _terms(history: Sequence[dict[str, float]]) -> list[str]:
@@ -111,7 +126,42 @@ def where(by_band: dict[str, list[float]], by_time: dict[str, list[float]]) -> b
     return png(figure)
 
 
-def bits_per_dimension(bits: Sequence[float], idle: float) -> bytes:
+def overlaid(
+    panels: Sequence[tuple[str, str, str, dict[str, list[Points]]]], runs: Sequence[str]
+) -> Drawing:
+    """Panels (title, x, y, {name: curves}) of several runs over each other: a name looks the same in all
+    and stands in the legend once; what is none of `runs` is a floor. An x in hertz is logarithmic."""
+    looks = {name: (COLOURS[i % 8], STYLES[i // 8 % 4]) for i, name in enumerate(runs)}
+    across = min(len(panels), OVERLAID)
+    down = -(-len(panels) // across)
+    figure = sheet(3.4 * max(across, 2), 2.6 * down + 0.3 + 0.2 * (len(runs) // 5))
+    places = figure.subplots(down, across, squeeze=False).ravel()
+    for axes in places[len(panels) :]:
+        axes.set_visible(False)
+    for axes, (title, x, y, lines) in zip(places, panels, strict=False):
+        for name, curves in lines.items():
+            colour, style = looks.get(name, (FLOOR, "--"))
+            for at, points in enumerate(curves):
+                label = None if at else shorten(name, 28)
+                axes.plot(*points, style, color=colour, linewidth=1.2, label=label)
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel(x, fontsize=8)
+        axes.set_ylabel(y, fontsize=8)
+        if x == "hertz":
+            axes.set_xscale("log")
+        else:
+            axes.locator_params(axis="x", nbins=6, integer=x == "epoch")
+        quiet(axes)
+    named = [axes.get_legend_handles_labels() for axes in places]
+    handles = {name: line for pair in named for line, name in zip(*pair, strict=True)}
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=2 + across, fontsize=8,
+        frameon=False,
+    )  # fmt: skip
+    return png(figure)
+
+
+def bits_per_dimension(bits: Sequence[float], idle: float) -> Drawing:
     """Bars of the bits that each dimension keeps, the fullest first; a line at `idle` bits."""
     order = np.argsort(bits)[::-1]
     sorted_bits = np.asarray(bits)[order]
@@ -130,7 +180,7 @@ def bits_per_dimension(bits: Sequence[float], idle: float) -> bytes:
     return png(figure)
 
 
-def pitch_errors(wanted: np.ndarray, model: np.ndarray, ceiling: np.ndarray) -> bytes:
+def pitch_errors(wanted: np.ndarray, model: np.ndarray, ceiling: np.ndarray) -> Drawing:
     """Errors of pitch in cents (N,), NaN where no pitch is heard, over the MIDI number wanted (N,); and
     the share of sounds whose error is smaller than that."""
     figure = sheet(9.0, 3.6)
