@@ -220,12 +220,12 @@ def _rates(sides: Sequence[Side]) -> list[str]:
     body = ["<h2>Bits of each dimension</h2>"]
     if lines:
         most = max(len(x) for x, _ in chain.from_iterable(lines.values()))
-        idle: Points = ((1, most), (bits(ACTIVE_NATS),) * 2)
+        idle: list[Points] = [((1, most), (bits(ACTIVE_NATS),) * 2)]
         panel = (
             "",
             "dimension of the latent, the fullest first",
             "bits per sound",
-            lines | {IDLE: [idle]},
+            lines | {IDLE: idle},
         )
         body.append(
             image(figures.overlaid([panel], _names(sides)), "Bits per dimension of all runs")

@@ -73,10 +73,10 @@ def _traces(axes: "Axes") -> list[Chart]:
     found = [_bars(c) for c in axes.containers if isinstance(c, BarContainer)]
     rows, columns = ((_ticks(axis) or {}).get("ticktext", []) for axis in (axes.yaxis, axes.xaxis))
     for image in axes.images:
-        if np.shape(image.get_array()) == (len(rows), len(columns)):  # else it is of a sound
+        if np.ma.shape(image.get_array()) == (len(rows), len(columns)):  # else it is of a sound
             found.append(_matrix(image, rows, columns))
     for many in axes.collections:
-        if isinstance(many, PathCollection) and len(many.get_offsets()):
+        if isinstance(many, PathCollection) and np.size(many.get_offsets()):
             found.append(_points(many))
         elif isinstance(many, LineCollection) and many.get_segments():
             ends = [np.vstack([segment, [[np.nan, np.nan]]]) for segment in many.get_segments()]
