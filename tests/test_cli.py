@@ -11,12 +11,15 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import soundfile
 
 from timbrespace import cli, verbs
 from timbrespace.errors import TimbrespaceError
 from timbrespace.evaluation import catalogue
 from timbrespace.explorer import standing
+from timbrespace.mapping import Space
 from timbrespace.runs import Run
 
 
@@ -210,3 +213,36 @@ def test_a_run_whose_corpus_is_gone_says_what_its_folder_knows(typed, tiny_run, 
     assert standing.quality(Run.open(run))["distortion_db"] == told["valid_rmse_db"]
     code, _, err = typed("evaluate", run, "--split", "half")
     assert code == 2 and "there is no split" in err
+
+
+@pytest.mark.parametrize("verb", ["play", "export"])
+def test_how_notes_and_instruments_are_made_is_told(verb, typed, tiny_run, tmp_path):
+    own = {"play": ("--pitch", 60), "export": ("--keys", "C4", "--to", "samples")}[verb]
+    made = {}
+    for name, more in (
+        ("usual", ()), ("again", ()), ("rounds", ("--rounds", 0)), ("method", ("--method", "griffin_lim")),
+        ("inversion", ("--inversion", "nnls")),
+    ):  # fmt: skip
+        code, _, err = typed(verb, tiny_run, "--row", 3, *own, *more, "--out", tmp_path / name)
+        assert code == 0, err
+        (file,) = (tmp_path / name).glob("*.wav")
+        made[name] = soundfile.read(file)[0]
+    assert np.array_equal(made["again"], made["usual"])
+    for name in ("rounds", "method", "inversion"):
+        short = min(len(made[name]), len(made["usual"]))
+        assert not np.allclose(made[name][:short], made["usual"][:short], atol=1e-3), name
+    code, _, err = typed(verb, tiny_run, "--row", 3, *own, "--method", "pgi", "--out", tmp_path)
+    assert code == 2 and "did you mean pghi" in err
+
+
+def test_the_explorer_makes_its_sounds_as_told(typed, tiny_run, monkeypatch):
+    served = []
+    monkeypatch.setattr(
+        "timbrespace.explorer.server.serve", lambda session, **_: served.append(session)
+    )
+    row = int(Space.open(Run.open(tiny_run)).rows[0])
+    for more in ((), ("--method", "griffin_lim", "--rounds", 3)):
+        code, _, err = typed("explore", tiny_run, "--no-browser", *more)
+        assert code == 0, err
+    usual, told = (session.reconstruction(row).wav for session in served)
+    assert usual != told

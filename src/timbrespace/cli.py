@@ -94,37 +94,48 @@ def _accounts(accounts: list[Any], as_json: bool) -> None:
         typer.echo(f"  {account.sentence}\n  {account.files['figure']}")
 
 
-def _sound_options(
+def _way_options(
     *, method: Method = "pghi", rounds: Rounds = 12, inversion: Inversion = "multiplicative",
-    vocoder: VocoderOption = None, loudness: Loudness = None, format: Format = "wav16",
-    rate: Rate = None,
+    vocoder: VocoderOption = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """How sound is made and written, as the verbs that do so take it."""
+    """How pictures become sound, as the verbs that do so take it."""
     from timbrespace.features.phase import Recovery
 
-    return {
-        "recovery": Recovery(method, rounds, inversion=inversion), "vocoder": vocoder,
-        "loudness": loudness, "format": format, "sample_rate": rate,
-    }  # fmt: skip
+    return {"recovery": Recovery(method, rounds, inversion=inversion), "vocoder": vocoder}
 
 
-def makes_sound(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the options of `_sound_options` before its last one; what they say comes to it
-    as further arguments."""
-    more = inspect.signature(_sound_options).parameters
+def _file_options(
+    *, loudness: Loudness = None, format: Format = "wav16", rate: Rate = None
+) -> dict[str, Any]:
+    """How sound is written."""
+    return {"loudness": loudness, "format": format, "sample_rate": rate}
 
-    @functools.wraps(command)
-    def told(**given: Any) -> None:
-        how = {name: given.pop(name) for name in more}
-        command(**given, **_sound_options(**how))
 
-    *own, last, _ = inspect.signature(command).parameters.values()
-    parameters = [
-        one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *more.values(), last)
-    ]
-    told.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    told.__annotations__ = {one.name: one.annotation for one in parameters}
-    return told
+Options = Callable[..., dict[str, Any]]
+Command = Callable[..., None]
+
+
+def takes(*options: Options) -> Callable[[Command], Command]:
+    """The command with the options of some functions before its last one; what these make of them comes
+    to the command as further arguments."""
+    each = [(one, inspect.signature(one).parameters) for one in options]
+
+    def with_options(command: Command) -> Command:
+        @functools.wraps(command)
+        def told(**given: Any) -> None:
+            made: dict[str, Any] = {}
+            for one, parameters in each:
+                made |= one(**{name: given.pop(name) for name in parameters})
+            command(**given, **made)
+
+        *own, last, _ = inspect.signature(command).parameters.values()
+        more = [one for _, parameters in each for one in parameters.values()]
+        known = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *more, last)]
+        told.__signature__ = inspect.Signature(known)  # type: ignore[attr-defined]
+        told.__annotations__ = {one.name: one.annotation for one in known}
+        return told
+
+    return with_options
 
 
 def _labels(given: list[str] | None) -> dict[str, str]:
@@ -604,7 +615,7 @@ def paper(
 
 
 @app.command()
-@makes_sound
+@takes(_way_options, _file_options)
 def reconstruct(
     run: RunPath,
     files: Sounds,
@@ -669,7 +680,7 @@ def encode(
 
 
 @app.command()
-@makes_sound
+@takes(_way_options, _file_options)
 def decode(
     run: RunPath,
     latents: Annotated[Path, typer.Argument(help="An .npz made by encode.")],
@@ -692,7 +703,7 @@ def decode(
 
 
 @app.command()
-@makes_sound
+@takes(_way_options, _file_options)
 def morph(
     run: RunPath,
     files: Annotated[
@@ -733,7 +744,7 @@ def morph(
 
 
 @app.command()
-@makes_sound
+@takes(_way_options, _file_options)
 def generate(
     run: RunPath,
     out: Out,
@@ -764,6 +775,7 @@ def generate(
 
 
 @app.command()
+@takes(_way_options)
 def play(
     run: RunPath,
     out: Out,
@@ -780,10 +792,10 @@ def play(
     velocity: Annotated[int | None, typer.Option(min=1, max=127, help="How hard.")] = None,
     seconds: Annotated[float | None, typer.Option(help="How long, attack to release.")] = None,
     label: LabelOption = None,
-    vocoder: VocoderOption = None,
     format: Format = "wav16",
     rate: Rate = None,
     as_json: Json = False,
+    **way: Any,
 ) -> None:
     """Notes of one timbre: other pitches, harder, longer.
 
@@ -795,13 +807,14 @@ def play(
 
     made = verbs.play(
         run, out, pitches=pitch, sound=sound, row=row, near=near, toward=_steps(toward),
-        velocity=velocity, seconds=seconds, labels=_labels(label), vocoder=vocoder, format=format,
-        sample_rate=rate,
+        velocity=velocity, seconds=seconds, labels=_labels(label), format=format, sample_rate=rate,
+        **way,
     )  # fmt: skip
     _written(made, as_json)
 
 
 @app.command()
+@takes(_way_options)
 def export(
     run: RunPath,
     out: Out,
@@ -826,8 +839,8 @@ def export(
     name: Annotated[str | None, typer.Option(help="How names of files begin.")] = None,
     pitch: PitchOption = None,
     label: LabelOption = None,
-    vocoder: VocoderOption = None,
     as_json: Json = False,
+    **way: Any,
 ) -> None:
     """A point of the space as an instrument for samplers.
 
@@ -837,6 +850,8 @@ def export(
     b.wav --over velocity --velocities 5 --out morph
 
     Samples alone: timbrespace export run --near family=brass --to samples --out brass
+
+    By a vocoder: timbrespace export run --row 3 --vocoder instruments-128 --out vocoded
     """
     from dataclasses import asdict
 
@@ -846,7 +861,7 @@ def export(
         made = verbs.export(
             run, out, to=to, sound=sound, row=row, near=near, to_sound=to_sound, over=over,
             keys=keys, every=every, velocities=velocities, pitch=pitch, labels=_labels(label),
-            vocoder=vocoder, format=format, name=name, progress=bars,
+            format=format, name=name, progress=bars, **way,
         )  # fmt: skip
     if as_json:
         print_json(asdict(made))
@@ -885,11 +900,12 @@ def search(
 
 
 @app.command()
+@takes(_way_options)
 def explore(
     run: RunPath,
     port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
-    vocoder: VocoderOption = None,
+    **way: Any,
 ) -> None:
     """See, hear and play a run in the browser.
 
@@ -900,7 +916,7 @@ def explore(
     from timbrespace import verbs
 
     verbs.explore(
-        run, port=port, browser=browser, vocoder=vocoder,
+        run, port=port, browser=browser, **way,
         ready=lambda url: typer.echo(f"explorer: {url}  (Ctrl-C ends it)", err=True),
     )  # fmt: skip
 

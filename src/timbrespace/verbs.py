@@ -821,10 +821,11 @@ def generate(
 
 def _point(
     run: "Run", sound: StrPath | None, row: int | None, near: str | None, pitch: float | None,
-    told: Told, vocoder: StrPath | None, toward: dict[str, float] | None = None,
+    told: Told, recovery: "Recovery | None", vocoder: StrPath | None,
+    toward: dict[str, float] | None = None,
 ) -> tuple["Synth", "Point"]:  # fmt: skip
-    """The run's model with its `vocoder`, and the point of a sound, of a row of the corpus, or of those
-    with a label, moved `toward` named directions."""
+    """The run's model with its way to sound (see `_synth`), and the point of a sound, of a row of the
+    corpus, or of those with a label, moved `toward` named directions."""
     from timbrespace.exporting import points
     from timbrespace.mapping import Space
 
@@ -832,11 +833,11 @@ def _point(
         raise RunError("say one of: a sound, a row of the corpus, or near a label")
     if sound is not None:
         space = Space.open(run) if toward else None
-        synth = _synth(run, space, vocoder=vocoder)
+        synth = _synth(run, space, recovery=recovery, vocoder=vocoder)
         point = _heard(synth, run, sound, pitch, told)
     else:
         space = Space.open(run)
-        synth = _synth(run, space, vocoder=vocoder)
+        synth = _synth(run, space, recovery=recovery, vocoder=vocoder)
         point = (
             points.of_label(space, str(near), synth.told) if row is None
             else points.of_row(space, row, synth.told)
@@ -858,14 +859,16 @@ def play(
     run: StrPath, out: StrPath, *, pitches: list[float] | None = None, sound: StrPath | None = None,
     row: int | None = None, near: str | None = None, toward: dict[str, float] | None = None,
     velocity: int | None = None, seconds: float | None = None, labels: Told | None = None,
-    vocoder: StrPath | None = None, format: str = "wav16", sample_rate: int | None = None,
+    recovery: "Recovery | None" = None, vocoder: StrPath | None = None, format: str = "wav16",
+    sample_rate: int | None = None,
 ) -> Written:  # fmt: skip
     """Notes of one timbre: at any pitch that the run can be told, as hard and as long as asked for.
 
     The point is that of a `sound`, a `row` or `near` a label, as in `export`; `toward` moves it by steps
     of the space's named directions (`axes`), such as {"bright": 0.5}. `velocity` (1 to 127) is told to
     a run that hears it, and is 40 log10(v / 100) dB louder. `seconds` is the whole note: what it holds
-    becomes longer or shorter, attack and release stay (`render.notes`).
+    becomes longer or shorter, attack and release stay (`render.notes`). `recovery` and `vocoder` as in
+    `reconstruct`.
     """
     from timbrespace.exporting.keyboard import USUAL, note_name
     from timbrespace.exporting.sfz import velocity_db
@@ -882,7 +885,7 @@ def play(
         raise RunError(
             f"{opened.path} is not told the pitch, so it cannot play another; export leaves that to a sampler"
         )
-    synth, point = _point(opened, sound, row, near, None, told, vocoder, toward)
+    synth, point = _point(opened, sound, row, near, None, told, recovery, vocoder, toward)
     louder = 0.0 if velocity is None else velocity_db(velocity) - velocity_db(USUAL)
     written: list[Path] = []
     wanted = pitches or [60 if point.pitch is None else point.pitch]
@@ -903,8 +906,9 @@ def export(
     sound: StrPath | None = None, row: int | None = None, near: str | None = None,
     to_sound: StrPath | None = None, over: Literal["velocity", "key"] = "velocity",
     keys: str = "C2-C6", every: int | None = None, velocities: int | None = None,
-    pitch: float | None = None, labels: Told | None = None, vocoder: StrPath | None = None,
-    format: str = "wav24", name: str | None = None, progress: Progress | None = None,
+    pitch: float | None = None, labels: Told | None = None, recovery: "Recovery | None" = None,
+    vocoder: StrPath | None = None, format: str = "wav24", name: str | None = None,
+    progress: Progress | None = None,
 ) -> "Exported":  # fmt: skip
     """A point of the space as an instrument: an SFZ with its samples, or samples alone.
 
@@ -913,6 +917,7 @@ def export(
     A sample is made for every `every` semitones of `keys` (3; 1 for a harmonic run), at its own pitch
     where the run is told it, and for each of `velocities` layers (3 where the sound changes with the
     velocity, else 1). A run that is not told the pitch gives one sample, at the key `pitch`.
+    `recovery` and `vocoder` as in `reconstruct`.
     """
     from timbrespace.exporting import keyboard
     from timbrespace.exporting.instrument import LAYERS, Instrument, file_name, spread
@@ -925,7 +930,7 @@ def export(
     opened = Run.open(run)
     root = pitch
     pitch, told = _told(opened, pitch, labels)
-    synth, point = _point(opened, sound, row, near, pitch, told, vocoder)
+    synth, point = _point(opened, sound, row, near, pitch, told, recovery, vocoder)
     ends = [point] if to_sound is None else [point, _heard(synth, opened, to_sound, pitch, told)]
     low, high = keyboard.key_range(keys)
     root = point.pitch if root is None else root
@@ -1007,11 +1012,11 @@ def search(
 
 
 def explore(
-    run: StrPath, *, port: int | None = None, browser: bool = True, vocoder: StrPath | None = None,
-    ready: Ready | None = None,
+    run: StrPath, *, port: int | None = None, browser: bool = True,
+    recovery: "Recovery | None" = None, vocoder: StrPath | None = None, ready: Ready | None = None,
 ) -> None:  # fmt: skip
-    """Serve the explorer of a run on this machine until Ctrl-C; `ready` is told its address. A
-    `vocoder` makes its sounds where one is given."""
+    """Serve the explorer of a run on this machine until Ctrl-C; `ready` is told its address. Its
+    sounds are made by the `vocoder` where one is given, or as `recovery` says."""
     from timbrespace.explorer.server import serve
     from timbrespace.explorer.session import Session
     from timbrespace.mapping import Space
@@ -1022,7 +1027,7 @@ def explore(
         Space.open(opened)
     except RunError:
         space(run)
-    session = Session.open(opened.path, _vocoder(opened, vocoder))
+    session = Session.open(opened.path, _vocoder(opened, vocoder), recovery)
     serve(session, port=port, browser=browser, ready=ready)
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from timbrespace.directions import Directions
     from timbrespace.exporting.instrument import To
     from timbrespace.exporting.points import Point
+    from timbrespace.features.phase import Recovery
     from timbrespace.mapping import Space
     from timbrespace.render.distance import Distance
     from timbrespace.render.synth import Inverter, Synth
@@ -114,8 +115,11 @@ class Session:
         self._guard = threading.Lock()
 
     @classmethod
-    def open(cls, path: Path, vocoder: Inverter | None = None) -> Session:
+    def open(
+        cls, path: Path, vocoder: Inverter | None = None, recovery: Recovery | None = None
+    ) -> Session:
         """Open a run folder, with what makes its sounds. RunError when it is not one."""
+        from timbrespace.features.phase import Recovery
         from timbrespace.mapping import Space
         from timbrespace.render.synth import Synth
         from timbrespace.runs import Run
@@ -128,7 +132,10 @@ class Session:
                 return run, None, None
             space = Space.open(run)
             model = run.load_model(space.weights)
-            return run, space, Synth(model, run.feature, run.vocabulary, vocoder)
+            synth = Synth(
+                model, run.feature, run.vocabulary, vocoder, recovery=recovery or Recovery()
+            )
+            return run, space, synth
 
         def stamp() -> Hashable:
             files = [path / "space" / name for name in ("space.json", "axes.json", "embedding.npz")]
