@@ -38,7 +38,8 @@ def tone(pitch: float, brightness: float, level: float, feature: LogMel) -> np.n
 
 
 class Synth:
-    """Latents (N, 3): x, y of the map and brightness. `said` is what it was told last."""
+    """Latents (N, 3): x, y of the map and brightness. `said` is what it was told last. A `vocoder` is
+    whatever changes samples."""
 
     def __init__(self, feature: LogMel, pitched: bool = True, told: tuple[str, ...] = ()) -> None:
         self.pitched, self.feature = pitched, feature
@@ -47,6 +48,7 @@ class Synth:
         self.vocabulary = Vocabulary.of({"family": FAMILIES, "pitch": (), "velocity": ()})
         self.said: dict[str, Any] = {}
         self.recovery = Recovery()
+        self.vocoder = None
         self.model = SimpleNamespace(decoder=SimpleNamespace(net=None))
         self.decoded = self.encoded = 0
         self.broken = False
@@ -55,13 +57,16 @@ class Synth:
         self.encoded += 1
         return SimpleNamespace(pitch=pitch, length=len(samples))
 
+    def made(self, sound: np.ndarray) -> np.ndarray:
+        return sound if self.vocoder is None else self.vocoder(sound)
+
     def joined(self, windows: Any, pitch: Any, length: int) -> Any:
         return self.feature.joined(windows, length=length)
 
     def decode_long(self, encoded: Any, keep: Any) -> np.ndarray:
         """An octave above the recording."""
         sound = tone(encoded.pitch + 12, 0.5, -6.0, self.feature)[: encoded.length]
-        return sound * (np.nan if self.broken else 1)
+        return self.made(sound) * (np.nan if self.broken else 1)
 
     def decode(
         self, latents: np.ndarray, *, pitch: Any = None, labels: Any = None, rms_db: Any = None
@@ -74,7 +79,7 @@ class Synth:
             tone(note, z[2], level, self.feature)
             for z, note, level in zip(latents, notes, levels, strict=True)
         ]
-        return np.stack(sounds) * (np.nan if self.broken else 1)
+        return self.made(np.stack(sounds)) * (np.nan if self.broken else 1)
 
     def play(
         self, latent: np.ndarray, *, seconds: float | None = None, pitch: Any = None,
@@ -83,7 +88,9 @@ class Synth:
         self.decoded += 1
         self.said = dict(labels or {})
         sound = tone(pitch, latent[2], rms_db, self.feature)
-        return sound[: None if seconds is None else round(seconds * self.feature.sample_rate)]
+        return self.made(sound)[
+            : None if seconds is None else round(seconds * self.feature.sample_rate)
+        ]
 
     def decode_path(
         self, latents: np.ndarray, times: np.ndarray, *, seconds: float, pitch: Any = None,
@@ -96,7 +103,7 @@ class Synth:
             moments, times, np.broadcast_to(60 if pitch is None else pitch, len(times))
         )
         turns = np.cumsum(440.0 * 2 ** ((notes - 69) / 12)) / self.feature.sample_rate
-        return (0.25 * np.sin(2 * np.pi * turns)).astype(np.float32)
+        return self.made((0.25 * np.sin(2 * np.pi * turns)).astype(np.float32))
 
     def picture(self, latents: np.ndarray, pitch: Any = None, labels: Any = None) -> np.ndarray:
         notes = np.broadcast_to(60 if pitch is None else pitch, len(latents))

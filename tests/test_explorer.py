@@ -23,17 +23,22 @@ from explorer_stand_in import NASTY, build, refuse, with_directions
 from starlette.testclient import TestClient
 
 from timbrespace.data.lock import locked
-from timbrespace.errors import RunError
+from timbrespace.errors import RecipeError, RunError
 from timbrespace.explorer import server as server_module
 from timbrespace.explorer import web
+from timbrespace.explorer.makers import makers_of
 from timbrespace.explorer.server import build_app, serve
 from timbrespace.explorer.session import Session
 from timbrespace.explorer.web import bind
+from timbrespace.features.log_mel import LogMel
+from timbrespace.features.waveform import Waveform
 from timbrespace.geometry.paths import between
 from timbrespace.likeness import Heard, Likeness
 from timbrespace.mapping import Space
+from timbrespace.models.vocoder import VocoderNet
 from timbrespace.render.synth import Synth
 from timbrespace.runs import Run
+from timbrespace.vocoders.vocoder import Vocoder, contract, shipped
 
 PEAK = 10 ** (-1 / 20)
 ONE_LSB = 2**-15
@@ -715,6 +720,81 @@ def test_a_real_run_is_heard_as_it_was_trained(tiny_run):
     assert np.allclose(alone, there, atol=0.01)
     steps = client.post("/api/morph", json={"a": row, "b": int(space.rows[9]), "steps": 3}).json()
     assert all(np.isfinite(heard(wav_of(step))[0]).all() for step in steps["steps"])
+
+
+# ---- what makes the sound -----------------------------------------------------------------------
+
+
+def test_every_sound_is_made_by_what_is_chosen_and_kept_for_it():
+    parts = build()
+    makers = {"classical": None, "upside-down": np.negative}
+    session = Session(*parts, makers=makers)
+    client = TestClient(build_app(session), base_url="http://127.0.0.1:8765")
+    assert client.get("/api/run").json()["makers"] == ["classical", "upside-down"]
+    ends = {"a": 105, "b": 110}
+
+    def asked(sound_by: str | None) -> list[np.ndarray]:
+        more = {} if sound_by is None else {"sound_by": sound_by}
+        query = "" if sound_by is None else f"?sound_by={sound_by}"
+        lost = client.get(f"/api/sounds/105/lost{query}").json()["stages"]["model"]
+        wavs = [
+            client.get(f"/api/sounds/105/reconstruction.wav{query}").content, wav_of(lost),
+            wav_of(point(client, **more).json()), play(client, **more).content,
+            wav_of(client.post("/api/morph", json={**ends, "at": 0.5, **more}).json()["steps"][0]),
+            wav_of(client.post("/api/glide", json={**ends, "seconds": 0.5, **more}).json()),
+        ]  # fmt: skip
+        files = unpacked(client, export(client, keys="C4", **more))
+        wavs += [data for name, data in files.items() if name.endswith(".wav")]
+        return [heard(wav)[0] for wav in wavs]
+
+    classical, decoded = asked("classical"), parts[2].decoded
+    usual, turned = asked(None), asked("upside-down")
+    again = asked("classical")
+    assert len(classical) == 7 and parts[2].decoded == decoded + 2  # the exports: the rest was kept
+    for one, same, other, once_more in zip(classical, usual, turned, again, strict=True):
+        assert np.array_equal(one, same) and np.array_equal(one, once_more)
+        assert np.abs(one + other).max() < 3 * ONE_LSB and np.abs(one).max() > 0.05
+    original = client.get("/api/sounds/105/original.wav?sound_by=upside-down").content
+    assert original == client.get("/api/sounds/105/original.wav").content
+    refused = play(client, sound_by="a harp")
+    assert refused.status_code == 404 and "a harp" in refused.json()["error"]
+    assert play(client, sound_by=3).status_code == 422
+    session.exports.close()
+
+
+def test_a_run_s_sounds_are_made_by_the_vocoders_that_take_its_pictures(
+    tiny_run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("timbrespace.models.vocoder.NOISE", 2048)
+    run = Run.open(tiny_run)
+    assert isinstance(run.feature, LogMel)
+    net = VocoderNet(run.feature, channels=8, blocks=1)
+    about = {"feature": contract(run.feature), "network": {"channels": 8, "blocks": 1}}
+    file = tmp_path / "fresh.safetensors"
+    Vocoder(net, about).save(file)
+    told, space = Session.open(tiny_run, file), Space.open(run)
+    assert told.describe()["makers"] == ["fresh.safetensors", "classical"]
+    assert Session.open(tiny_run).describe()["makers"] == ["classical"]
+    row, own = int(space.rows[3]), space.labels["pitch"][3]
+    by_vocoder, classical = (
+        heard(told.reconstruction(row, sound_by=name).wav)[0] for name in (None, "classical")
+    )
+    assert heard(Session.open(tiny_run).reconstruction(row).wav)[0] == pytest.approx(classical)
+    synth = Synth(run.load_model(space.weights), run.feature, vocoder=Vocoder.open(file))
+    level = float(space.rms_db[3])
+    wanted = synth.decode(space.mean[3:4], pitch=own, rms_db=level)[0]
+    inside = slice(100, -100)  # between the fades
+    assert np.corrcoef(by_vocoder[inside], wanted[inside])[0, 1] > 0.999
+    assert np.corrcoef(classical[inside], wanted[inside])[0, 1] < 0.9
+
+
+def test_a_shipped_vocoder_is_offered_where_it_takes_the_pictures():
+    assert list(makers_of(LogMel(mels=128))) == ["classical", *shipped()]
+    assert list(makers_of(LogMel(mels=128), shipped()[0])) == [shipped()[0], "classical"]
+    for feature in (LogMel(mels=80), LogMel(mels=128, hop=128), Waveform(samples=16000)):
+        assert list(makers_of(feature)) == ["classical"]
+    with pytest.raises(RecipeError, match="80"):
+        makers_of(LogMel(mels=80), shipped()[0])
 
 
 # ---- notes and exports --------------------------------------------------------------------------

@@ -46,9 +46,10 @@ BLUE = """() => {
 class Place:
     """The stand-in served on a free port, and its newest space."""
 
-    def __init__(self, parts: tuple[Any, Any, Any]) -> None:
+    def __init__(self, parts: tuple[Any, Any, Any], makers: Any = None) -> None:
         self.parts, self.stamp = parts, 1
-        session = Session(*self.parts, load=lambda: self.parts, stamp=lambda: self.stamp)
+        load, stamp = lambda: self.parts, lambda: self.stamp
+        session = Session(*self.parts, load=load, stamp=stamp, makers=makers)
         self.stop, address = threading.Event(), Queue()
         settings = {"port": 0, "browser": False, "ready": address.put, "stop": self.stop}
         self.thread = threading.Thread(target=serve, args=(session,), kwargs=settings, daemon=True)
@@ -136,6 +137,7 @@ def test_the_page_shows_the_run_and_is_silent(page):
     expect(page.locator("#map-switch button")).to_have_count(2)
     assert page.evaluate("document.getElementById('level').value") == 0
     assert blue(page) > 300
+    expect(page.locator("#sound-by-line")).to_be_hidden()  # there is one way only
 
 
 def test_a_click_on_a_sound_plays_it_and_shows_both_pictures(page, place):
@@ -499,6 +501,45 @@ def test_a_list_and_a_slider_tell_the_model_other_labels(browser):
     tab.fill("#pitch-number", "60.5")
     tab.press("#pitch-number", "Enter")
     expect(tab.locator("#pitch-name")).to_have_text("C♯4 −50 ct")
+    tab.close()
+    place.close()
+
+
+def test_what_makes_the_sound_is_chosen_and_heard(browser):
+    place = Place(build(), {"classical": None, "upside-down": np.negative})
+    tab = browser.new_page()
+    tab.goto(place.url)
+    said, choice = tab.locator("#said"), tab.get_by_label("sound by")
+    expect(said).to_contain_text("90 sounds on the map")
+    assert choice.locator("option").all_inner_texts() == [
+        "the classical way", "the vocoder upside-down"
+    ]  # fmt: skip
+    tab.fill("#search", "organ_005")
+    tab.press("#search", "Enter")
+    expect(tab.locator("#play-model")).to_be_enabled()
+    samples = []
+    for name in ("upside-down", "classical"):
+        with tab.expect_response("**/reconstruction.wav**") as answer:
+            choice.select_option(name)
+        samples.append(soundfile.read(io.BytesIO(answer.value.body()))[0])
+        expect(said).to_contain_text("Playing what the model keeps of organ_005")
+    assert np.abs(samples[0]).max() > 0.1 and np.allclose(samples[0], -samples[1], atol=1e-4)
+    choice.select_option("upside-down")
+    with tab.expect_request("**/lost**") as lost:
+        tab.locator("#lost summary").click()
+    assert lost.value.url.endswith("/lost?sound_by=upside-down")
+    expect(tab.locator("#lost-words")).to_contain_text("MR-STFT")
+    with tab.expect_request("**/lost**") as lost:
+        choice.select_option("classical")
+    assert lost.value.url.endswith("/lost?sound_by=classical")
+    for do, path in (
+        (lambda: tab.keyboard.press("q"), "play"), (lambda: tab.click("#export"), "export")
+    ):  # fmt: skip
+        choice.select_option("upside-down")
+        tab.locator("#map").focus()
+        with tab.expect_request(f"**/api/{path}") as asked:
+            do()
+        assert asked.value.post_data_json["sound_by"] == "upside-down"
     tab.close()
     place.close()
 

@@ -1027,7 +1027,7 @@ def explore(
         Space.open(opened)
     except RunError:
         space(run)
-    session = Session.open(opened.path, _vocoder(opened, vocoder), recovery)
+    session = Session.open(opened.path, vocoder, recovery)
     serve(session, port=port, browser=browser, ready=ready)
 
 

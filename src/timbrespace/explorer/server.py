@@ -50,19 +50,25 @@ LabelTexts = dict[LabelText, LabelText]
 Toward = dict[LabelText, Annotated[float, Field(ge=-10, le=10)]]  # steps along named directions
 
 
-class PointQuestion(Question):
-    """A spot on a map, in the map's own coordinates; pitch as a MIDI number or "as the sound", labels
-    that are to be others than the sound's."""
+class SoundQuestion(Question):
+    """What sounds that are made may be told: labels that are to be others than the sound's, steps along
+    named directions, and which of the run's makers makes them; None: the first."""
+
+    labels: LabelTexts = Field(default={}, max_length=LABELS)
+    toward: Toward = Field(default={}, max_length=DIRECTIONS)
+    sound_by: LabelText | None = None
+
+
+class PointQuestion(SoundQuestion):
+    """A spot on a map, in the map's own coordinates; pitch as a MIDI number or "as the sound"."""
 
     map: str = Field(max_length=32)
     x: float = Field(ge=-1e6, le=1e6)
     y: float = Field(ge=-1e6, le=1e6)
     pitch: float | None = Field(default=None, ge=0, le=127)
-    labels: LabelTexts = Field(default={}, max_length=LABELS)
-    toward: Toward = Field(default={}, max_length=DIRECTIONS)
 
 
-class MorphQuestion(Question):
+class MorphQuestion(SoundQuestion):
     """Two sounds; `steps` sounds evenly on the way, or the one `at` 0..1."""
 
     a: int = Field(ge=0, le=999_999_999)
@@ -71,8 +77,6 @@ class MorphQuestion(Question):
     at: float | None = Field(default=None, ge=0, le=1)
     kind: Literal["lerp", "slerp", "follow"] = "slerp"
     pitch: float | None = Field(default=None, ge=0, le=127)
-    labels: LabelTexts = Field(default={}, max_length=LABELS)
-    toward: Toward = Field(default={}, max_length=DIRECTIONS)
 
 
 class WayQuestion(Question):
@@ -84,7 +88,7 @@ class WayQuestion(Question):
     map: str = Field(max_length=32)
 
 
-class GlideQuestion(Question):
+class GlideQuestion(SoundQuestion):
     """Two sounds, and one sound of so many seconds that goes from one to the other."""
 
     a: int = Field(ge=0, le=999_999_999)
@@ -92,29 +96,23 @@ class GlideQuestion(Question):
     seconds: float = Field(ge=0.5, le=30)
     kind: Literal["lerp", "slerp", "follow"] = "slerp"
     pitch: float | None = Field(default=None, ge=0, le=127)
-    labels: LabelTexts = Field(default={}, max_length=LABELS)
-    toward: Toward = Field(default={}, max_length=DIRECTIONS)
 
 
-class PlayQuestion(Question):
+class PlayQuestion(SoundQuestion):
     """One note of a place: its key, how hard, and how long; None: as long as its window."""
 
     place: Place = Field(discriminator="kind")
     pitch: int = Field(ge=0, le=127)
     velocity: int = Field(default=100, ge=1, le=127)
     seconds: float | None = Field(default=None, ge=0.1, le=30)
-    labels: LabelTexts = Field(default={}, max_length=LABELS)
-    toward: Toward = Field(default={}, max_length=DIRECTIONS)
 
 
-class ExportQuestion(Question):
+class ExportQuestion(SoundQuestion):
     """A place as an instrument over a range of keys."""
 
     place: Place = Field(discriminator="kind")
     to: Literal["sfz", "samples"] = "sfz"
     keys: str = Field(default="C2-C6", max_length=16)
-    labels: LabelTexts = Field(default={}, max_length=LABELS)
-    toward: Toward = Field(default={}, max_length=DIRECTIONS)
 
 
 class StopQuestion(Question):
@@ -208,8 +206,10 @@ def build_app(session: Session, playing: Playing | None = None) -> ASGIApp:
 
     async def reconstruction(request: Request) -> Response:
         row, pitch, labels = _row(request), _asked_pitch(request), _asked_labels(request)
-        toward = _asked_toward(request)
-        clip = await turns.take(request, lambda: session.reconstruction(row, pitch, labels, toward))
+        toward, sound_by = _asked_toward(request), request.query_params.get("sound_by")
+        clip = await turns.take(
+            request, lambda: session.reconstruction(row, pitch, labels, toward, sound_by)
+        )
         return _wav(clip) if request.url.path.endswith(".wav") else _picture(clip)
 
     async def similar(request: Request) -> Response:
@@ -218,8 +218,8 @@ def build_app(session: Session, playing: Playing | None = None) -> ASGIApp:
         return JSONResponse({"by": way, "near": near})
 
     async def lost(request: Request) -> Response:
-        row = _row(request)
-        found = await turns.take(request, lambda: session.lost(row))
+        row, sound_by = _row(request), request.query_params.get("sound_by")
+        found = await turns.take(request, lambda: session.lost(row, sound_by))
         stages = {
             name: {**asdict(distance), "clip": _inline(clip)}
             for name, (distance, clip) in found.stages.items()
@@ -231,8 +231,14 @@ def build_app(session: Session, playing: Playing | None = None) -> ASGIApp:
         spot = await turns.take(
             request,
             lambda: session.point(
-                asked.map, asked.x, asked.y, asked.pitch, asked.labels, asked.toward
-            ),
+                asked.map,
+                asked.x,
+                asked.y,
+                asked.pitch,
+                asked.labels,
+                asked.toward,
+                asked.sound_by,
+            ),  # fmt: skip
         )
         answer = {"far": spot.far, "ratio": round(spot.ratio, 2), "pitch": spot.pitch}
         answer["labels"] = spot.labels
@@ -252,6 +258,7 @@ def build_app(session: Session, playing: Playing | None = None) -> ASGIApp:
                 pitch=asked.pitch,
                 labels=asked.labels,
                 toward=asked.toward,
+                sound_by=asked.sound_by,
             ),  # fmt: skip
         )
         answer = [{"at": s.at, "pitch": s.pitch, "clip": _inline(s.clip)} for s in steps]
@@ -270,7 +277,7 @@ def build_app(session: Session, playing: Playing | None = None) -> ASGIApp:
             request,
             lambda: session.glide(
                 asked.a, asked.b, asked.seconds, kind=asked.kind, pitch=asked.pitch,
-                labels=asked.labels, toward=asked.toward,
+                labels=asked.labels, toward=asked.toward, sound_by=asked.sound_by,
             ),
         )  # fmt: skip
         return JSONResponse({"clip": _inline(clip)})
@@ -281,7 +288,7 @@ def build_app(session: Session, playing: Playing | None = None) -> ASGIApp:
             request,
             lambda: session.play(
                 asked.place, asked.pitch, velocity=asked.velocity, seconds=asked.seconds,
-                labels=asked.labels, toward=asked.toward,
+                labels=asked.labels, toward=asked.toward, sound_by=asked.sound_by,
             ),
         )  # fmt: skip
         return _wav(clip)
@@ -293,8 +300,13 @@ def build_app(session: Session, playing: Playing | None = None) -> ASGIApp:
         await turns.take(
             request,
             lambda: session.export(
-                asked.place, to=asked.to, keys=asked.keys, labels=asked.labels, toward=asked.toward
-            ),
+                asked.place,
+                to=asked.to,
+                keys=asked.keys,
+                labels=asked.labels,
+                toward=asked.toward,
+                sound_by=asked.sound_by,
+            ),  # fmt: skip
         )
         return JSONResponse(session.exports.progress.told())
 

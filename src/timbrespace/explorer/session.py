@@ -22,6 +22,7 @@ from timbrespace.audio.scratch import whole
 from timbrespace.errors import RunError, TimbrespaceError
 from timbrespace.explorer import standing
 from timbrespace.explorer.instrument import Exports, instrument, note
+from timbrespace.explorer.makers import CLASSICAL, Makers, makers_of
 from timbrespace.explorer.view import Labels, NotHere, OfSound, OnMap, Place, Toward, View, look
 from timbrespace.exporting.keyboard import USUAL
 from timbrespace.geometry.neighbours import FAR
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from timbrespace.features.phase import Recovery
     from timbrespace.mapping import Space
     from timbrespace.render.distance import Distance
-    from timbrespace.render.synth import Inverter, Synth
+    from timbrespace.render.synth import Synth
     from timbrespace.runs import Run
 
 PEAK = 10 ** (-1 / 20)  # -1 dBFS: headroom for the peaks between samples
@@ -96,6 +97,9 @@ class Session:
     `Session.open(path)` follows the run folder: when training behind it writes a newer space, the
     next `describe()` moves on to it. `Session(run, space, synth)` explores fixed objects; `space`
     and `synth` may be None while the first epochs are still being trained.
+
+    `makers` say what may make sound of its pictures. `sound_by` is one of their names wherever sound is
+    made, None the first of them; NotHere for another name.
     """
 
     def __init__(
@@ -106,19 +110,23 @@ class Session:
         *,
         load: Callable[[], tuple[Run, Space | None, Synth | None]] | None = None,
         stamp: Callable[[], Hashable] | None = None,
+        makers: Makers | None = None,
     ) -> None:
         self._load, self._stamp = load, stamp
         self._seen = stamp() if stamp else None
         self._view = look(run, space, synth)
+        self._makers = makers or {CLASSICAL: None}
         self.exports = Exports()
         self._clips: OrderedDict[Hashable, Clip | Lost] = OrderedDict()
         self._guard = threading.Lock()
 
     @classmethod
     def open(
-        cls, path: Path, vocoder: Inverter | None = None, recovery: Recovery | None = None
+        cls, path: Path, vocoder: str | Path | None = None, recovery: Recovery | None = None
     ) -> Session:
-        """Open a run folder, with what makes its sounds. RunError when it is not one."""
+        """Open a run folder; its sounds are made by a vocoder (its file or name) or as `recovery` says,
+        where no other way is asked for. RunError when it is not one, or when there is no such vocoder;
+        RecipeError when it takes other pictures."""
         from timbrespace.features.phase import Recovery
         from timbrespace.mapping import Space
         from timbrespace.render.synth import Synth
@@ -132,22 +140,29 @@ class Session:
                 return run, None, None
             space = Space.open(run)
             model = run.load_model(space.weights)
-            synth = Synth(
-                model, run.feature, run.vocabulary, vocoder, recovery=recovery or Recovery()
-            )
-            return run, space, synth
+            way = recovery or Recovery()
+            return run, space, Synth(model, run.feature, run.vocabulary, recovery=way)
 
         def stamp() -> Hashable:
             files = [path / "space" / name for name in ("space.json", "axes.json", "embedding.npz")]
             found = [file.stat() for file in files if file.exists()]
             return tuple((one.st_mtime_ns, one.st_size) for one in found) or None
 
-        return cls(*load(), load=load, stamp=stamp)
+        parts = load()
+        makers = makers_of(parts[0].feature, vocoder)
+        return cls(*parts, load=load, stamp=stamp, makers=makers)
 
     @property
     def run(self) -> Run:
         """The run as it is now."""
         return self._view.run
+
+    def _by(self, maker: str | None) -> View:
+        """The state as it is now, with what makes its sounds."""
+        name = next(iter(self._makers)) if maker is None else maker
+        if name not in self._makers:
+            raise NotHere(f"Nothing called {name[:32]} makes sound here.")
+        return self._view.made_by(name, self._makers[name])
 
     def refresh(self) -> None:
         """Move on to a newer space; a half-written one waits for the next call."""
@@ -180,6 +195,7 @@ class Session:
             "fractions": view.synth is not None and "pitch" in view.synth.continuous,
             "conditions": view.conditions,
             "directions": _told_directions(view.directions),
+            "makers": list(self._makers),
             "sample_rate": feature.sample_rate,
             "seconds": round(float(feature.seconds), 3),
             "mels": feature.yardstick.shape[0],
@@ -223,20 +239,20 @@ class Session:
 
     def reconstruction(
         self, row: int, pitch: float | None = None, labels: Labels | None = None,
-        toward: Toward | None = None,
+        toward: Toward | None = None, sound_by: str | None = None,
     ) -> Clip:  # fmt: skip
         """What the model keeps of a sound, with its own pitch (MIDI number) and labels or others, so many
         steps along the named directions."""
-        view = self._view
+        view = self._by(sound_by)
         chosen = view.point(OfSound(row=row), labels, toward)
         pitch = _told_pitch(view, pitch, chosen)
         key = ("reconstruction", row, pitch, _key(chosen.labels), _key(toward or {}))
-        return self._cached((view.version, *key), lambda: _decode(view, [chosen], [pitch])[0])
+        return self._cached((*view.key, *key), lambda: _decode(view, [chosen], [pitch])[0])
 
-    def lost(self, row: int) -> Lost:
+    def lost(self, row: int, sound_by: str | None = None) -> Lost:
         """What of a recording is lost where, over the window that the model hears, with the sound's own
         pitch and labels."""
-        view = self._view
+        view = self._by(sound_by)
         index = view.index(row)
 
         def make() -> Lost:
@@ -259,7 +275,7 @@ class Session:
             }
             return Lost(found.sentence, stages)
 
-        return self._cached((view.version, "lost", row), make)
+        return self._cached((*view.key, "lost", row), make)
 
     def similar(self, row: int, by: str | None = None) -> tuple[str, list[int]]:
         """The sounds most like one, nearest first, and the way they are found (`likeness`): without
@@ -277,19 +293,19 @@ class Session:
 
     def point(
         self, map_name: str, x: float, y: float, pitch: float | None = None,
-        labels: Labels | None = None, toward: Toward | None = None,
+        labels: Labels | None = None, toward: Toward | None = None, sound_by: str | None = None,
     ) -> Spot:  # fmt: skip
         """What the model makes at a spot of a map: a kernel over the nearest sounds there, decoded.
 
         Without `pitch`, and for labels that are not named, the nearest sound lends its own. NotHere
         when there is no such map.
         """
-        view = self._view
+        view = self._by(sound_by)
         chosen = view.point(OnMap(map=map_name, x=x, y=y), labels, toward)
         around = view.around(map_name, x, y)
         pitch = _told_pitch(view, pitch, chosen)
         key = ("point", map_name, x, y, pitch, _key(chosen.labels), _key(toward or {}))
-        clip = self._cached((view.version, *key), lambda: _decode(view, [chosen], [pitch])[0])
+        clip = self._cached((*view.key, *key), lambda: _decode(view, [chosen], [pitch])[0])
         assert view.space is not None
         rows = [int(view.space.rows[i]) for i in around.near[:LISTED]]
         return Spot(clip, around.ratio > FAR, around.ratio, pitch, rows, chosen.labels)
@@ -304,14 +320,15 @@ class Session:
         pitch: float | None = None,
         labels: Labels | None = None,
         toward: Toward | None = None,
+        sound_by: str | None = None,
     ) -> list[Step]:
         """Sounds on the way from a (0) to b (1). Without `pitch` it glides between their own; so do
         labels that are numbers, words are those of the nearer end."""
-        view = self._view
+        view = self._by(sound_by)
         points = view.way(a, b, positions, kind, labels, toward)
         pitches = [_told_pitch(view, pitch, chosen) for chosen in points]
         keys = [
-            (view.version, "morph", a, b, kind, at, told, _key(chosen.labels), _key(toward or {}))
+            (*view.key, "morph", a, b, kind, at, told, _key(chosen.labels), _key(toward or {}))
             for at, told, chosen in zip(positions, pitches, points, strict=True)
         ]
         clips = [self._known(key) for key in keys]
@@ -332,11 +349,11 @@ class Session:
 
     def glide(
         self, a: int, b: int, seconds: float, *, kind: Kind = "slerp", pitch: float | None = None,
-        labels: Labels | None = None, toward: Toward | None = None,
+        labels: Labels | None = None, toward: Toward | None = None, sound_by: str | None = None,
     ) -> Clip:  # fmt: skip
         """One sound that goes from a to b while it sounds. Without `pitch` it glides between their own;
         labels that are not named are those of a."""
-        view = self._view
+        view = self._by(sound_by)
         first, last = view.index(a), view.index(b)
         space, told, shift = view.space, view.labels(labels, first), view.shift(toward)
         assert space is not None
@@ -355,15 +372,15 @@ class Session:
             )  # fmt: skip
             return _seen(view.run.feature, samples)
 
-        key = (view.version, "glide", a, b, seconds, kind, *notes, _key(told), _key(toward or {}))
+        key = (*view.key, "glide", a, b, seconds, kind, *notes, _key(told), _key(toward or {}))
         return self._cached(key, make)
 
     def play(
         self, place: Place, pitch: int, *, velocity: int = USUAL, seconds: float | None = None,
-        labels: Labels | None = None, toward: Toward | None = None,
+        labels: Labels | None = None, toward: Toward | None = None, sound_by: str | None = None,
     ) -> Clip:  # fmt: skip
         """One note of a place, as `timbrespace.play` makes it: see explorer.instrument.note."""
-        view = self._view
+        view = self._by(sound_by)
         chosen = view.point(place, labels, toward)
 
         def make() -> Clip:
@@ -372,15 +389,15 @@ class Session:
             return _seen(view.run.feature, samples)
 
         told = (_key(chosen.labels), _key(toward or {}))
-        return self._cached((view.version, "note", place, pitch, velocity, seconds, *told), make)
+        return self._cached((*view.key, "note", place, pitch, velocity, seconds, *told), make)
 
     def export(
         self, place: Place, *, to: To = "sfz", keys: str = "C2-C6", labels: Labels | None = None,
-        toward: Toward | None = None,
+        toward: Toward | None = None, sound_by: str | None = None,
     ) -> int:  # fmt: skip
         """Begin to make an instrument of a place, over the keys; the number of the export, which
         `exports` tells about. RunError while another is being made."""
-        view = self._view
+        view = self._by(sound_by)
         chosen = view.point(place, labels, toward)
         assert view.synth is not None
         made = instrument(view.synth, chosen, keys, view.run.name)

@@ -6,7 +6,8 @@ Positions in arrays are called `index`; the ids that the page knows are the corp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from timbrespace.errors import RunError, TimbrespaceError
+from timbrespace.explorer.makers import CLASSICAL
 from timbrespace.geometry.neighbours import far, interpolate, nearest, spacing
 from timbrespace.geometry.paths import Kind, between
 from timbrespace.models.vocabulary import NUMBERS
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from timbrespace.exporting.points import Point
     from timbrespace.likeness import Likeness
     from timbrespace.mapping import Space
-    from timbrespace.render.synth import Synth
+    from timbrespace.render.synth import Inverter, Synth
     from timbrespace.runs import Run
 
 NEIGHBOURS = 12  # sounds that a spot on the map is made from
@@ -92,6 +94,20 @@ class View:
     names: dict[int, str]
     spacings: dict[str, float]  # per map, the usual distance between neighbours
     directions: Directions | None
+    maker: str = CLASSICAL  # of its sounds, by name
+
+    def made_by(self, maker: str, vocoder: Inverter | None) -> View:
+        """The same, with sounds that a vocoder makes; without one they are made as they were."""
+        synth = self.synth
+        if synth is not None and vocoder is not None:
+            synth = copy(synth)
+            synth.vocoder = vocoder
+        return replace(self, synth=synth, maker=maker)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What a sound that is made depends on beside the question."""
+        return self.version, self.maker
 
     @cached_property
     def likeness(self) -> Likeness:

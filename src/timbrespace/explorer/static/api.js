@@ -79,17 +79,23 @@ export async function picture(question) {
 }
 
 /**
- * The original or the reconstruction of a sound; `told` are labels that it is to have instead of its own.
- * @param {number} row @param {"original" | "reconstruction"} which @param {number | null} pitch
- * @param {Record<string, string>} told @param {Record<string, number>} toward steps along named directions
+ * How a sound is to be made: labels that it is to have instead of its own, steps along named directions,
+ * and what makes the sound, null for what the run says first.
+ * @typedef {{labels: Record<string, string>, toward: Record<string, number>, sound_by: string | null}} How
+ */
+
+/**
+ * The original or the reconstruction of a sound.
+ * @param {number} row @param {"original" | "reconstruction"} which @param {number | null} pitch @param {How} how
  * @param {AbortSignal} [signal] @returns {Promise<Clip>}
  */
-export async function soundClip(row, which, pitch, told, toward, signal) {
+export async function soundClip(row, which, pitch, how, signal) {
   const asked = new URLSearchParams();
   if (which === "reconstruction") {
     if (pitch !== null) asked.set("pitch", String(pitch));
-    for (const [name, value] of Object.entries(told)) asked.set(`label.${name}`, value);
-    for (const [name, steps] of Object.entries(toward)) asked.set(`toward.${name}`, String(steps));
+    for (const [name, value] of Object.entries(how.labels)) asked.set(`label.${name}`, value);
+    for (const [name, steps] of Object.entries(how.toward)) asked.set(`toward.${name}`, String(steps));
+    if (how.sound_by !== null) asked.set("sound_by", how.sound_by);
   }
   const query = asked.size ? `?${asked}` : "";
   const base = `/api/sounds/${row}/${which}`;

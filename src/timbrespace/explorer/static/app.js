@@ -28,6 +28,7 @@ let mapName = "";
 /** @type {number | null} */ let pitch = null; // null: as the sound
 /** @type {Record<string, string>} */ let told = {}; // labels chosen; those that are not here: as the sound
 /** @type {Record<string, number>} */ let toward = {}; // steps along named directions; those that are not here: none
+/** @type {string | null} */ let soundBy = null; // what makes the sounds; null: the first of the run's makers
 /** @type {{original: Clip | null, model: Clip | null}} */ let clips = { original: null, model: null };
 /** @type {{wav: ArrayBuffer, name: string} | null} */ let heard = null;
 /** @type {{a: number, b: number}} */ const ends = { a: -1, b: -1 };
@@ -51,7 +52,7 @@ const list = new SoundList($("list"), $("list-space"), {
 });
 const piano = new Piano(canvas("piano"), (p) => choosePitch(p));
 const instrument = new Instrument({
-  place: chosenPlace, told: () => ({ labels: told, toward }), title, player, say, sayError,
+  place: chosenPlace, how, title, player, say, sayError,
   heard: (wav, name) => {
     heard = { wav, name: `${run.name}_${name}` };
     button("download").disabled = false;
@@ -152,7 +153,7 @@ async function chooseSound(i, play) {
   showCard();
   const fetchOne = async (/** @type {"original" | "model"} */ which) => {
     try {
-      const clip = await soundClip(data.rows[i], which === "model" ? "reconstruction" : "original", which === "model" ? pitch : null, told, toward, signal);
+      const clip = await soundClip(data.rows[i], which === "model" ? "reconstruction" : "original", which === "model" ? pitch : null, how(), signal);
       clips[which] = clip;
       showClips();
       if (wish === which) hear(which);
@@ -195,7 +196,7 @@ async function chooseSpot(x, y) {
   list.mark(-1);
   showCard();
   try {
-    const answer = await ask("/api/point", { map: mapName, x, y, pitch, labels: told, toward }, signal);
+    const answer = await ask("/api/point", { map: mapName, x, y, pitch, ...how() }, signal);
     const near = placesOf(answer.near);
     selected = { kind: "spot", x, y, near, pitch: answer.pitch, labels: answer.labels };
     clips.model = inlineClip(answer.clip);
@@ -248,7 +249,10 @@ const STAGES = {
 
 /** What is lost where of a sound, asked once; null when another is selected by then. @param {number} index */
 async function lostOf(index) {
-  if (lost?.index !== index) lost = { index, answer: getJson(`/api/sounds/${data.rows[index]}/lost`) };
+  if (lost?.index !== index) {
+    const query = soundBy === null ? "" : `?sound_by=${encodeURIComponent(soundBy)}`;
+    lost = { index, answer: getJson(`/api/sounds/${data.rows[index]}/lost${query}`) };
+  }
   try {
     const answer = await lost.answer;
     return selected?.kind === "sound" && selected.index === index ? answer : null;
@@ -428,6 +432,36 @@ function makeAgain() {
   else if (selected?.kind === "morph") morphAt(selected.at);
 }
 
+/** How the model's sounds are to be made. @returns {import("./api.js").How} */
+function how() {
+  return { labels: told, toward, sound_by: soundBy };
+}
+
+// ---- what makes the sound -----------------------------------------------------------------------
+
+/** A choice where there is one. */
+function showMakers() {
+  const box = select("sound-by");
+  $("sound-by-line").hidden = run.makers.length < 2;
+  if (box.dataset.made === run.makers.join()) return;
+  box.dataset.made = run.makers.join();
+  box.replaceChildren(...run.makers.map((/** @type {string} */ name) => new Option(maker(name), name)));
+  soundBy = null;
+}
+
+/** @param {string} name */
+const maker = (name) => name === "classical" ? "the classical way" : `the vocoder ${name}`;
+
+/** @param {string} name */
+function chooseMaker(name) {
+  soundBy = name;
+  morphed = lost = null;
+  clearLost();
+  say(`Sound by ${maker(name)}.`);
+  makeAgain();
+  showLost();
+}
+
 // ---- other labels that the model is told --------------------------------------------------------
 
 /** @param {string} name @param {string | null} value null: as the sound; empty: unknown */
@@ -568,8 +602,8 @@ function resetDirections() {
 async function refetchModel(i) {
   const signal = startAsking();
   try {
-    if (!clips.original) clips.original = await soundClip(data.rows[i], "original", null, {}, {}, signal);
-    clips.model = await soundClip(data.rows[i], "reconstruction", pitch, told, toward, signal);
+    if (!clips.original) clips.original = await soundClip(data.rows[i], "original", null, how(), signal);
+    clips.model = await soundClip(data.rows[i], "reconstruction", pitch, how(), signal);
     showClips();
     hear("model");
   } catch (error) {
@@ -639,11 +673,11 @@ async function playMorph() {
   if (ends.a < 0 || ends.b < 0 || ends.a === ends.b) return say("Set two different sounds, A and B, then play the morph.");
   const signal = startAsking();
   const steps = morphSteps(), kind = select("morph-kind").value;
-  const key = [ends.a, ends.b, steps, kind, pitch, JSON.stringify(told), JSON.stringify(toward), data.version].join();
+  const key = [ends.a, ends.b, steps, kind, pitch, JSON.stringify(how()), data.version].join();
   try {
     if (morphed?.key !== key) {
       say(`Making a morph in ${steps} steps …`);
-      const answer = await ask("/api/morph", { a: data.rows[ends.a], b: data.rows[ends.b], steps, kind, pitch, labels: told, toward }, signal);
+      const answer = await ask("/api/morph", { a: data.rows[ends.a], b: data.rows[ends.b], steps, kind, pitch, ...how() }, signal);
       morphed = { key, steps: stepsOf(answer) };
     }
     const made = morphed.steps;
@@ -663,7 +697,7 @@ async function playGlide() {
   try {
     say(`Making one sound of ${seconds} seconds …`);
     const answer = await ask("/api/glide", {
-      a: data.rows[ends.a], b: data.rows[ends.b], seconds, kind: select("morph-kind").value, pitch, labels: told, toward,
+      a: data.rows[ends.a], b: data.rows[ends.b], seconds, kind: select("morph-kind").value, pitch, ...how(),
     }, signal);
     showStep({ at: 1, pitch, clip: inlineClip(answer.clip) });
     $("card-kind").textContent = "Glide: one sound from A to B";
@@ -687,7 +721,7 @@ async function morphAt(at) {
       const place = morphWaiting;
       morphWaiting = -1;
       const answer = await ask("/api/morph", {
-        a: data.rows[ends.a], b: data.rows[ends.b], at: place, kind: select("morph-kind").value, pitch, labels: told, toward,
+        a: data.rows[ends.a], b: data.rows[ends.b], at: place, kind: select("morph-kind").value, pitch, ...how(),
       });
       if (morphWaiting >= 0) continue;
       showStep(stepsOf(answer)[0]);
@@ -957,6 +991,7 @@ function showRun() {
   $("training-text").textContent = epoch === null ? "–" : finished ? `${epoch} epochs` : epochs === null ? `epoch ${epoch}` : `epoch ${epoch} of ${epochs}`;
   const bar = element("training-bar", HTMLProgressElement);
   bar.value = epoch !== null && epochs ? epoch / epochs : 0;
+  showMakers();
   showConditions();
   showDirections();
   $("pitch-card").hidden = !run.pitched;
@@ -994,6 +1029,7 @@ $("lost").addEventListener("toggle", showLost);
 for (const name of /** @type {(keyof typeof STAGES)[]} */ (Object.keys(STAGES))) {
   $(`lost-${name}`).querySelector("button")?.addEventListener("click", () => hearLost(name));
 }
+select("sound-by").addEventListener("change", () => chooseMaker(select("sound-by").value));
 button("toward-reset").addEventListener("click", resetDirections);
 button("set-a").addEventListener("click", () => setEnd("a"));
 button("set-b").addEventListener("click", () => setEnd("b"));

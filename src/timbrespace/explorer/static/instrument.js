@@ -10,10 +10,10 @@ const KEYS = 24;
 const POLL = 300; // milliseconds between looks at an export
 
 /**
- * What the instrument asks of the page: the selected place for the server, null when there is none; labels
- * and directions; the player; and where words go.
+ * What the instrument asks of the page: the selected place for the server, null when there is none; how
+ * it is to sound; the player; and where words go.
  * @typedef {{
- *   place: () => object | null, told: () => {labels: object, toward: object}, title: () => string,
+ *   place: () => object | null, how: () => import("./api.js").How, title: () => string,
  *   player: import("./sound.js").Player, heard: (wav: ArrayBuffer, name: string) => void,
  *   say: (text: string, bad?: boolean) => void, sayError: (error: unknown) => void,
  * }} Page
@@ -88,7 +88,7 @@ export class Instrument {
     const velocity = Number(input("play-velocity").value);
     const { ticket } = page.player;
     try {
-      const wav = await getBytes("/api/play", { place, pitch, velocity, seconds, ...page.told() });
+      const wav = await getBytes("/api/play", { place, pitch, velocity, seconds, ...page.how() });
       if (ticket !== page.player.ticket) return; // silence was asked for, or something else
       page.heard(wav, `${page.title()}_${noteName(pitch)}_v${velocity}`);
       page.say(`Playing ${noteName(pitch)} of ${page.title()}.`);
@@ -105,7 +105,7 @@ export class Instrument {
     try {
       const to = element("export-to", HTMLSelectElement).value;
       const keys = input("export-keys").value;
-      await this.follow(await ask("/api/export", { place, to, keys, ...page.told() }));
+      await this.follow(await ask("/api/export", { place, to, keys, ...page.how() }));
     } catch (error) {
       page.sayError(error);
     }
