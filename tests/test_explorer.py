@@ -914,6 +914,43 @@ def test_a_pack_of_samples_has_no_sfz_and_the_newest_export_replaces_the_last(cl
     assert gone.status_code == 404 and "not there any more" in gone.json()["error"]
 
 
+def test_an_instrument_in_flac_has_the_samples_of_that_in_wav(client):
+    samples = {}
+    for format, suffix in (("wav24", ".wav"), ("flac", ".flac")):
+        files = unpacked(client, export(client, keys="C4-D4", format=format))
+        (text,) = (data.decode() for name, data in files.items() if name.endswith(".sfz"))
+        found = {name: data for name, data in files.items() if "/samples/" in name}
+        assert found and all(name.endswith(suffix) for name in found)
+        assert all(f"sample=samples/{name.rpartition('/')[2]}" in text for name in found)
+        samples[format] = [heard(data)[0] for data in found.values()]
+    for one, other in zip(*samples.values(), strict=True):
+        assert np.abs(one - other).max() < 1.5 * 2**-23  # they round in the 24th bit otherwise
+    assert client.post("/api/export", json={"place": PLACES[0], "format": "mp3"}).status_code == 422
+
+
+@pytest.mark.parametrize("over", ["velocity", "key"])
+def test_a_morph_is_exported_over_velocity_or_key(client, parts, over):
+    ends = [{"kind": "sound", "row": row} for row in (105, 110)]
+    parts[1].mean[[5, 10]] = [[1.0, 0.0, -1.0], [1.0, 0.0, 1.0]]  # from dull to bright
+    told = export(client, ends[0], end=ends[1], over=over, keys="C4-F#4")
+    names = [parts[0].corpus.rows.name(row) for row in (105, 110)]
+    assert told["file"] == f"{names[0]}-to-{names[1]}-sfz.zip".replace("_", "-")
+    bright: dict[int, list[float]] = {}
+    for name, data in sorted(unpacked(client, told).items()):
+        if found := re.search(r"_([A-G]#?4)_v\d+\.wav$", name):
+            key = {"C4": 60, "D#4": 63, "F#4": 66}[found[1]]
+            bright.setdefault(key, []).append(overtone(data, key))
+    layers = [bright[key] for key in (60, 63, 66)]
+    ways = layers if over == "velocity" else [[one for (one,) in layers]]
+    for dull, middle, last in ways:
+        assert dull < middle < last and last / dull == pytest.approx(np.exp(2.0), rel=0.05)
+    one = {"place": ends[0], "end": ends[1], "over": "key", "keys": "C4"}
+    refused = client.post("/api/export", json=one)
+    assert refused.status_code == 409 and "two samples or more" in refused.json()["error"]
+    missing = {"place": ends[0], "end": {"kind": "sound", "row": 7}}
+    assert client.post("/api/export", json=missing).status_code == 404
+
+
 class Slow:
     """A stand-in that waits before it decodes until it may go on."""
 

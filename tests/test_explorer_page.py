@@ -629,6 +629,26 @@ def test_what_is_chosen_is_played_from_keys_and_exported(page, place):
     expect(page.locator("#export-progress")).to_be_hidden()
 
 
+def test_the_ends_of_a_morph_are_exported_in_flac(page):
+    page.select_option("#export-of", label="A to B over velocity")
+    page.click("#export")
+    expect(page.locator("#said")).to_contain_text("Set two different sounds, A and B")
+    for name, key in (("organ_005", "a"), ("organ_008", "b")):
+        page.fill("#search", name)
+        page.press("#search", "Enter")
+        expect(page.locator("#card-name")).to_have_text(name)
+        page.keyboard.press(key)
+    page.fill("#export-keys", "C4")
+    page.select_option("#export-format", "flac")
+    with page.expect_download() as got:
+        page.click("#export")
+    name = "organ-005-to-organ-008"
+    assert got.value.suggested_filename == f"{name}-sfz.zip"
+    with zipfile.ZipFile(got.value.path()) as pack:
+        flacs = {one for one in pack.namelist() if one.endswith(".flac")}
+    assert flacs == {f"{name}/samples/{name}_C4_v{v:03d}.flac" for v in (21, 64, 106)}
+
+
 def test_an_export_can_be_stopped_and_what_cannot_be_done_is_a_sentence(browser):
     place = Place(build(pitched=False))
     synth, may = place.parts[2], threading.Event()

@@ -920,7 +920,7 @@ def export(
     `recovery` and `vocoder` as in `reconstruct`.
     """
     from timbrespace.exporting import keyboard
-    from timbrespace.exporting.instrument import LAYERS, Instrument, file_name, spread
+    from timbrespace.exporting.instrument import LAYERS, Instrument, changes, file_name, spread
     from timbrespace.runs import Run
 
     if to not in ("sfz", "samples"):
@@ -940,15 +940,9 @@ def export(
             "--pitch at which key it sounds as it is"
         )
     zones = spread(synth, low, high, root, every=every)
-    if over == "key" and to_sound is not None and len(zones) < 2:
-        raise RunError(
-            "a sound turns into another over the keys where there are two samples or more"
-        )
-    changes = "velocity" in synth.told or (to_sound is not None and over == "velocity")
-    count = (LAYERS if changes else 1) if velocities is None else velocities
-    if to_sound is not None and over == "velocity" and count < 2:
-        raise RunError("a sound turns into another over velocity with two layers or more")
-    if count > 1 and not changes and to == "sfz":
+    layered = changes(synth, ends, over)
+    count = (LAYERS if layered else 1) if velocities is None else velocities
+    if count > 1 and not layered and to == "sfz":
         log.warning(
             "the run is not told the velocity, so all %d layers would hold the same sound: one is "
             "written, and the player makes it softer", count,

@@ -6,7 +6,7 @@ import logging
 import tempfile
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
@@ -18,11 +18,10 @@ from timbrespace.exporting.sfz import velocity_db
 if TYPE_CHECKING:
     import numpy as np
 
-    from timbrespace.exporting.instrument import Instrument, Tell, To
+    from timbrespace.exporting.instrument import Instrument, Over, Tell, To
     from timbrespace.exporting.points import Point
     from timbrespace.render.synth import Synth
 
-FORMAT = "wav24"
 AS_IT_IS = 60  # the key of a sound whose pitch nobody knows, of a model that is not told the pitch
 LONGEST_NAME = 60  # characters
 PIECE = 2**20  # bytes of a zip that are sent at once
@@ -48,18 +47,20 @@ def note(
     )
 
 
-def instrument(synth: Synth, point: Point, keys: str, run: str) -> Instrument:
-    """A point over the keys, as "C2-C6", as `timbrespace.export` spreads it."""
-    from timbrespace.exporting.instrument import LAYERS, Instrument, file_name, spread
+def instrument(
+    synth: Synth, points: Sequence[Point], keys: str, over: Over, run: str
+) -> Instrument:
+    """A point, or the way between two over velocity or key, on the keys, as "C2-C6", as
+    `timbrespace.export` spreads it. RunError for keys that are none, or too few for the way."""
+    from timbrespace.exporting.instrument import LAYERS, Instrument, changes, file_name, spread
 
     low, high = keyboard.key_range(keys)
-    root = AS_IT_IS if point.pitch is None else point.pitch
-    layers = keyboard.layers(LAYERS if "velocity" in synth.told else 1)
-    name = file_name(point.name[:LONGEST_NAME])
-    about = f"{point.about}, by the run {run}"
-    return Instrument(
-        name, (point,), tuple(spread(synth, low, high, root)), tuple(layers), about=about
-    )
+    root = AS_IT_IS if points[0].pitch is None else points[0].pitch
+    layers = keyboard.layers(LAYERS if changes(synth, points, over) else 1)
+    name = file_name("-to-".join(point.name[: LONGEST_NAME // len(points)] for point in points))
+    about = f"{' to '.join(point.about for point in points)}, by the run {run}"
+    zones = spread(synth, low, high, root)
+    return Instrument(name, tuple(points), tuple(zones), tuple(layers), over, about)
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,9 @@ class Exports:
         self._thread: threading.Thread | None = None
         self._guard = threading.Lock()
 
-    def begin(self, made: Instrument, synth: Synth, to: To) -> int:
-        """Begin to write and pack an instrument; its number. RunError while another is being made."""
+    def begin(self, made: Instrument, synth: Synth, to: To, format: str) -> int:
+        """Begin to write and pack an instrument, in one of audio.files.FORMATS; its number. RunError while
+        another is being made."""
         with self._guard:
             if self.progress.state == "running":
                 raise RunError("An export is being made already; wait for it, or stop it.")
@@ -104,7 +106,7 @@ class Exports:
             self._stop = threading.Event()
             number = self.progress.number + 1
             self.progress = Progress(number, "running", file=f"{made.name}-{to}.zip")
-            args = (made, synth, to, self._stop)
+            args = (made, synth, to, format, self._stop)
             self._thread = threading.Thread(target=self._make, args=args, daemon=True)
             self._thread.start()
         return number
@@ -144,7 +146,9 @@ class Exports:
 
         return progress, pieces()
 
-    def _make(self, made: Instrument, synth: Synth, to: To, stop: threading.Event) -> None:
+    def _make(
+        self, made: Instrument, synth: Synth, to: To, format: str, stop: threading.Event
+    ) -> None:
         def tell(stage: str, done: int, total: int) -> None:
             if stop.is_set():
                 raise _Stopped
@@ -152,7 +156,7 @@ class Exports:
 
         try:
             with tempfile.TemporaryDirectory(prefix="timbrespace-") as folder:
-                made.write(synth, Path(folder), to=to, format=FORMAT, tell=tell)
+                made.write(synth, Path(folder), to=to, format=format, tell=tell)
                 file, size = packed(Path(folder), made.name, tell)
         except _Stopped:
             self.progress = replace(self.progress, state="stopped", sentence="Export stopped.")

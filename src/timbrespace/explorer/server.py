@@ -108,10 +108,14 @@ class PlayQuestion(SoundQuestion):
 
 
 class ExportQuestion(SoundQuestion):
-    """A place as an instrument over a range of keys."""
+    """A place as an instrument over a range of keys; with an end, the way from the one to the other, over
+    velocity or key."""
 
     place: Place = Field(discriminator="kind")
+    end: Annotated[Place, Field(discriminator="kind")] | None = None
+    over: Literal["velocity", "key"] = "velocity"
     to: Literal["sfz", "samples"] = "sfz"
+    format: Literal["wav24", "flac"] = "wav24"
     keys: str = Field(default="C2-C6", max_length=16)
 
 
@@ -231,15 +235,10 @@ def build_app(session: Session, playing: Playing | None = None) -> ASGIApp:
         spot = await turns.take(
             request,
             lambda: session.point(
-                asked.map,
-                asked.x,
-                asked.y,
-                asked.pitch,
-                asked.labels,
-                asked.toward,
+                asked.map, asked.x, asked.y, asked.pitch, asked.labels, asked.toward,
                 asked.sound_by,
-            ),  # fmt: skip
-        )
+            ),
+        )  # fmt: skip
         answer = {"far": spot.far, "ratio": round(spot.ratio, 2), "pitch": spot.pitch}
         answer["labels"] = spot.labels
         return JSONResponse({**answer, "near": spot.near, "clip": _inline(spot.clip)})
@@ -300,14 +299,10 @@ def build_app(session: Session, playing: Playing | None = None) -> ASGIApp:
         await turns.take(
             request,
             lambda: session.export(
-                asked.place,
-                to=asked.to,
-                keys=asked.keys,
-                labels=asked.labels,
-                toward=asked.toward,
-                sound_by=asked.sound_by,
-            ),  # fmt: skip
-        )
+                asked.place, end=asked.end, over=asked.over, to=asked.to, format=asked.format,
+                keys=asked.keys, labels=asked.labels, toward=asked.toward, sound_by=asked.sound_by,
+            ),
+        )  # fmt: skip
         return JSONResponse(session.exports.progress.told())
 
     async def stop_export(request: Request) -> Response:

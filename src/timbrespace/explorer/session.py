@@ -30,7 +30,7 @@ from timbrespace.geometry.paths import Kind
 
 if TYPE_CHECKING:
     from timbrespace.directions import Directions
-    from timbrespace.exporting.instrument import To
+    from timbrespace.exporting.instrument import Over, To
     from timbrespace.exporting.points import Point
     from timbrespace.features.phase import Recovery
     from timbrespace.mapping import Space
@@ -392,16 +392,18 @@ class Session:
         return self._cached((*view.key, "note", place, pitch, velocity, seconds, *told), make)
 
     def export(
-        self, place: Place, *, to: To = "sfz", keys: str = "C2-C6", labels: Labels | None = None,
+        self, place: Place, *, end: Place | None = None, over: Over = "velocity", to: To = "sfz",
+        format: str = "wav24", keys: str = "C2-C6", labels: Labels | None = None,
         toward: Toward | None = None, sound_by: str | None = None,
     ) -> int:  # fmt: skip
-        """Begin to make an instrument of a place, over the keys; the number of the export, which
-        `exports` tells about. RunError while another is being made."""
+        """Begin to make an instrument of a place, or of the way from there to another over velocity or
+        key, on the keys; the number of the export, which `exports` tells about. RunError while another is
+        being made."""
         view = self._by(sound_by)
-        chosen = view.point(place, labels, toward)
+        points = [view.point(one, labels, toward) for one in (place, end) if one is not None]
         assert view.synth is not None
-        made = instrument(view.synth, chosen, keys, view.run.name)
-        return self.exports.begin(made, view.synth, to)
+        made = instrument(view.synth, points, keys, over, view.run.name)
+        return self.exports.begin(made, view.synth, to, format)
 
     def _cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
         return self._known(key) or self._keep(key, make())

@@ -1,7 +1,7 @@
 """Points of a space over a keyboard: decoded, made even in level, looped where they hold, written."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -51,7 +51,8 @@ class Exported:
 class Instrument:
     """One point, or two between which it goes over velocity or key, on zones and layers.
 
-    name begins all names of files; `about` says in words what is played.
+    name begins all names of files; `about` says in words what is played. RunError where two points have
+    fewer than two layers, or zones, to go over.
     """
 
     name: str
@@ -60,6 +61,14 @@ class Instrument:
     layers: tuple[Layer, ...]
     over: Over = "velocity"
     about: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.points) > 1 and self.over == "key" and len(self.zones) < 2:
+            raise RunError(
+                "a sound turns into another over the keys where there are two samples or more"
+            )
+        if len(self.points) > 1 and self.over == "velocity" and len(self.layers) < 2:
+            raise RunError("a sound turns into another over velocity with two layers or more")
 
     def place(self, zone: Zone, layer: Layer) -> float:
         """Where on the way from the first point to the last a sample lies, 0 to 1."""
@@ -194,6 +203,11 @@ def spread(
         return [Zone(round(root), low, high)]
     exact = isinstance(synth.model.decoder.net, HarmonicDecoder)
     return zones(low, high, every or (1 if exact else EVERY))
+
+
+def changes(synth: Synth, points: Sequence[Point], over: Over) -> bool:
+    """Whether the sound of one point, or of the way between two, is another when a key is hit harder."""
+    return "velocity" in synth.told or (len(points) > 1 and over == "velocity")
 
 
 def loudest_db(samples: np.ndarray, rate: int) -> float:

@@ -52,7 +52,7 @@ const list = new SoundList($("list"), $("list-space"), {
 });
 const piano = new Piano(canvas("piano"), (p) => choosePitch(p));
 const instrument = new Instrument({
-  place: chosenPlace, how, title, player, say, sayError,
+  place: chosenPlace, way: chosenWay, how, title, player, say, sayError,
   heard: (wav, name) => {
     heard = { wav, name: `${run.name}_${name}` };
     button("download").disabled = false;
@@ -321,9 +321,18 @@ function title() {
 /** What is selected, as the server is told; null when nothing is. */
 function chosenPlace() {
   if (!selected) return null;
-  if (selected.kind === "sound") return { kind: "sound", row: data.rows[selected.index] };
+  if (selected.kind === "sound") return placeOf(selected.index);
   if (selected.kind === "spot") return { kind: "spot", map: mapName, x: selected.x, y: selected.y };
   return { kind: "morph", a: data.rows[selected.a], b: data.rows[selected.b], at: selected.at, path: select("morph-kind").value };
+}
+
+/** @param {number} index */
+const placeOf = (index) => ({ kind: "sound", row: data.rows[index] });
+
+/** The ends of the morph, as the server is told; null when there are none. */
+function chosenWay() {
+  const ready = ends.a >= 0 && ends.b >= 0 && ends.a !== ends.b;
+  return ready ? { place: placeOf(ends.a), end: placeOf(ends.b) } : null;
 }
 
 function showCard() {

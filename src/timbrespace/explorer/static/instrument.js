@@ -1,7 +1,7 @@
 // @ts-check
 // The selected point as an instrument: a keyboard of two octaves that plays it, and its export.
 import { ask, getBytes, getJson } from "./api.js";
-import { button, element, input } from "./dom.js";
+import { button, element, input, select } from "./dom.js";
 import { noteName, Piano } from "./piano.js";
 
 // an octave on keys that nothing else on the page uses: white ones in letters, black ones in digits
@@ -10,10 +10,10 @@ const KEYS = 24;
 const POLL = 300; // milliseconds between looks at an export
 
 /**
- * What the instrument asks of the page: the selected place for the server, null when there is none; how
- * it is to sound; the player; and where words go.
+ * What the instrument asks of the page: the selected place for the server, null when there is none; the two
+ * ends of the morph, likewise; how it is to sound; the player; and where words go.
  * @typedef {{
- *   place: () => object | null, how: () => import("./api.js").How, title: () => string,
+ *   place: () => object | null, way: () => {place: object, end: object} | null, how: () => import("./api.js").How, title: () => string,
  *   player: import("./sound.js").Player, heard: (wav: ArrayBuffer, name: string) => void,
  *   say: (text: string, bad?: boolean) => void, sayError: (error: unknown) => void,
  * }} Page
@@ -100,12 +100,15 @@ export class Instrument {
 
   async export() {
     const { page } = this;
-    const place = page.place();
-    if (!place) return page.say("Select a sound or a spot first, then export it.");
+    const over = select("export-of").value;
+    const place = over ? null : page.place(), way = over ? page.way() : null;
+    if (over && !way) return page.say("Set two different sounds, A and B, then export the way between them.");
+    if (!over && !place) return page.say("Select a sound or a spot first, then export it.");
+    const what = way ? { ...way, over } : { place };
     try {
-      const to = element("export-to", HTMLSelectElement).value;
+      const to = select("export-to").value, format = select("export-format").value;
       const keys = input("export-keys").value;
-      await this.follow(await ask("/api/export", { place, to, keys, ...page.how() }));
+      await this.follow(await ask("/api/export", { ...what, to, format, keys, ...page.how() }));
     } catch (error) {
       page.sayError(error);
     }
