@@ -1,6 +1,9 @@
 """What of a sound is lost where: phase, picture, model, each heard and measured by itself."""
 
+import base64
+import io
 import json
+from html.parser import HTMLParser
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +24,7 @@ from timbrespace.features.waveform import Waveform
 from timbrespace.render import distance as far
 from timbrespace.render.explain import STAGES, explain, phase_alone
 from timbrespace.render.synth import Synth
+from timbrespace.runs import Run
 
 RATE = 16000
 MEL = LogMel(mels=80, frames=64)
@@ -208,3 +212,56 @@ def test_what_would_clip_lowers_all_four_alike(tiny_run, tmp_path):
     original, picture = (heard[name].astype(np.float32) for name in ("original", "picture"))
     made = far.mr_stft(original, picture)
     assert made == pytest.approx(account.stages["picture"]["mr_stft"], rel=0.05)
+
+
+class Players(HTMLParser):
+    """The sounds of a page by their words, a dict for each row of players."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[dict[str, bytes]] = []
+        self.words: str | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = {name: value or "" for name, value in attrs}
+        if told.get("class") == "players":
+            self.rows.append({})
+        elif tag == "label":
+            self.words = ""
+        elif tag == "audio" and self.words is not None:
+            kind, _, data = told["src"].partition(",")
+            assert kind == "data:audio/wav;base64"
+            self.rows[-1][self.words] = base64.b64decode(data, validate=True)
+            self.words = None
+
+    def handle_data(self, data: str) -> None:
+        if self.words is not None:
+            self.words += data
+
+
+def test_the_report_lets_hear_what_is_lost_where(tiny_run):
+    run = Run.open(tiny_run)
+    examples = json.loads((tiny_run / "evaluation" / "metrics.json").read_text())["examples"]
+    rows = [row for group in examples.values() for row in group]
+    page = Players()
+    page.feed((tiny_run / "evaluation" / "report.html").read_text(encoding="utf-8"))
+    shown = [row for row in page.rows if "original" in row]  # the ways of `continuity` have none
+    assert len(shown) == len(rows) > 2
+    errors = []
+    for row, wavs in zip(rows, shown, strict=True):
+        assert list(wavs) == [
+            "original", "phase found for the true magnitudes", "inversion of the original picture",
+            "model",
+        ]  # fmt: skip
+        recorded = run.corpus.audio(row, sample_rate=RATE).mono()
+        size = min(len(recorded), round(run.feature.seconds * RATE))
+        sounds = []
+        for wav in wavs.values():
+            samples, rate = soundfile.read(io.BytesIO(wav), dtype="float32")
+            assert (rate, samples.shape) == (RATE, (size,)) and np.ptp(samples) > 0.001
+            sounds.append(samples)
+        original, *stages = sounds
+        assert np.corrcoef(original, recorded[:size])[0, 1] > 0.999
+        errors.append([far.distance(original, stage, RATE).mr_stft for stage in stages])
+    phase, picture, model = np.array(errors).T
+    assert (phase > 0.0).all() and (phase < picture).all() and (picture < model).all()

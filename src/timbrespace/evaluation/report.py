@@ -291,10 +291,12 @@ def _examples(
     level = torch.from_numpy(np.asarray(store.level_db)[rows].astype(np.float32))
     if progress:
         progress("report", 0, 3, {})
-    inverted = feature.invert(x, level).numpy()
+    size = feature.span
+    inverted = feature.invert(x, level, length=size).numpy()
     if progress:
         progress("report", 1, 3, {})
-    heard = feature.invert(made, feature.rms_db(x, level) - feature.rms_db(made)).numpy()
+    loud = feature.rms_db(x, level) - feature.rms_db(made)
+    heard = feature.invert(made, loud, length=size).numpy()
     if progress:
         progress("report", 2, 3, {})
     most = min(int(feature.seconds * feature.sample_rate), AUDIO_BYTES // (8 * len(rows)))
