@@ -93,7 +93,10 @@ def rows(sounds: Recordings, vocoders: list[Path], count: int, slow: int) -> lis
         add(feature, {name: back(feature, Recovery("pghi", 5))})
     for file in vocoders:
         one = Vocoder.open(file)
-        add(one.feature, {f"vocoder {file.stem}": measure.way_back(one)})
+        add(one.feature, {
+            f"vocoder {file.stem}": measure.way_back(one),
+            f"vocoder {file.stem}, not told the pitch": measure.way_back(one, told=False),
+        })  # fmt: skip
     return found
 
 

@@ -55,7 +55,7 @@ class Synth:
 
     def encode(self, samples: np.ndarray, *, pitch: Any = None, labels: Any = None) -> Any:
         self.encoded += 1
-        return SimpleNamespace(pitch=pitch, length=len(samples))
+        return SimpleNamespace(pitch=pitch, length=len(samples), jumps=(False, False))
 
     def made(self, sound: np.ndarray) -> np.ndarray:
         return sound if self.vocoder is None else self.vocoder(sound)

@@ -807,7 +807,8 @@ def test_questions_of_latents_are_asked_beside_those_of_sounds(monkeypatch):
     meeting = threading.Barrier(2, timeout=10)  # both have to be asked before either is answered
     monkeypatch.setattr(catalogue, "_answer", lambda facts, name: {"met": meeting.wait() >= 0})
     facts = SimpleNamespace(run=SimpleNamespace(feature=FEATURE))
-    found = catalogue.ask(facts, ["swap", "structure"])  # type: ignore
+    first, found = catalogue.ask(facts, ["swap", "structure"], lambda: 1)  # type: ignore
+    assert first == 1
     assert found["swap"] == found["structure"] == {"met": True}
     assert list(found) == list(catalogue.QUESTIONS)
     assert found["pitch"] == {"why_not": catalogue.NOT_ASKED}

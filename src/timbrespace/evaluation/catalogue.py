@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import import_module
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from timbrespace.errors import RunError, suggestion
 from timbrespace.machine import torch_threads
@@ -31,7 +31,14 @@ QUESTIONS = {
     "continuity": "continuity",
     "axes": "axes",
 }
-OF_LATENTS = ("structure", "disentanglement", "posterior", "continuity", "axes")
+OF_SOUNDS = (
+    "heard",
+    "waves",
+    "effects",
+    "pitch",
+    "swap",
+    "distribution",
+)  # of what is made audible
 ON_REQUEST: dict[str, str] = {"distribution": "distribution", "perception": "perception"}
 NOT_ASKED = "it was not asked"
 APPLIES: dict[str, Callable[["Feature"], bool]] = {  # questions of some features alone
@@ -82,15 +89,19 @@ def not_asked(metrics: Mapping[str, Any]) -> list[str]:
     return [name for name in QUESTIONS if metrics.get(name) == {"why_not": NOT_ASKED}]
 
 
-def ask(
-    facts: "Facts", names: list[str], tell: Callable[[str], None] = lambda name: None
-) -> dict[str, Any]:
-    """The answers by name; where there is none, {"why_not": a sentence}, as of all QUESTIONS that are not
-    among `names`; None where the run's feature has no such part. `tell` hears each name once it is
-    answered.
+Found = TypeVar("Found")
 
-    Questions of latents are asked in a thread beside those of sounds: both wait for arithmetic most of the
-    time, and each question has random numbers of its own.
+
+def ask(
+    facts: "Facts", names: list[str], first: Callable[[], Found],
+    tell: Callable[[], None] = lambda: None,
+) -> tuple[Found, dict[str, Any]]:  # fmt: skip
+    """What `first` finds, and the answers by name; where there is none, {"why_not": a sentence}, as of all
+    QUESTIONS that are not among `names`; None where the run's feature has no such part. `tell` is called
+    whenever one is there.
+
+    Questions of sounds are asked in a thread beside `first` and those of latents: both wait for arithmetic
+    most of the time, and each question has random numbers of its own.
     """
     import torch
 
@@ -102,18 +113,20 @@ def ask(
             if stopped.is_set():
                 break
             found[name] = _answer(facts, name)
-            tell(name)
+            tell()
         return found
 
     half = max(1, torch.get_num_threads() // 2)
     with torch_threads(half), ThreadPoolExecutor(1) as thread:
         try:
-            beside = thread.submit(answered, [name for name in names if name in OF_LATENTS])
-            found = answered([name for name in names if name not in OF_LATENTS])
+            beside = thread.submit(answered, [name for name in names if name in OF_SOUNDS])
+            before = first()
+            tell()
+            found = answered([name for name in names if name not in OF_SOUNDS])
             found |= beside.result()
         finally:
             stopped.set()
-    return laid_out(found, names, facts.run.feature)
+    return before, laid_out(found, names, facts.run.feature)
 
 
 def laid_out(answers: dict[str, Any], asked: Sequence[str], feature: "Feature") -> dict[str, Any]:

@@ -208,8 +208,7 @@ def measure(
 
     # what is wrong with them is said before all is measured
     studies = None if perception is None else read_studies(perception)
-    before = 5
-    steps = before + len(questions)
+    steps = 4 + len(questions)
     with torch.no_grad():
         tell(0, steps)
         here = Encoded.of(run, measured, rows, rng)
@@ -230,14 +229,7 @@ def measure(
             train_rows, all_train_pitches,
             pitch_given=told_pitch, seed=seed,
         )  # fmt: skip
-        tell(2, steps)
-        near, far = (reconstruction.Closeness(floor_db) for _ in range(2))
-        errors = _distortion(run, here, rng, fitted=fitted, pitches=pitches, near=(near, far))
-        tell(3, steps)
-        brief = there.take(np.sort(rng.permutation(len(some))[:TRAIN_ROWS]))
-        train_errors = _distortion(run, brief, rng)
-        inverted = _inversion(run, here, rng)
-    tell(4, steps)
+    tell(2, steps)
     families = labels_of(measured, "family", rows)
     train_families = labels_of(learnt, "family", some)
     train_pitches = labels_of(learnt, "pitch", some)
@@ -246,9 +238,20 @@ def measure(
     facts = Facts(
         run, measured, learnt, split, seed, here, there, fitted, train_rows, studies, maps
     )
-    probes = {name: _probe(facts, name) for name in names}
-    done = itertools.count(before + 1)
-    answers = catalogue.ask(facts, questions, lambda name: tell(next(done), steps))
+    near, far = (reconstruction.Closeness(floor_db) for _ in range(2))
+    done = itertools.count(3)
+
+    @torch.no_grad()
+    def first() -> tuple[Any, ...]:
+        errors = _distortion(run, here, rng, fitted=fitted, pitches=pitches, near=(near, far))
+        brief = there.take(np.sort(rng.permutation(len(some))[:TRAIN_ROWS]))
+        train_errors = _distortion(run, brief, rng)
+        probes = {name: _probe(facts, name) for name in names}
+        return errors, train_errors, _inversion(run, here, rng), probes
+
+    (errors, train_errors, inverted, probes), answers = catalogue.ask(
+        facts, questions, first, lambda: tell(next(done), steps)
+    )
     pictured = catalogue.draw(facts, answers)
     each = [answer.pop("each") for answer in answers.values() if answer and "each" in answer]
 
@@ -298,7 +301,7 @@ def measure(
             }
             if "pca_given_pitch_8" in scores
             else None,
-            "fitted_rows": fitted.fitted_rows,
+            "fitted_rows": len(fitted.rows),
             "pca_rows": fitted.pca_rows,
         },
         "ceilings": inverted,

@@ -11,6 +11,7 @@ network has earned its training time.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,14 +30,16 @@ Read = Callable[[np.ndarray], np.ndarray]  # row ids -> pictures (n, mels, frame
 
 @dataclass(frozen=True)
 class Floors:
-    """Fitted floors. `by_pitch` is None when the training rows have no pitch."""
+    """Fitted floors. `by_pitch` is None when the training rows have no pitch. The means are fitted at once,
+    the PCAs when they are first asked for."""
 
+    read: Read
+    rows: np.ndarray
+    pitches: Sequence[int | None]
+    pitch_given: bool
+    seed: int
     mean: np.ndarray  # (mels, frames)
     by_pitch: dict[int, np.ndarray] | None
-    pca: Pca
-    pca_given_pitch: Pca | None
-    fitted_rows: int
-    pca_rows: int
 
     @classmethod
     def fit(
@@ -50,7 +53,7 @@ class Floors:
     ) -> "Floors":
         """Fit on training `rows`, whose pitches (MIDI or None) are given in the same order.
 
-        `pitch_given`: also fit the PCA of what is left when the mean of each pitch is taken away,
+        `pitch_given`: there is also the PCA of what is left when the mean of each pitch is taken away,
         the fair floor of a model that is told the pitch. The PCAs use at most 4,000 rows drawn
         with `seed`; the means use all. TimbrespaceError without rows.
         """
@@ -58,23 +61,39 @@ class Floors:
         if not len(rows):
             raise TimbrespaceError("there are no training sounds to fit the floors on")
         known = _midi(pitches, len(rows))
-        mean, by_pitch = means(read, rows, known)
-        some = np.arange(len(rows))
-        if len(some) > PCA_ROWS:
-            some = np.sort(np.random.default_rng(seed).choice(len(rows), PCA_ROWS, replace=False))
-        given, own = None, [known[i] for i in some]
-        if pitch_given and by_pitch:
-            given = Pca.fit_batches(
-                lambda: beside_the_pitch(read, rows[some], own, mean, by_pitch),
-                COMPONENTS,
-                seed=seed,
-            )
-        pca = Pca.fit_batches(
-            lambda: flat(read, rows[some]),
-            COMPONENTS if given is None else max(SIZES),
-            seed=seed,
+        return cls(read, rows, known, pitch_given, seed, *means(read, rows, known))
+
+    @cached_property
+    def _some(self) -> np.ndarray:
+        """Which of the rows the PCAs see."""
+        if len(self.rows) <= PCA_ROWS:
+            return np.arange(len(self.rows))
+        rng = np.random.default_rng(self.seed)
+        return np.sort(rng.choice(len(self.rows), PCA_ROWS, replace=False))
+
+    @property
+    def pca_rows(self) -> int:
+        """How many rows the PCAs are fitted on."""
+        return len(self._some)
+
+    @cached_property
+    def pca_given_pitch(self) -> Pca | None:
+        if not (self.pitch_given and self.by_pitch):
+            return None
+        some, own = self.rows[self._some], [self.pitches[i] for i in self._some]
+        return Pca.fit_batches(
+            lambda: beside_the_pitch(self.read, some, own, self.mean, self.by_pitch),
+            COMPONENTS,
+            seed=self.seed,
         )
-        return cls(mean, by_pitch, pca, given, len(rows), len(some))
+
+    @cached_property
+    def pca(self) -> Pca:
+        return Pca.fit_batches(
+            lambda: flat(self.read, self.rows[self._some]),
+            COMPONENTS if self.pca_given_pitch is None else max(SIZES),
+            seed=self.seed,
+        )
 
     def errors(
         self, pictures: np.ndarray, pitches: Sequence[Any] | None = None, *, nats: float = 0.0

@@ -146,12 +146,17 @@ def umap_map(
 def _scatter(
     batches: Callable[[], Iterable[np.ndarray]], mean: np.ndarray, frame: np.ndarray
 ) -> np.ndarray:
-    """Covariance times rows, applied to a frame (D, K): the sum over rows of c c^T frame."""
-    image = np.zeros_like(frame)
+    """Covariance times rows, applied to a frame (D, K): the sum over rows of c c^T frame.
+
+    By torch, which keeps to the threads that it is granted."""
+    import torch
+
+    onto = torch.from_numpy(frame)
+    image = torch.zeros_like(onto)
     for batch in batches():
-        centred = np.asarray(batch, np.float32) - mean
-        image += centred.T @ (centred @ frame)
-    return image
+        centred = torch.from_numpy(np.asarray(batch, np.float32) - mean)
+        image.addmm_(centred.T, centred @ onto)
+    return image.numpy()
 
 
 def _slices(points: np.ndarray, size: int) -> Iterator[np.ndarray]:
