@@ -9,22 +9,18 @@ page's own lead; the sound card's delay comes after it. No place is heard twice,
 the cache. Beside it stands what the server alone takes for such places.
 """
 
-import os
-import shutil
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from queue import Queue
 
 import numpy as np
 import result
-from playwright.sync_api import Page, expect, sync_playwright
+from browser import VIEWPORT, chromium, served
+from playwright.sync_api import Browser, Page, expect
 
 from timbrespace.explorer.server import serve
 from timbrespace.explorer.session import Session
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
 WARM = 5  # moves before the first that counts: the sound card opens, the model is read
 PATIENCE = 20.0  # seconds
 LISTEN = """
@@ -106,6 +102,26 @@ def server_ms(session: Session, maker: str, count: int = 20) -> float:
     return float(np.median(times))
 
 
+def heard(browser: Browser, url: str, session: Session, moves: int) -> list[tuple[object, ...]]:
+    """The rows of one run: each of its ways to make sound, on the map and on the way of a morph."""
+    rows, told = [], session.describe()
+    for maker in told["makers"]:
+        page = browser.new_page(viewport=VIEWPORT)
+        page.add_init_script(LISTEN)
+        page.goto(url)
+        expect(page.locator("#said")).to_contain_text("sounds on the map")
+        if len(told["makers"]) > 1:
+            page.get_by_label("sound by").select_option(maker)
+        for what, way in (("map", on_the_map), ("morph", on_the_way)):
+            times = way(page, moves)
+            far = [f"{np.quantile(times, share):.0f}" for share in (0.5, 0.95)]
+            alone = f"{server_ms(session, maker):.0f}" if what == "map" else ""
+            length = f"{told['mels']} mels, {told['seconds']:.2g} s"
+            rows.append((length, maker, what, alone, *far))
+        page.close()
+    return rows
+
+
 def main() -> None:
     options = result.options(__doc__)
     options.add_argument("runs", type=Path, nargs="+")
@@ -113,41 +129,21 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=result.FOLDER / "exploring.md")
     given = options.parse_args()
     load, rows = result.busy(), []
-    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-    chromium = next(filter(None, map(shutil.which, filter(None, names))), None)
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
+    with chromium() as browser:
         for run in given.runs:
-            session, address, stop = Session.open(run), Queue(), threading.Event()
-            settings = {"port": 0, "browser": False, "ready": address.put, "stop": stop}
-            threading.Thread(target=serve, args=(session,), kwargs=settings, daemon=True).start()
-            url, told = address.get(timeout=60), session.describe()
-            for maker in told["makers"]:
-                page = browser.new_page(viewport={"width": 1400, "height": 900})
-                page.add_init_script(LISTEN)
-                page.goto(url)
-                expect(page.locator("#said")).to_contain_text("sounds on the map")
-                if len(told["makers"]) > 1:
-                    page.get_by_label("sound by").select_option(maker)
-                for what, way in (("map", on_the_map), ("morph", on_the_way)):
-                    times = way(page, given.moves)
-                    far = [f"{np.quantile(times, share):.0f}" for share in (0.5, 0.95)]
-                    alone = f"{server_ms(session, maker):.0f}" if what == "map" else ""
-                    rows.append((told["mels"], maker, what, alone, *far))
-                page.close()
-            stop.set()
+            session = Session.open(run)
+            with served(serve, session) as url:
+                rows += heard(browser, url, session, given.moves)
         version = browser.version
-        browser.close()
     command = f"python bench/exploring.py {' '.join(['RUN'] * len(given.runs))}"
     result.write(
         given.out,
         "From hand to sound on the map",
         result.made_by(
-            f"{command} --moves {given.moves}", f"Chromium {version}", f"{told['seconds']:g} s a sound",
-            load=load,
+            f"{command} --moves {given.moves}", f"Chromium {version}", load=load,
         ),
         result.table(
-            ("mels", "sound by", "on", "server alone, ms", "hand to sound, ms: median", "95 % within"),
+            ("pictures", "sound by", "on", "server alone, ms", "hand to sound, ms: median", "95 % within"),
             rows,
         ),
     )  # fmt: skip

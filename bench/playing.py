@@ -8,15 +8,12 @@ own delay comes after it. Beside it stands what the effect alone takes.
 """
 
 import math
-import os
-import shutil
-import threading
 import time
 from pathlib import Path
-from queue import Queue
 
 import result
-from playwright.sync_api import Page, expect, sync_playwright
+from browser import VIEWPORT, chromium, served
+from playwright.sync_api import Page, expect
 
 from timbrespace.effects.catalogue import EFFECTS
 from timbrespace.explorer.effects_server import build_app
@@ -24,7 +21,6 @@ from timbrespace.explorer.playing import Playing
 from timbrespace.explorer.sounds import BuiltIn
 from timbrespace.explorer.web import serve_app
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
 PAUSE = 25  # milliseconds between two moves of the pointer
 
 
@@ -61,18 +57,10 @@ def main() -> None:
     options.add_argument("--moves", type=int, default=60, help="Of the pointer, for each effect.")
     options.add_argument("--out", type=Path, default=result.FOLDER / "playing.md")
     given = options.parse_args()
-    playing, address, stop = Playing(BuiltIn()), Queue(), threading.Event()
-    settings = {"port": 0, "browser": False, "ready": address.put, "stop": stop}
-    threading.Thread(
-        target=serve_app, args=(build_app(playing),), kwargs=settings, daemon=True
-    ).start()
-    url, rows, load = address.get(timeout=60), [], result.busy()
-    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-    chromium = next(filter(None, map(shutil.which, filter(None, names))), None)
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
+    playing, load, rows = Playing(BuiltIn()), result.busy(), []
+    with served(serve_app, build_app(playing)) as url, chromium() as browser:
         for name in EFFECTS:
-            page = browser.new_page(viewport={"width": 1400, "height": 900})
+            page = browser.new_page(viewport=VIEWPORT)
             page.goto(url)
             expect(page.locator("#said")).to_contain_text("is played")
             page.get_by_label("Effect", exact=True).last.select_option(name)
@@ -84,8 +72,6 @@ def main() -> None:
             )
             page.close()
         version = browser.version
-        browser.close()
-    stop.set()
     command = f"python bench/playing.py --moves {given.moves}"
     result.write(
         given.out,

@@ -227,6 +227,30 @@ def test_a_drag_from_sound_to_sound_morphs(page, place):
     expect(page.locator("#axes")).to_contain_text("0 to 2.0")  # seconds
 
 
+DRAG = """async () => {
+  let heard = 0, place = 0;
+  const start = AudioBufferSourceNode.prototype.start, slider = document.getElementById("morph-at");
+  AudioBufferSourceNode.prototype.start = function (...how) { heard += 1; return start.apply(this, how); };
+  for (const end = performance.now() + 2000; performance.now() < end;) {
+    slider.value = String(10 + (place++ % 80));
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+    await new Promise((done) => setTimeout(done, 4));
+  }
+  return heard;
+}"""  # sounds that begin while the slider moves faster than any server answers
+
+
+def test_a_morph_is_heard_while_its_slider_moves(page, place):
+    for key, end in (("Home", "a"), ("End", "b")):
+        page.locator("#list").focus()
+        page.keyboard.press(key)
+        page.keyboard.press("Enter")
+        until(page, SOUNDS)
+        page.keyboard.press(end)
+    expect(page.locator("#morph-at")).to_be_enabled()
+    assert page.evaluate(DRAG) >= 3
+
+
 WHITE = """([x, y]) => {
   const canvas = document.getElementById("map"), box = canvas.getBoundingClientRect();
   const scale = canvas.width / box.width;

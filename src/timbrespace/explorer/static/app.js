@@ -14,6 +14,7 @@ import { joinWavs, Player } from "./sound.js";
 /** @typedef {{kind: "sound", index: number, near?: number[], by?: string} | {kind: "spot", x: number, y: number, near: number[], pitch: number | null, labels?: Record<string, string | number | null>} | {kind: "morph", a: number, b: number, at: number, pitch: number | null}} Selected */
 
 const STEP_SECONDS = 1.1; // what is heard of each step of a morph
+const SOUNDING = 150; // milliseconds that a step of a dragged morph sounds before the next one may
 const POLL_TRAINING = 2500; // milliseconds between looks at the run
 const POLL_DONE = 15000;
 const LEGEND_WORDS = 60;
@@ -719,8 +720,9 @@ async function playGlide() {
 
 let morphWaiting = -1; // the newest place of the slider while an older one is being made
 let morphBusy = false;
+let morphHeard = -Infinity;
 
-/** @param {number} at 0..1 */
+/** A dragged morph is heard on its way, too: each step for SOUNDING ms at least. @param {number} at 0..1 */
 async function morphAt(at) {
   morphWaiting = at;
   if (morphBusy || ends.a < 0 || ends.b < 0) return;
@@ -732,9 +734,10 @@ async function morphAt(at) {
       const answer = await ask("/api/morph", {
         a: data.rows[ends.a], b: data.rows[ends.b], at: place, kind: select("morph-kind").value, pitch, ...how(),
       });
-      if (morphWaiting >= 0) continue;
+      if (morphWaiting >= 0 && performance.now() - morphHeard < SOUNDING) continue;
       showStep(stepsOf(answer)[0]);
       hear("model");
+      morphHeard = performance.now();
     }
   } catch (error) {
     sayError(error);
