@@ -42,10 +42,11 @@ WINDOW = 1  # semitones to each side: the narrowest of `structure`
 OF = "sounds of"  # what no row is called
 NEAREST = 5  # pairs of families that overlap most
 NAMES = {"z": "z", "mu": "mu", "pca_32": "PCA-32", "embedding": "embedding"}
+COMPARED = {"another_sound": "another sound", "inversion": "the picture's own inversion"}
 WAYS = ("lerp", "slerp", "follow", "crossfade_decoded", "crossfade", "mix")
 ALONG = {
     "bend": "bend", "descriptor_linearity": "linearity of descriptors", "roughness": "roughness",
-    "nearest_ratio": "middle to a real sound, over its ends'",
+    "nearest_over_real": "middle to a real sound, over real sounds'", "nearest_ratio": "over its ends'",
 }  # fmt: skip
 GAPS = {
     "between": "of two families",
@@ -57,6 +58,11 @@ LYING = (
     ("structure", "silhouette"), ("structure", "silhouette_across_instruments"),
     ("structure", "neighbours", "family_across_instruments"),
 )  # fmt: skip
+
+WITHOUT_SPACE = {  # of the ways of `perception`, in words
+    "chance": "chance", "pictures": "pictures", "mfcc": "MFCC, the best published row",
+    "embedding": "embedding", "sound": "embedding and MFCC",
+}  # fmt: skip
 
 Column = dict[int, float]  # row -> figure of that sound
 Pictures = dict[str, bytes]
@@ -253,6 +259,7 @@ def main_table(sides: Sequence[Side], heard: dict[str, Column]) -> Part:
             "space": side.name, "told": ", ".join(side.runs[0].recipe.model.condition.labels) or "nothing",
             "runs": comparison.runs_of(side.line), "bits": both("bits_per_sound", "bits", 1),
             "dB": both("rmse_db", "rmse_db", 2, statistic=root_mean_square),
+            "best linear code, dB": over_runs(side.each("floors", "linear_code_rmse_db")),
             "MR-STFT": both("mr_stft", "mr_stft", 2),
             "within 50 cents": over_runs(side.each("pitch", "to_original", "model", "within_50")),
             "both of a swap": over_runs(side.each("swap", "swapped", "both")),
@@ -264,9 +271,15 @@ def main_table(sides: Sequence[Side], heard: dict[str, Column]) -> Part:
     first = sides[0]
     for name, place in (("mean sound", "mean_sound"), ("mean of the pitch", "mean_per_pitch")):
         lines.append({"space": name, "dB": over_runs(first.each("floors", f"{place}_rmse_db"))})
-    for view, columns in (("pca_32", first.sounds), ("embedding", heard)):
+    for name in ("another_sound", "inversion"):
         lines.append({
-            "space": NAMES[view],
+            "space": COMPARED[name], "MR-STFT": over_runs(first.each("heard", name, "mr_stft")),
+            "within 50 cents": over_runs(first.each("pitch", "to_original", name, "within_50")),
+        })  # fmt: skip
+    for view, columns in (("pca_32", first.sounds), ("embedding", heard)):
+        error = first.each("floors", "pca_rmse_db", "32") if view == "pca_32" else ()
+        lines.append({
+            "space": NAMES[view], "dB": over_runs(error),
             "family by others": lying_of(columns, f"family_across_{view}", first),
             "silhouette": lying_of(columns, f"silhouette_{view}", first),
             "among others": lying_of(columns, f"silhouette_across_{view}", first),
@@ -278,7 +291,9 @@ def main_table(sides: Sequence[Side], heard: dict[str, Column]) -> Part:
         "asked for and the family of the timbre are heard. *R2 of log f0*: what a line finds of pitch in z. "
         "*Family by others*: share of sounds whose 5 nearest training sounds of another pitch and instrument "
         "name the family. *Silhouette*: by family within a semitone, among all sounds held out; *among "
-        "others*: against training sounds of other instruments."
+        "others*: against training sounds of other instruments. *Best linear code*: principal components, "
+        "beside the mean of each pitch where it is told, at the space's own rate; PCA-32 keeps 32 numbers at "
+        "any precision."
     )
     reasons = unanswered(
         sides, ("heard",), ("pitch",), ("pitch", "to_original"), ("swap",), ("structure",), *LYING
@@ -491,15 +506,20 @@ def interpolations(sides: Sequence[Side], heard: dict[str, Column]) -> Part:
 
 
 def perception(sides: Sequence[Side], heard: dict[str, Column]) -> Part:
-    """Agreement with listeners, where the runs were evaluated with `--perception`."""
-    lines = []
-    for side in sides:
-        for way in side.each("perception", "ways")[0] or ():
-            place = ("perception", "ways", way)
+    """Agreement with listeners, where the runs were evaluated with `--perception`; ways that ask no space
+    stand once."""
+    lines, asked = [], [side for side in sides if side.each("perception", "ways")[0]]
+    for side in asked:
+        for way in side.each("perception", "ways")[0]:
+            place, alone = ("perception", "ways", way), way in WITHOUT_SPACE
+            if alone and side is not asked[0]:
+                continue
             lines.append({
-                "space": side.name, "distance": way, "triplet": over_runs(side.each(*place, "triplet"), 3),
+                "space": "-" if alone else side.name, "distance": WITHOUT_SPACE.get(way, way),
+                "triplet": over_runs(side.each(*place, "triplet"), 3),
                 "spearman": over_runs(side.each(*place, "spearman"), 3),
             })  # fmt: skip
+    lines.sort(key=lambda line: line["space"] != "-")
     if not lines:
         return (
             "Not measured; run: `timbrespace evaluate RUN --perception DIR`, for each run of the study.",

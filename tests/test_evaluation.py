@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import csv
 import html.parser
 import json
 import math
@@ -549,6 +550,15 @@ def test_distortion_is_measured_on_the_split_and_fits_its_parts(evaluated):
     parts = metrics["families"].values()
     power = sum(f["sounds"] * f["rmse_db"] ** 2 for f in parts) / sum(f["sounds"] for f in parts)
     assert math.sqrt(power) == pytest.approx(metrics["distortion"]["rmse_db"])
+    with open(run.path / "evaluation/sounds.csv", newline="") as file:
+        each = list(csv.DictReader(file))
+    families = run.corpus.labels("family")
+    for name, part in metrics["families"].items():
+        own = [line for line in each if families[int(line["row"])] == name]
+        for figure in ("lsd_db", "cosine", "mr_stft"):
+            known = [float(line[figure]) for line in own if line[figure]]
+            assert part[figure] == pytest.approx(np.mean(known), abs=1e-4)
+        assert part["mr_stft_sounds"] == sum(line["mr_stft"] != "" for line in own) > 0
     lines = (run.path / "evaluation/sounds.csv").read_text().splitlines()
     assert len(lines) == 13 and [int(x.split(",")[0]) for x in lines[1:]] == rows.tolist()
 

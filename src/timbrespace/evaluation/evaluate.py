@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int, dict[str, float]], None]
 
 SPLITS = ("train", "valid", "test")
+AUDIBLE = ("mr_stft", "pitch_kept")  # measured of some sounds alone
 PROBED = ("family", "pitch", "velocity")  # what z says of these is asked of every run
 SOUNDS = 10_000  # of the split: more are drawn from, and all that is measured is of those
 PROBE_ROWS = 3_000  # training sounds that the probes learn from
@@ -254,6 +255,8 @@ def measure(
     )
     pictured = catalogue.draw(facts, answers)
     each = [answer.pop("each") for answer in answers.values() if answer and "each" in answer]
+    named = dict(zip(reconstruction.NAMES, near.each.T.tolist(), strict=True))
+    columns = _columns([{"row": rows.tolist(), **named}, *each])
 
     unit = reconstruction.db_per_unit(floor_db)
     scores = {k: reconstruction.rmse_db(v, floor_db) for k, v in errors.items()}
@@ -320,8 +323,10 @@ def measure(
             "train_rows": len(some),
             "instruments_shared_with_training": _shared(measured, rows, learnt, train_rows),
         },
-        "families": _parts(families, errors, nats, floor_db, facts.groups, resampled),
-        "registers": _parts(registers, errors, nats, floor_db, facts.groups, resampled),
+        **{
+            name: _parts(values, rows, errors, nats, floor_db, facts.groups, columns, resampled)
+            for name, values in (("families", families), ("registers", registers))
+        },
         "examples": {
             "best": [int(rows[i]) for i in best],
             "worst": [int(rows[i]) for i in worst],
@@ -337,7 +342,7 @@ def measure(
     tell(steps, steps)
     return Measured(
         metrics,
-        _table(measured, rows, errors, nats, unit, near.each, facts.groups, each),
+        _table(measured, rows, errors, nats, unit, facts.groups, columns),
         maps,
         measured,
         pictured,
@@ -534,11 +539,22 @@ def _shared(one: "Corpus", rows: np.ndarray, other: "Corpus", train: np.ndarray)
     return len({str(v) for v in asked if v is not None} & {str(v) for v in known if v is not None})
 
 
+def _columns(each: list[dict[str, list[Any]]]) -> dict[str, dict[int, float]]:
+    """Figures of single sounds by name and row, of answers that name their rows as "row"."""
+    return {
+        name: {
+            row: value for row, value in zip(found["row"], values, strict=True) if value != ""
+        }
+        for found in each for name, values in found.items() if name != "row"
+    }  # fmt: skip
+
+
 def _parts(
-    labels: list[Any] | None, errors: dict[str, np.ndarray], nats: np.ndarray, floor_db: float,
-    groups: list[Any], rng: np.random.Generator,
+    labels: list[Any] | None, rows: np.ndarray, errors: dict[str, np.ndarray], nats: np.ndarray,
+    floor_db: float, groups: list[Any], columns: dict[str, dict[int, float]],
+    rng: np.random.Generator,
 ) -> dict[str, dict[str, Any]]:  # fmt: skip
-    """The figures of the sounds of each label; {} without labels."""
+    """The figures of the sounds of each label, those of AUDIBLE of so many of them; {} without labels."""
     if labels is None:
         return {}
     names = {"z": "rmse_db", "mean": "rmse_db_at_mean", "mean_sound": "mean_sound_rmse_db"}
@@ -548,28 +564,30 @@ def _parts(
     for name, line in table.items():
         line["groups"] = len({groups[i] for i in np.flatnonzero(texts == name)})
         line["bits_per_sound"] = rate.bits(float(nats[texts == name].mean()))
+        own = rows[texts == name].tolist()
+        for figure in (*reconstruction.NAMES, *AUDIBLE):
+            known = [columns[figure][row] for row in own if row in columns.get(figure, {})]
+            line[figure] = float(np.mean(known)) if known else None
+            if figure in AUDIBLE:
+                line[f"{figure}_sounds"] = len(known)
     return table
 
 
 def _table(
     corpus: "Corpus", rows: np.ndarray, errors: dict[str, np.ndarray], nats: np.ndarray,
-    unit: float, near: np.ndarray, groups: list[Any], each: list[dict[str, list[Any]]],
+    unit: float, groups: list[Any], columns: dict[str, dict[int, float]],
 ) -> str:  # fmt: skip
-    """sounds.csv: `each` are further figures by name, of the rows that stand beside as "row"."""
-    columns: dict[str, dict[int, float]] = {}
-    for figures in each:
-        for name in [key for key in figures if key != "row"]:
-            columns[name] = dict(zip(figures["row"], figures[name], strict=True))
+    """sounds.csv: `columns` are further figures, as `_columns` gives them."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    own = ["row", "file", "rmse_db", "rmse_db_at_mean", "bits", *reconstruction.NAMES]
-    writer.writerow([*own, "group", *columns])
+    own = ["row", "file", "rmse_db", "rmse_db_at_mean", "bits", "group"]
+    writer.writerow([*own, *columns])
     for i, row in enumerate(rows.tolist()):
         known = [math.sqrt(errors[k][i]) * unit for k in ("z", "mean")] + [rate.bits(nats[i])]
         some = [column.get(row, "") for column in columns.values()]
         writer.writerow([
-            row, corpus.rows[row].file, *(f"{v:.4f}" for v in (*known, *near[i])),
-            groups[i], *(v if v == "" else f"{v:.4f}" for v in some),
+            row, corpus.rows[row].file, *(f"{v:.4f}" for v in known), groups[i],
+            *(v if v == "" else f"{v:.4f}" for v in some),
         ])  # fmt: skip
     return text.getvalue()
 

@@ -619,13 +619,21 @@ def _levels(metrics: dict[str, Any]) -> str:
 def _parts(parts: dict[str, dict[str, Any]], kind: str) -> str:
     """A table of the families or registers, the best first."""
     heads = (
-        kind, "sounds", "instruments", "dB RMSE", "decode(mu)", "mean sound", "bits per sound"
+        kind, "sounds", "instruments", "dB RMSE", "decode(mu)", "mean sound", "bits per sound",
+        "log-spectral distance, dB", "MR-STFT (sounds)", "within 50 cents (sounds)",
     )  # fmt: skip
     lines = []
+
+    def of_some(f: dict[str, Any], figure: str) -> str:
+        return "" if f[figure] is None else f"{f[figure]:.2f} ({f[f'{figure}_sounds']})"
+
     for name, f in sorted(parts.items(), key=lambda item: item[1]["rmse_db"]):
-        numbers = (f["rmse_db_at_mean"], f["mean_sound_rmse_db"], f["bits_per_sound"])
+        numbers = [
+            f[key] for key in ("rmse_db_at_mean", "mean_sound_rmse_db", "bits_per_sound", "lsd_db")
+        ]
         rmse = f"{f['rmse_db']:.1f}{plus_minus(f['rmse_db_interval'], 1)}"
-        lines.append((name, f["sounds"], f["groups"], rmse, *(f"{v:.1f}" for v in numbers)))
+        some = (of_some(f, figure) for figure in ("mr_stft", "pitch_kept"))
+        lines.append((name, f["sounds"], f["groups"], rmse, *(f"{v:.1f}" for v in numbers), *some))
     alone = any(f["groups"] == 1 for f in parts.values())
     note = "<p class='quiet'>Of one instrument alone no interval can be told.</p>" if alone else ""
     return table(heads, lines) + note
