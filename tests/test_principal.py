@@ -57,6 +57,18 @@ def model_of(kind: str) -> Autoencoder:
     ).eval()
 
 
+def test_components_that_change_are_not_taken_for_those_that_were_widened():
+    x = sounds(60)[0]
+    components, other = Components(SHAPE, 9).eval(), Components(SHAPE, 9).eval()
+    components.fit(x.clone())
+    before = components.picture(components.scores(x))
+    other.fit(x.flip(3).clone())
+    other.picture(other.scores(x))
+    other.load_state_dict(components.state_dict())
+    assert torch.equal(other.picture(other.scores(x)), before)
+    assert other._wide is not None and components.train().picture(components.scores(x)).equal(before)
+
+
 def test_components_keep_what_they_span_and_have_variance_one():
     x, _ = sounds(500)
     components = Components(SHAPE, 9)

@@ -34,6 +34,7 @@ class Components(nn.Module):
         self.register_buffer("mean", torch.zeros(cells))
         self.register_buffer("basis", torch.zeros(count, cells, dtype=torch.float16))
         self.register_buffer("scale", torch.ones(count))
+        self._wide: tuple[tuple[int, torch.device], Tensor] | None = None
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
@@ -57,21 +58,29 @@ class Components(nn.Module):
         flat.add_(self.mean)
 
     def scores(self, x: Tensor) -> Tensor:
-        return (x.flatten(1) - self.mean) @ self._for(x, self.basis).T / self.scale
+        return (x.flatten(1) - self.mean) @ self._for(x).T / self.scale
 
     def picture(self, scores: Tensor, columns: Tensor | None = None) -> Tensor:
         """Pictures of scores, or some columns of them alone, which costs as much less."""
-        basis, mean, width = self.basis, self.mean, self.shape[1]
+        basis, mean, width = self._for(scores), self.mean, self.shape[1]
         if columns is not None:
             basis = basis.view(-1, *self.shape)[..., columns].flatten(1)
             mean, width = mean.view(self.shape)[:, columns].flatten(), len(columns)
-        flat = (scores * self.scale) @ self._for(scores, basis) + mean
+        flat = (scores * self.scale) @ basis + mean
         return flat.view(-1, 1, self.shape[0], width)
 
-    def _for(self, x: Tensor, basis: Tensor) -> Tensor:
+    def _for(self, x: Tensor) -> Tensor:
+        """The basis in the precision of arithmetic with x. Widened ones are kept once training is over: to
+        widen costs more than to multiply with a few sounds."""
         kind = x.device.type
-        autocast = torch.is_autocast_enabled(kind)
-        return basis.to(torch.get_autocast_dtype(kind) if autocast else torch.float32)
+        if torch.is_autocast_enabled(kind):
+            return self.basis.to(torch.get_autocast_dtype(kind))
+        if self.training:
+            return self.basis.float()
+        version = self.basis._version, self.basis.device
+        if self._wide is None or self._wide[0] != version:
+            self._wide = version, self.basis.float()
+        return self._wide[1]
 
 
 def changing_buffers(model: nn.Module) -> dict[str, Tensor]:
