@@ -19,9 +19,10 @@ from timbrespace.effects.knobs import Knob
 from timbrespace.errors import EffectError
 from timbrespace.matching.blind import match_blind
 from timbrespace.matching.cues import cues
-from timbrespace.matching.distance import SIZES, log_mel_l1, mr_stft, rounding
+from timbrespace.matching.distance import SIZES, Target, log_mel_l1, mr_stft, rounding
 from timbrespace.matching.match import Prediction, match, match_one_of
 from timbrespace.matching.style import match_style
+from timbrespace.matching.trials import Trials
 from timbrespace.verbs_effects import effects_match
 
 RATE = 16000
@@ -125,6 +126,21 @@ def test_the_same_seed_tries_the_same_and_keeps_its_budget():
     assert one.setting == two.setting and one.steps[-1].distance < one.steps[0].distance
     assert one.steps[-1].renders == 50
     assert len(made) == 2 * (50 + 2)  # the centre and the result are heard once more, to be told
+
+
+def test_what_can_hardly_be_heard_is_left_in_the_middle():
+    dry, effect = pluck(), Gain()
+    wet = 0.5 * dry
+    at = effect.to_units({"gain": -6.02})[0]
+    trials = Trials(effect, dry, RATE, Target(wet, 1.0), renders=20)
+    for idle in (0.0, 0.5, 1.0):
+        trials(np.array([at + 0.02, idle, 0.5]))
+    assert trials.best[1] == 0.5 and np.ptp(trials.distances) == 0.0
+    trials(np.array([at + 0.4, 0.5, 0.5]))  # much further off
+    assert trials.best[0] == at + 0.02
+    trials(np.array([at, 1.0, 0.0]))
+    assert trials.found and trials.best[1] == 1.0 and trials.nearest is not None
+    np.testing.assert_allclose(trials.nearest, wet, atol=1e-3)
 
 
 def test_a_knob_that_cannot_be_heard_is_called_so():

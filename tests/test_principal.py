@@ -66,7 +66,9 @@ def test_components_that_change_are_not_taken_for_those_that_were_widened():
     other.picture(other.scores(x))
     other.load_state_dict(components.state_dict())
     assert torch.equal(other.picture(other.scores(x)), before)
-    assert other._wide is not None and components.train().picture(components.scores(x)).equal(before)
+    assert other._wide is not None and components.train().picture(components.scores(x)).equal(
+        before
+    )
 
 
 def test_components_keep_what_they_span_and_have_variance_one():
