@@ -673,34 +673,56 @@ def test_a_plugin_is_played_on_the_page(page):
     )
 
 
-def test_eight_axes_have_eight_sliders(page, place):
-    class Wide(Line):
-        """All nine knobs of multiband but the last, each an axis."""
+class Wide(Line):
+    """All nine knobs of multiband but the last, each an axis."""
 
-        effect, clean = "multiband", np.zeros(8)
-        axes = tuple(Axis("loudness", 0.5, "low_gain", 0.4) for _ in range(8))
+    effect, clean = "multiband", np.zeros(8)
+    axes = tuple(Axis("loudness", 0.5, "low_gain", 0.4) for _ in range(8))
 
-        def knobs(self, position: np.ndarray) -> np.ndarray:
-            return np.array([*position, find("multiband").to_units({})[8]])
+    def knobs(self, position: np.ndarray) -> np.ndarray:
+        return np.array([*position, find("multiband").to_units({})[8]])
 
-        def position(self, units: np.ndarray) -> np.ndarray:
-            return units[:8]
+    def position(self, units: np.ndarray) -> np.ndarray:
+        return units[:8]
 
+
+@pytest.fixture
+def wide(page, place):
+    """The pad of eight axes is chosen: the value of its option."""
     before = place.known.controllers
     place.known.controllers = [*before, Wide()]
     page.reload()
     expect(page.locator("#said")).to_contain_text("low is played")
     page.select_option("#chain select >> nth=0", "multiband")
     expect(page.locator("#effect-name")).to_have_text("multiband")
-    page.select_option("#pad-of", "1")
+    page.select_option("#pad-of", str(len(before)))
     expect(page.locator("#axes-lines input")).to_have_count(8)
+    yield str(len(before))
+    place.known.controllers = before
+
+
+def test_a_move_is_not_taken_back_by_the_answer_to_what_was_asked_before(page, wide):
+    held = []
+    page.select_option("#pad-of", "-1")
+    page.route("**/api/effects/render", lambda route: held.append(route), times=1)
+    page.select_option("#pad-of", wide)  # asks where the knobs lie
+    expect(page.locator("#axes-lines input")).to_have_count(8)
+    page.wait_for_timeout(100)
+    page.locator("#axis-3").press("End")
+    assert len(held) == 1
+    with page.expect_response("**/api/effects/render"):
+        held[0].continue_()
+    page.wait_for_timeout(200)
+    assert page.locator("#axis-3").input_value() == "1000"
+
+
+def test_eight_axes_have_eight_sliders(page, wide):
     was = values(page)
     for axis, words in ((3, "mid_threshold -5 dB"), (7, "high_gain 12 dB")):
         page.locator(f"#axis-{axis}").press("End")
         expect(page.locator("#said")).to_contain_text(words)
     changed = [k for k, (a, b) in enumerate(zip(was, values(page), strict=True)) if a != b]
     assert changed == [3, 7]
-    place.known.controllers = before
 
 
 @pytest.mark.parametrize("width", [380, 820])

@@ -619,7 +619,7 @@ def _levels(metrics: dict[str, Any]) -> str:
 def _parts(parts: dict[str, dict[str, Any]], kind: str) -> str:
     """A table of the families or registers, the best first."""
     heads = (
-        kind, "sounds", "instruments", "dB RMSE", "decode(mu)", "mean sound", "bits per sound",
+        kind, "sounds", "instruments", "dB RMSE", "at mu", "mean sound", "bits per sound",
         "log-spectral distance, dB", "MR-STFT (sounds)", "within 50 cents (sounds)",
     )  # fmt: skip
     lines = []

@@ -385,9 +385,9 @@ function choosePad(index) {
 async function locate() {
   if (controller === null) place = unitsOf(values);
   else {
-    const whose = controller;
+    const whose = controller, before = place;
     const wet = await render({ sound, effect: effectName(), values, controller: whose });
-    if (whose === controller && wet.facts.place) place = wet.facts.place;
+    if (whose === controller && place === before && wet.facts.place) place = wet.facts.place; // else it was moved
   }
   showPoint();
 }
