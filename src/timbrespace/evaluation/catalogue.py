@@ -31,14 +31,8 @@ QUESTIONS = {
     "continuity": "continuity",
     "axes": "axes",
 }
-OF_SOUNDS = (
-    "heard",
-    "waves",
-    "effects",
-    "pitch",
-    "swap",
-    "distribution",
-)  # of what is made audible
+# of what is made audible
+OF_SOUNDS = ("heard", "waves", "effects", "pitch", "swap", "distribution")
 ON_REQUEST: dict[str, str] = {"distribution": "distribution", "perception": "perception"}
 NOT_ASKED = "it was not asked"
 APPLIES: dict[str, Callable[["Feature"], bool]] = {  # questions of some features alone

@@ -108,13 +108,7 @@ def evaluate(
         run, split=split, corpus=corpus, seed=seed, labels=labels, ask=ask,
         distribution=distribution, perception=perception, progress=progress, space=space,
     )  # fmt: skip
-    folder = run.path / "evaluation"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "sounds.csv", found.sounds)
-        write_text(folder / "metrics.json", _text(found.metrics))
-    except OSError as error:
-        raise RunError(f"{folder} cannot be written: {error.strerror}") from None
+    _write(run, found.metrics, found.sounds)
     report(
         run, found.metrics, corpus=found.corpus, maps=found.maps, drawn=found.drawn,
         interactive=_interactive(run, found, own=corpus is None), progress=progress,
@@ -128,17 +122,22 @@ def _recorded(run: "Run", why_not: str, asked: Sequence[str]) -> dict[str, Any]:
     if (folder / "sounds.csv").is_file():
         raise RunError(f"{why_not}; {folder} stays as it was evaluated while the corpus was there")
     metrics = recorded.measure(run, why_not, asked)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "metrics.json", _text(metrics))
-    except OSError as error:
-        raise RunError(f"{folder} cannot be written: {error.strerror}") from None
+    _write(run, metrics)
     report_recorded(run, metrics)
     return metrics
 
 
-def _text(metrics: dict[str, Any]) -> str:
-    return json.dumps(metrics, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+def _write(run: "Run", metrics: dict[str, Any], sounds: str | None = None) -> None:
+    """metrics.json, after sounds.csv where sounds were measured; RunError when they cannot be written."""
+    folder = run.path / "evaluation"
+    text = json.dumps(metrics, indent=1, allow_nan=False, ensure_ascii=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if sounds is not None:
+            write_text(folder / "sounds.csv", sounds)
+        write_text(folder / "metrics.json", text + "\n")
+    except OSError as error:
+        raise RunError(f"{folder} cannot be written: {error.strerror}") from None
 
 
 def _interactive(run: "Run", found: Measured, *, own: bool) -> str:

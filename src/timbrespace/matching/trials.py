@@ -37,11 +37,11 @@ class Trials:
         self.nothing = target.distance(dry)
         self.places: list[np.ndarray] = []
         self.distances: list[float] = []
-        self._costs: list[float] = []
         # The place that comes nearest, or nearly as near with knobs nearer to their middles: a prior over
         # settings decides what can hardly be heard. A target that is reached is. `nearest`: its sound.
         self.best = np.full(len(effect.knobs), 0.5)
         self.nearest: np.ndarray | None = None
+        self._least_cost = float("inf")  # of the best place: its distance, and what the prior adds
         self.stage = "search"
 
     def __call__(self, place: np.ndarray) -> float:
@@ -59,13 +59,12 @@ class Trials:
             distance = self.target.distance(sound)
         except EffectError:
             sound, distance = None, float("inf")
-        bold = float(np.square(2.0 * inside - 1.0).mean())
-        cost = distance + PRIOR * self.nothing * bold
-        if cost < min(self._costs, default=float("inf")) or distance <= FOUND * self.nothing:
-            self.nearest, self.best = sound, inside
         self.places.append(inside)
         self.distances.append(distance)
-        self._costs.append(cost)
+        bold = float(np.square(2.0 * inside - 1.0).mean())
+        cost = distance + PRIOR * self.nothing * bold
+        if cost < self._least_cost or self.found:
+            self.nearest, self.best, self._least_cost = sound, inside, cost
         if self.progress is not None:
             facts = {"distance": self.least / max(self.nothing, 1e-12)}
             self.progress(self.stage, len(self.places), self.renders, facts)

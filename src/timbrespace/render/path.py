@@ -63,26 +63,26 @@ def read_samples(
 ) -> Tensor:
     """Samples (length,) of `count` pictures, one every `step` samples: about moment t of the sound a
     grain of two steps, from about the t-th of `places` of wave t."""
-    rate, half = feature.sample_rate, step
     # slowed grains lie in their waves whole: none holds the silence behind one
     place = places(count, feature.span // step + (length <= feature.span)) * step
-    reach = round(REACH * rate)
+    reach = round(REACH * feature.sample_rate)
     expected: Tensor | None = None  # how the grain before goes on
 
     def grains() -> Iterator[Tensor]:
         nonlocal expected
         first = 0
         for some in pictures:
-            waves = pad(feature.invert(some.values, some.level_db), (half + reach, half + reach))
-            for wave, begin in zip(waves, place[first:].round().long().tolist(), strict=False):
-                near = wave[begin : begin + 2 * (half + reach)]
+            waves = pad(feature.invert(some.values, some.level_db), (step + reach, step + reach))
+            begins = place[first : first + len(waves)].round().long().tolist()
+            for wave, begin in zip(waves, begins, strict=True):
+                near = wave[begin : begin + 2 * (step + reach)]
                 at = reach if expected is None else _like(near, expected, reach)
-                grain = near[at : at + 2 * half]
-                expected = grain[half:]
+                grain = near[at : at + 2 * step]
+                expected = grain[step:]
                 yield grain[None]
             first += len(waves)
 
-    sound = torch.cat(list(mixed_waves(grains(), step, length + step, rate)))
+    sound = torch.cat(list(mixed_waves(grains(), step, length + step, feature.sample_rate)))
     return sound[step:]
 
 

@@ -314,11 +314,10 @@ class Synth:
             one_each = np.broadcast_to(np.asarray(values, np.float64), len(times))
             return np.interp(moments, times, one_each)
 
-        z = np.stack([at_moments(column) for column in z.T], 1)
+        z = np.stack([at_moments(column) for column in z.T], 1).astype(np.float32)
         pitches = None if pitch is None else at_moments(pitch)
         levels = at_moments(rms_db).astype(np.float32)
         if curves:
-            z = z.astype(np.float32)
             made = harmonic.along(self, net, z, pitches, labels, levels, length)
             return self._safe(whole(some.numpy() for some in made), whole)
         if pitches is not None and "pitch" not in self.continuous:
