@@ -1,13 +1,16 @@
 """Shared by all tests: a small rendered data set, its corpus, and a run trained on it for a moment."""
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 # the tests' networks are tiny: more threads would only wait for each other
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
-from playwright.sync_api import expect  # noqa: E402
+from playwright.sync_api import expect, sync_playwright  # noqa: E402
 
 from timbrespace import verbs  # noqa: E402
 from timbrespace.data import jobs  # noqa: E402
@@ -22,6 +25,29 @@ TINY = (
     "model.decoder={kind: frames, channels: [32, 32], hidden: 64}",
     "model.bottleneck.latent=8", "objective.bits_per_sound=30",
 )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str | None:
+    """The browser of the tests: that of CHROMIUM, else of PATH; None is the one that playwright installs."""
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, filter(None, names))), None)
+
+
+@pytest.fixture
+def opened(chromium) -> Iterator[SimpleNamespace]:
+    """An empty `tab` of a browser, the addresses that it has `asked` for, and what went `wrong` in it."""
+    with sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        tab = browser.new_page(viewport={"width": 1200, "height": 800})
+        asked, wrong = [], []
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.on("pageerror", lambda error: wrong.append(str(error)))
+        tab.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        yield SimpleNamespace(tab=tab, asked=asked, wrong=wrong)
+        browser.close()
 
 
 @pytest.fixture(scope="session")

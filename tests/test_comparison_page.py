@@ -2,9 +2,7 @@
 
 import html
 import json
-import os
 import re
-import shutil
 from base64 import b64decode
 from pathlib import Path
 
@@ -210,22 +208,11 @@ def test_runs_of_one_name_are_told_apart_and_names_are_no_markup(run):
         verbs.compare(["one/<i>x"], out="page.pdf")
 
 
-def test_in_a_browser_the_page_asks_for_nothing(run, tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api")
+def test_in_a_browser_the_page_asks_for_nothing(opened, run, tmp_path):
     text = written(run("a"), run("b", **full(by=0.5)))
     assert "<script" not in text and len(text) < 20e6
-    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-    chromium = next(filter(None, map(shutil.which, filter(None, names))), None)
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-        )
-        tab = browser.new_page()
-        asked, wrong = [], []
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-        tab.goto((tmp_path / "page.html").as_uri())
-        broken = tab.evaluate("[...document.images].filter((i) => !i.naturalWidth).length")
-        assert tab.locator("img").count() == 6 and broken == 0 and wrong == []
-        assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-        browser.close()
+    tab, asked, wrong = opened.tab, opened.asked, opened.wrong
+    tab.goto((tmp_path / "page.html").as_uri())
+    broken = tab.evaluate("[...document.images].filter((i) => !i.naturalWidth).length")
+    assert tab.locator("img").count() == 6 and broken == 0 and wrong == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []

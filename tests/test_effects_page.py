@@ -3,9 +3,7 @@ in a real headless browser."""
 
 import io
 import json
-import os
 import re
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -356,9 +354,7 @@ def served(known: Playing) -> tuple[str, threading.Event, threading.Thread]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-    chromium = next(filter(None, map(shutil.which, filter(None, names))), None)
+def browser(chromium) -> Iterator[Browser]:
     with sync_playwright() as play:
         found = play.chromium.launch(executable_path=chromium, args=FLAGS)
         yield found

@@ -2,9 +2,7 @@
 
 import io
 import json
-import os
 import re
-import shutil
 import threading
 import time
 import zipfile
@@ -62,9 +60,7 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-    chromium = next(filter(None, map(shutil.which, filter(None, names))), None)
+def browser(chromium) -> Iterator[Browser]:
     with sync_playwright() as play:
         # without a system Chromium, the one that playwright installs
         found = play.chromium.launch(executable_path=chromium, args=FLAGS)

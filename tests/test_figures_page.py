@@ -1,9 +1,7 @@
 """The page of figures: it shows the numbers of metrics.json, needs no network, and names are no markup."""
 
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +106,7 @@ def test_the_plane_of_a_comparison_is_a_page_too(tiny_run, tmp_path):
     assert point["y"] == [metrics["distortion"]["rmse_db"]]
 
 
-def test_in_a_browser_every_figure_is_drawn_without_a_network(tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api")
+def test_in_a_browser_every_figure_is_drawn_without_a_network(opened, tmp_path):
     names, table = [NASTY, "organ"], [[0.9, 0.1], [0.2, 0.8]]
     drawn = {
         "confusion": matrices.confusion(names, names, table, NASTY),
@@ -120,26 +117,15 @@ def test_in_a_browser_every_figure_is_drawn_without_a_network(tmp_path):
     text = page(drawn, "figures")
     assert NASTY not in text
     (tmp_path / "figures.html").write_text(text, encoding="utf-8")
-    places = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-    chromium = next(filter(None, map(shutil.which, filter(None, places))), None)
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-        )
-        tab = browser.new_page(viewport={"width": 1200, "height": 800})
-        asked, wrong = [], []
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.on("pageerror", lambda error: wrong.append(str(error)))
-        tab.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-        tab.goto((tmp_path / "figures.html").as_uri())
-        tab.wait_for_selector("body[data-ready]", timeout=60_000)
-        shown = tab.evaluate("[...document.querySelectorAll('.js-plotly-plot')].map((p) => p.id)")
-        assert shown == [f"figure-{i}" for i in range(len(drawn))] and wrong == []
-        assert tab.locator("#figure-1 .heatmaplayer image").count() == 1
-        assert tab.locator("#figure-3 .bars path").count() == 3
-        assert "</script><b onclick=" in (tab.locator("#figure-0").text_content() or "")
-        tab.locator("#figure-3 .bars path").first.hover(force=True)
-        tab.wait_for_selector("#figure-3 .hovertext")
-        assert tab.locator("#figure-3 .hovertext").first.text_content() == "2.000"
-        assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
-        browser.close()
+    tab, asked, wrong = opened.tab, opened.asked, opened.wrong
+    tab.goto((tmp_path / "figures.html").as_uri())
+    tab.wait_for_selector("body[data-ready]", timeout=60_000)
+    shown = tab.evaluate("[...document.querySelectorAll('.js-plotly-plot')].map((p) => p.id)")
+    assert shown == [f"figure-{i}" for i in range(len(drawn))] and wrong == []
+    assert tab.locator("#figure-1 .heatmaplayer image").count() == 1
+    assert tab.locator("#figure-3 .bars path").count() == 3
+    assert "</script><b onclick=" in (tab.locator("#figure-0").text_content() or "")
+    tab.locator("#figure-3 .bars path").first.hover(force=True)
+    tab.wait_for_selector("#figure-3 .hovertext")
+    assert tab.locator("#figure-3 .hovertext").first.text_content() == "2.000"
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []

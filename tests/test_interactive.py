@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import os
 import re
 import shutil
 from dataclasses import replace
@@ -125,53 +124,41 @@ def test_runs_side_by_side_share_their_sounds(tiny_run, tmp_path):
         verbs.compare([*runs], map=tmp_path / "maps.png")
 
 
-def test_in_a_browser_a_click_plays_that_sound_and_marks_it_in_every_panel(tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api")
+def test_in_a_browser_a_click_plays_that_sound_and_marks_it_in_every_panel(opened, tmp_path):
     sounds = {f"{i}.wav@0.0": flac(i) for i in (5, 7)}
     place = tmp_path / "map.html"
     place.write_text(page([atlas(), atlas(name="two")], sounds, "maps"), encoding="utf-8")
-    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-    chromium = next(filter(None, map(shutil.which, filter(None, names))), None)
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-        )
-        tab = browser.new_page(viewport={"width": 1200, "height": 800})
-        asked, wrong = [], []
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.on("pageerror", lambda error: wrong.append(str(error)))
-        tab.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-        tab.add_init_script(
-            "window.played = []; HTMLMediaElement.prototype.play = function () {"
-            " window.played.push(this.src); return Promise.resolve(); };"
-        )
-        tab.goto(place.as_uri())
-        tab.wait_for_selector("body[data-ready]", timeout=60_000)
-        x, y = tab.evaluate(
-            """() => {
-                const plot = document.getElementById("plot"), full = plot._fullLayout;
-                const box = plot.getBoundingClientRect();
-                const trace = plot.data.find((t) => t.customdata?.includes(7) && t.xaxis === "x2");
-                const at = trace.customdata.indexOf(7);
-                return [box.left + full.xaxis2._offset + full.xaxis2.d2p(trace.x[at]),
-                        box.top + full.yaxis2._offset + full.yaxis2.d2p(trace.y[at])];
-            }"""
-        )
-        tab.mouse.move(x, y)
-        tab.wait_for_selector(".mark")
-        assert tab.locator(".mark").count() == 2
-        tab.mouse.click(x, y)
-        tab.wait_for_function("played.length === 1")
-        (source,) = tab.evaluate("played")
-        assert base64.b64decode(source.partition("base64,")[2]) == sounds["7.wav@0.0"]
-        assert tab.locator("#said").text_content() == (
-            "sound 7; one: error 3.5 dB; two: error 3.5 dB; playing"
-        )
-        tab.fill("#find", "sound 12")
-        tab.press("#find", "Enter")
-        assert "not among the sounds" in (tab.locator("#said").text_content() or "")
-        tab.select_option("#colour", "error, dB")
-        tab.wait_for_function("plot._fullLayout.coloraxis.colorbar.title.text === 'error, dB'")
-        assert tab.title() == "maps" and wrong == []
-        assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
-        browser.close()
+    tab, asked, wrong = opened.tab, opened.asked, opened.wrong
+    tab.add_init_script(
+        "window.played = []; HTMLMediaElement.prototype.play = function () {"
+        " window.played.push(this.src); return Promise.resolve(); };"
+    )
+    tab.goto(place.as_uri())
+    tab.wait_for_selector("body[data-ready]", timeout=60_000)
+    x, y = tab.evaluate(
+        """() => {
+            const plot = document.getElementById("plot"), full = plot._fullLayout;
+            const box = plot.getBoundingClientRect();
+            const trace = plot.data.find((t) => t.customdata?.includes(7) && t.xaxis === "x2");
+            const at = trace.customdata.indexOf(7);
+            return [box.left + full.xaxis2._offset + full.xaxis2.d2p(trace.x[at]),
+                    box.top + full.yaxis2._offset + full.yaxis2.d2p(trace.y[at])];
+        }"""
+    )
+    tab.mouse.move(x, y)
+    tab.wait_for_selector(".mark")
+    assert tab.locator(".mark").count() == 2
+    tab.mouse.click(x, y)
+    tab.wait_for_function("played.length === 1")
+    (source,) = tab.evaluate("played")
+    assert base64.b64decode(source.partition("base64,")[2]) == sounds["7.wav@0.0"]
+    assert tab.locator("#said").text_content() == (
+        "sound 7; one: error 3.5 dB; two: error 3.5 dB; playing"
+    )
+    tab.fill("#find", "sound 12")
+    tab.press("#find", "Enter")
+    assert "not among the sounds" in (tab.locator("#said").text_content() or "")
+    tab.select_option("#colour", "error, dB")
+    tab.wait_for_function("plot._fullLayout.coloraxis.colorbar.title.text === 'error, dB'")
+    assert tab.title() == "maps" and wrong == []
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
