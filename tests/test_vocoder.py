@@ -274,8 +274,9 @@ def test_a_training_that_was_interrupted_ends_in_the_same_bits(tiny_corpus, tmp_
         training.train(tiny_corpus, tmp_path / "broken", SMALL, PLAN)
 
 
-def test_magnitudes_come_nearer_in_a_few_steps(tiny_corpus):
+def test_magnitudes_come_nearer_in_a_few_steps(tiny_corpus, monkeypatch):
     """Sixteen steps on one batch: the log magnitudes come nearer by a tenth of a neper at least."""
+    monkeypatch.setattr(training, "WARM_UP", 1)
     plan = Plan(steps=16, batch=4, channels=32, blocks=1, learning_rate=5e-3)
     state = State(SMALL, plan, torch.device("cpu"))
     batch = batch_of(recordings(tiny_corpus, RATE).train, SMALL, plan, 0)
@@ -312,6 +313,27 @@ def test_a_folder_holds_out_whole_instruments(tmp_path):
             soundfile.write(tmp_path / name / f"{number}.wav", tone(300.0, 0.2), RATE)
     split = recordings(tmp_path, RATE)
     assert len(split.train) + len(split.valid) == 60 and 1 <= len(split.valid) <= 15
+
+
+def test_several_places_are_learnt_from_a_small_one_more_often_than_its_number_says(
+    tiny_corpus, tmp_path
+):
+    for number in range(8):
+        soundfile.write(tmp_path / f"{number}.wav", tone(100.0 * (number + 3), 0.2), RATE)
+    corpus = recordings(tiny_corpus, RATE)
+    split = recordings([tiny_corpus, tmp_path], RATE)
+    here = len(split.train) - len(corpus.train)
+    assert 0 < here <= 8 and split.about == f"{len(corpus.train)} recordings of corpus, " + (
+        f"{here} recordings of {tmp_path.name}"
+    )
+    last = split.train.samples(len(split.train) - 1)
+    assert last.shape == (round(0.2 * RATE),)  # a sound of the folder, by its number in all
+    assert np.array_equal(split.train.samples(0), corpus.train.samples(0))
+    rng = np.random.default_rng(0)
+    drawn = [split.train.draw(rng) >= len(corpus.train) for _ in range(4000)]
+    roots = np.sqrt([len(corpus.train), here])
+    assert np.mean(drawn) == pytest.approx(roots[1] / roots.sum(), abs=0.03)
+    assert roots[1] / roots.sum() > 2 * here / len(split.train)
 
 
 def test_adversaries_learn_to_tell_and_their_terms_reach_the_network(tiny_corpus):

@@ -934,7 +934,9 @@ Recorded = Annotated[str, typer.Argument(help="A corpus made by prepare, or a fo
 
 @vocoders.command("train")
 def vocoder_train(
-    corpus: Recorded,
+    corpora: Annotated[
+        list[str], typer.Argument(help="Corpora made by prepare, or folders of sounds.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="The vocoder's file.")],
     minutes: Annotated[float | None, typer.Option(help="How long.")] = None,
     steps: Annotated[int | None, typer.Option(help="How long, instead.")] = None,
@@ -961,13 +963,15 @@ def vocoder_train(
 ) -> None:
     """Train a vocoder on recordings. Ctrl-C loses nothing: --resume goes on.
 
+    Of several places, each is heard as often as the root of its number of sounds says.
+
     Example: timbrespace vocoder train corpus --out vocoder.safetensors --minutes 60
     """
     from timbrespace import verbs
 
     with Bars() as bars:
         made = verbs.vocoder_train(
-            corpus, out, sample_rate=sample_rate, n_fft=n_fft, hop=hop, mels=mels,
+            corpora, out, sample_rate=sample_rate, n_fft=n_fft, hop=hop, mels=mels,
             floor_db=floor_db, resume=resume, data=data, licence=licence, progress=bars,
             minutes=minutes, steps=steps, batch=batch, learning_rate=learning_rate,
             channels=channels, blocks=blocks, smooth=smooth, adversarial=adversarial, seed=seed,

@@ -1026,19 +1026,20 @@ def explore(
 
 
 def vocoder_train(
-    corpus: StrPath, out: StrPath, *, sample_rate: int = 16000, n_fft: int = 1024, hop: int = 256,
-    mels: int = 128, floor_db: float = -80.0, resume: bool = False, data: str | None = None,
-    licence: str = "not stated", progress: Progress | None = None, **plan: Any,
+    corpora: StrPath | Sequence[StrPath], out: StrPath, *, sample_rate: int = 16000, n_fft: int = 1024,
+    hop: int = 256, mels: int = 128, floor_db: float = -80.0, resume: bool = False,
+    data: str | None = None, licence: str = "not stated", progress: Progress | None = None,
+    **plan: Any,
 ) -> "Vocoder":  # fmt: skip
-    """Train a vocoder for one sort of log-mel on the recordings of a corpus, or of a folder, into the
-    file `out`. `plan`: see vocoders.train.Plan; `data` and `licence` are kept in the file's card."""
+    """Train a vocoder for one sort of log-mel on the recordings of a corpus, of a folder, or of several
+    into the file `out`. `plan`: see vocoders.train.Plan; `data` and `licence` are kept in the file's card."""
     from timbrespace.features.log_mel import LogMel
     from timbrespace.vocoders.train import Plan
     from timbrespace.vocoders.train import train as train_vocoder
 
     feature = LogMel(sample_rate, n_fft=n_fft, hop=hop, mels=mels, floor_db=floor_db)
     return train_vocoder(
-        corpus, out, feature, Plan(**plan), resume=resume, data=data, licence=licence,
+        corpora, out, feature, Plan(**plan), resume=resume, data=data, licence=licence,
         progress=progress,
     )  # fmt: skip
 

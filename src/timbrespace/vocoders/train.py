@@ -9,7 +9,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -170,7 +170,7 @@ def batch_of(sounds: Recordings, feature: LogMel, plan: Plan, step: int) -> Batc
     pitch = np.full(plan.batch, UNKNOWN, np.float32)
     for place in range(plan.batch):
         for _ in range(DRAWS):
-            number = int(rng.integers(len(sounds)))
+            number = sounds.draw(rng)
             whole = sounds.samples(number)
             last = max(0, len(whole) - length)
             first = 0 if rng.random() < BEGINNINGS else int(rng.integers(last + 1))
@@ -294,11 +294,11 @@ def _descend(optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor)
 
 
 def train(
-    place: str | Path, out: str | Path, feature: LogMel, plan: Plan, *, resume: bool = False,
-    data: str | None = None, licence: str = "not stated",
+    places: str | Path | Sequence[str | Path], out: str | Path, feature: LogMel, plan: Plan, *,
+    resume: bool = False, data: str | None = None, licence: str = "not stated",
     progress: Progress | None = None,
 ) -> Vocoder:  # fmt: skip
-    """Train a vocoder for the pictures of `feature` on the recordings of a corpus or folder into the
+    """Train a vocoder for the pictures of `feature` on the recordings of corpora or folders into the
     file `out`, which holds the one that was best on held-out instruments.
 
     Beside it lies OUT.training, with which `resume` goes on; a training of so many steps on a CPU then
@@ -309,7 +309,7 @@ def train(
     kept = out.with_name(out.name + ".training")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     autocast = use_bfloat16("auto", device)
-    split = recordings(place, feature.sample_rate)
+    split = recordings(places, feature.sample_rate)
     settings = {"feature": contract(feature), **asdict(plan)}
     state = State(feature, plan, device)
     if resume and kept.is_file():
@@ -318,7 +318,7 @@ def train(
         raise RunError(f"{out} is there already; go on with --resume, or choose another --out")
     sounds, pitch = drawn(split.valid, HEARD)
     training = {
-        "command": _command(place, out, feature, plan), "seed": plan.seed,
+        "command": _command(places, out, feature, plan), "seed": plan.seed,
         "data": data or split.about,
     }  # fmt: skip
     about = {
@@ -367,9 +367,13 @@ def train(
     return Vocoder.open(out)
 
 
-def _command(place: str | Path, out: Path, feature: LogMel, plan: Plan) -> str:
+def _command(
+    places: str | Path | Sequence[str | Path], out: Path, feature: LogMel, plan: Plan
+) -> str:
     """What anybody types to train the same."""
-    words = [f"timbrespace vocoder train {Path(place).name} --out {out.name}"]
+    places = [places] if isinstance(places, (str, Path)) else places
+    words = ["timbrespace vocoder train", *(Path(place).name for place in places)]
+    words.append(f"--out {out.name}")
     standard = {**asdict(Plan(steps=1)), "steps": None, **LogMel(mels=128).settings()}
     chosen = {**asdict(plan), **feature.settings()}
     for name in (*PART, *asdict(plan)):
