@@ -7,12 +7,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NOTES := build/bench-notes
 CORPUS := build/bench-corpus
 
-.PHONY: demo test lint browser plugins bench clean
+.PHONY: demo test lint browser plugins latex bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/timbrespace demo
 
-test: $(VENV)/.installed-dev browser plugins lint
+test: $(VENV)/.installed-dev browser plugins latex lint
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --durations=10
 
 lint: $(VENV)/.installed-dev
@@ -56,6 +56,14 @@ plugins:
 	echo "installing LV2 plug-ins for the tests of plug-ins"; \
 	{ $$as apt-get update -qq && $$as apt-get install -y -qq mda-lv2 swh-lv2; } >/dev/null 2>&1 \
 	|| { echo "The tests of plug-ins need LV2 plug-ins: install the packages 'mda-lv2' and 'swh-lv2' and run make test again."; exit 2; }
+
+# A test compiles the paper; where LaTeX cannot be installed that one is skipped.
+latex:
+	@command -v pdflatex >/dev/null && exit 0; \
+	as=; [ "$$(id -u)" = 0 ] || as='sudo -n'; \
+	echo "installing LaTeX for the test of the paper"; \
+	{ $$as apt-get update -qq && $$as apt-get install -y -qq --no-install-recommends texlive-latex-base; } >/dev/null 2>&1 \
+	|| echo "The test that compiles the paper is skipped: install the package 'texlive-latex-base' to run it."
 
 $(BIN)/python:
 	@[ -n "$(PYTHON)" ] || { echo "timbrespace needs Python 3.11 or newer; none was found."; exit 2; }
