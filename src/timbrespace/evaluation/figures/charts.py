@@ -2,11 +2,17 @@
 
 Conventions
 -----------
-Panels stand where they stand on paper, at 100 pixels an inch, with the legend on the right. Pictures of
-sounds stay pictures, and so do figures with an axis that Plotly has not (symmetric logarithms).
+Panels stand where they stand on paper, at 100 pixels an inch, with the legend on the right. On an axis
+that Plotly has not (symmetric logarithms) marks lie where they lie on paper, and say their own numbers.
+Pictures of sounds are cells of a byte, 0 where there is none (`cells`; the page unpacks them), and what
+each of them is (`meta`); of many pictures, each has at most as many cells as it has pixels on paper.
 """
 
+import base64
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -16,9 +22,30 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
     from matplotlib.text import Text
 
 Chart = dict[str, Any]  # {"data": traces, "layout": layout}
+
+CELLS = 128, 64  # across a picture at most: of one alone, and of one among others
+STEPS = 254  # of a cell of a picture of sound, from the least of its colours to the most
+
+
+@dataclass(frozen=True)
+class Strips:
+    """What an image of pictures of sounds shows: pictures of `size` (rows, frames), one at every `apart`
+    (rows, columns) from the upper left, the highest frequency on top; the names of their lines and columns;
+    `seconds` of a frame, and `hertz` of the rows, the lowest first."""
+
+    names: list[str]
+    heads: list[str]
+    size: tuple[int, int]
+    apart: tuple[int, int]
+    seconds: float
+    hertz: list[float]
+
+
+STRIPS: "WeakKeyDictionary[AxesImage, Strips]" = WeakKeyDictionary()  # of drawn images
 
 INCH, LEGEND = 100, 240  # pixels
 NUMBERED = 256  # cells that carry their numbers
@@ -42,15 +69,12 @@ def chart(figure: "Figure") -> Chart | None:
     for axes in figure.axes:
         if axes.get_label() == "<colorbar>" or not axes.get_visible():
             continue
-        scales = {axes.get_xscale(), axes.get_yscale()}
-        if scales - {"linear", "log"} and _below_zero(axes):
-            return None
         number = str(sum(key.startswith("xaxis") for key in layout) + 1)
         found = _traces(axes)
         if not found:
             continue
         place = {"xaxis": f"x{number}", "yaxis": f"y{number}"}
-        traces += [trace | place for trace in found]
+        traces += [_laid(trace, axes) | place for trace in found]
         box = axes.get_position()
         layout[f"xaxis{number}"] = _axis(axes, "x", (share * box.x0, share * box.x1), number)
         layout[f"yaxis{number}"] = _axis(axes, "y", (box.y0, box.y1), number)
@@ -73,7 +97,9 @@ def _traces(axes: "Axes") -> list[Chart]:
     found = [_bars(c) for c in axes.containers if isinstance(c, BarContainer)]
     rows, columns = ((_ticks(axis) or {}).get("ticktext", []) for axis in (axes.yaxis, axes.xaxis))
     for image in axes.images:
-        if np.ma.shape(image.get_array()) == (len(rows), len(columns)):  # else it is of a sound
+        if image in STRIPS:
+            found.append(_strips(image, STRIPS[image]))
+        elif np.ma.shape(image.get_array()) == (len(rows), len(columns)):  # else it is of a sound
             found.append(_matrix(image, rows, columns))
     for many in axes.collections:
         if isinstance(many, PathCollection) and np.size(many.get_offsets()):
@@ -102,6 +128,70 @@ def _traces(axes: "Axes") -> list[Chart]:
             made["marker"] = {"color": colour, "symbol": symbol, "size": size, "line": edge}
         found.append(made)
     return found
+
+
+def _own(axis: "Axis") -> bool:
+    """Whether Plotly has such an axis."""
+    return axis.get_scale() in ("linear", "log")
+
+
+def _laid(trace: Chart, axes: "Axes") -> Chart:
+    """The marks where they lie on paper, with their own numbers to point at."""
+    strange = {c: a for c, a in (("x", axes.xaxis), ("y", axes.yaxis)) if not _own(a)}
+    if not strange or trace["type"] != "scatter":
+        return trace
+    true = [[x, y] for x, y in zip(trace["x"], trace["y"], strict=True)]
+    moved = {c: _numbers(_on_paper(a, _floats(trace[c]))) for c, a in strange.items()}
+    told = "%{customdata[0]:.5g}, %{customdata[1]:.5g}"
+    return trace | moved | {"customdata": true, "hovertemplate": told}
+
+
+def _on_paper(axis: "Axis", values: Any) -> np.ndarray:
+    return axis.get_transform().transform(np.asarray(values, float))
+
+
+def _strips(image: "AxesImage", shown: Strips) -> Chart:
+    """An image of pictures of sounds, its upper line first."""
+    values = np.ma.filled(np.ma.asarray(image.get_array(), float), np.nan)
+    values = values if image.origin == "upper" else values[::-1]
+    left, right, bottom, top = image.get_extent()
+    most = CELLS[len(shown.names) * len(shown.heads) > 1]
+    blocks = [-(-size // most) for size in shown.size]
+    pictures = [
+        [_pooled(values[i * shown.apart[0] :, j * shown.apart[1] :], shown.size, blocks) for j in
+         range(len(shown.heads))]
+        for i in range(len(shown.names))
+    ]  # fmt: skip
+    size = pictures[0][0].shape
+    apart = tuple(-(-whole // block) for whole, block in zip(shown.apart, blocks, strict=True))
+    edges = [(0, around - inner) for around, inner in zip(apart, size, strict=True)]
+    sheet = np.block([[np.pad(p, edges, constant_values=np.nan) for p in row] for row in pictures])
+    wide, high = (right - left) / sheet.shape[1], (bottom - top) / sheet.shape[0]
+    low, high_db = image.get_clim()
+    steps = 1.0 + np.round(STEPS * (np.clip(sheet, low, high_db) - low) / (high_db - low))
+    cells = np.nan_to_num(steps, nan=0.0).astype(np.uint8)
+    hertz = [float(np.mean(part)) for part in _parts(shown.hertz[::-1], blocks[0])][::-1]
+    meta = replace(shown, size=size, apart=apart, hertz=hertz, seconds=shown.seconds * blocks[1])
+    return {
+        "type": "heatmap", "cells": base64.b64encode(cells.tobytes()).decode(), "name": "",
+        "columns": sheet.shape[1], "x0": left + 0.5 * wide, "dx": wide, "y0": top + 0.5 * high,
+        "dy": high, "zmin": low, "zmax": high_db, "colorscale": _scale(image.get_cmap()),
+        "showscale": False, "hoverinfo": "none", "meta": asdict(meta),
+    }  # fmt: skip
+
+
+def _pooled(values: np.ndarray, size: tuple[int, int], blocks: Sequence[int]) -> np.ndarray:
+    """The means of blocks (rows, frames) of the picture in the upper left."""
+    values = values[: size[0], : size[1]]
+    for axis, block in enumerate(blocks):
+        parts = _parts(values, block, axis)
+        values = np.stack([part.mean(axis) for part in parts], axis) if block > 1 else values
+    return values
+
+
+def _parts(values: Any, block: int, axis: int = 0) -> list[np.ndarray]:
+    values = np.asarray(values)
+    return np.split(values, range(block, values.shape[axis], block), axis)
 
 
 def _scatter(points: np.ndarray, artist: "Artist", label: str) -> Chart:
@@ -165,14 +255,15 @@ def _axis(axes: "Axes", along: str, domain: tuple[float, float], number: str) ->
         "gridcolor": "#E5E5E5", "range": [float(end) for end in limits], "tickfont": {"size": 10},
         "showticklabels": bool(axis.get_tick_params().get(beside, True)),
     }  # fmt: skip
-    if axis.get_scale() == "linear":
-        made |= _ticks(axis) or {}
-    else:
-        made |= {"type": "log", "dtick": 1}
-        if axis.get_scale() == "log":
-            made["range"] = np.log10(limits).tolist()
-        else:
-            del made["range"]
+    if axis.get_tick_params().get("labeltop"):
+        made |= {"side": "top", "showticklabels": True, "showgrid": False}
+    if axis.get_scale() == "log":
+        return made | {"type": "log", "dtick": 1, "range": np.log10(limits).tolist()}
+    made |= _ticks(axis) or {}
+    if not _own(axis):
+        made["range"] = _numbers(_on_paper(axis, limits))
+        made["tickvals"] = _numbers(_on_paper(axis, axis.get_majorticklocs()))
+        made["ticktext"] = [_plain(t.get_text()) for t in axis.get_majorticklabels()]
     return made
 
 
@@ -188,10 +279,6 @@ def _ticks(axis: "Axis") -> Chart | None:
     return {"tickvals": _numbers(axis.get_majorticklocs()), "ticktext": texts}
 
 
-def _below_zero(axes: "Axes") -> bool:
-    return any(np.any(np.asarray(line.get_ydata(), float) <= 0.0) for line in axes.lines)
-
-
 def _areas(axes: "Axes") -> list[Any]:
     """Shaded areas and frames: rectangles that are no bars."""
     from matplotlib.container import BarContainer
@@ -203,7 +290,11 @@ def _areas(axes: "Axes") -> list[Any]:
 
 def _shape(patch: Any, axes: "Axes", number: str) -> Chart:
     corners = patch.get_transform().transform([(0.0, 0.0), (1.0, 1.0)])
-    (x0, y0), (x1, y1) = axes.transData.inverted().transform(corners).tolist()
+    ends = axes.transData.inverted().transform(corners).T
+    (x0, x1), (y0, y1) = (
+        (end if _own(axis) else _on_paper(axis, end)).tolist()
+        for end, axis in zip(ends, (axes.xaxis, axes.yaxis), strict=True)
+    )
     fill = _hex(patch.get_facecolor()) if patch.get_fill() else "rgba(0,0,0,0)"
     edge = {"color": _hex(patch.get_edgecolor()), "width": 0 if patch.get_fill() else 1.6}
     return {
@@ -244,6 +335,10 @@ def _hex(colour: Any) -> str:
 
 def _scale(colours: "Colormap") -> list[list[Any]]:
     return [[float(at), _hex(colours(float(at)))] for at in np.linspace(0.0, 1.0, 17)]
+
+
+def _floats(values: list[float | None]) -> np.ndarray:
+    return np.array([np.nan if v is None else v for v in values])
 
 
 def _numbers(values: Any) -> list[float | None]:

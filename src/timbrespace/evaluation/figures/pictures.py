@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from timbrespace.audio.scratch import Samples
-from timbrespace.evaluation.figures.style import DPI, png, sheet, shorten
+from timbrespace.evaluation.figures.charts import STRIPS, Strips, chart
+from timbrespace.evaluation.figures.style import DPI, Picture, png, sheet, shorten
 from timbrespace.features.decibels import LEAST_POWER, Decibels
 from timbrespace.features.spectrogram import Spectrogram
 
@@ -22,7 +23,7 @@ COLUMNS = 1200  # of a long sound's spectrogram
 
 def sounds(
     pairs: Sequence[tuple[np.ndarray, np.ndarray]], feature: Decibels
-) -> list[bytes]:  # fmt: skip
+) -> list[Picture]:  # fmt: skip
     """PNG of original, model and model minus original of each sound; pairs of pictures (rows, frames) in
     [-1, 1], all of one size."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -51,6 +52,8 @@ def sounds(
             extent=(0.0, seconds, 0.0, top), interpolation="nearest",
         )  # fmt: skip
         images.append(image)
+        size = pairs[0][0].shape[0], pairs[0][0].shape[1]
+        STRIPS[image] = _strips_of([""], [title], size, size, feature)
         axes.set_title(title, fontsize=9)
         names = [f"{f // 1000}k" if f >= 1000 else str(f) for f in hertz]
         axes.set_yticks([feature.row_of(f) for f in hertz], names if bar is None else [])
@@ -75,8 +78,18 @@ def sounds(
                 image.axes.draw_artist(artist)
         data = io.BytesIO()
         imsave(data, canvas.buffer_rgba(), format="png", dpi=DPI, metadata={"Software": ""})
-        files.append(data.getvalue())
+        picture = Picture(data.getvalue())
+        picture.pointed = chart(figure)
+        files.append(picture)
     return files
+
+
+def _strips_of(
+    names: Sequence[str], heads: Sequence[str], size: tuple[int, int], apart: tuple[int, int],
+    feature: Decibels,
+) -> Strips:  # fmt: skip
+    second, hertz = feature.hop / feature.sample_rate, feature.frequencies.tolist()
+    return Strips(list(names), list(heads), size, apart, second, hertz)
 
 
 def spectrograms(sounds: Mapping[str, Samples], sample_rate: int) -> bytes:
@@ -150,6 +163,8 @@ def draw_strips(
         shown = axes.imshow(
             sheet, aspect="auto", cmap=colours, vmin=least, vmax=most, interpolation="nearest"
         )
+        lines = [name for name, _ in rows]
+        STRIPS[shown] = _strips_of(lines, titles, (tall, wide), apart, feature)
         axes.set_xticks([(j + 0.5) * apart[1] for j in range(len(titles))], titles, fontsize=8)
         names = [shorten(name, 26) if left < 0.5 else "" for name, _ in rows]
         axes.set_yticks([(i + 0.5) * apart[0] for i in range(len(rows))], names, fontsize=8)

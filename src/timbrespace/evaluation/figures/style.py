@@ -51,6 +51,16 @@ def shorten(text: str, most: int) -> str:
     return f" {text}" if text.startswith("_") else text  # matplotlib hides labels with _ in front
 
 
+class Picture(bytes):
+    """The file of a picture, which can be had to point at, too."""
+
+    pointed: "Chart | None"
+
+    def chart(self) -> "Chart | None":
+        """The same for Plotly; None for one that is only a picture."""
+        return self.pointed
+
+
 class Drawing(bytes):
     """The file of a figure, which can be had as SVG and to point at, too."""
 
