@@ -1,15 +1,19 @@
-"""Geometry of a latent table: projections and their inverse, neighbours, paths."""
+"""Geometry of a latent table: projections and their inverse, neighbours, paths; sounds without a place."""
 
+import math
+import shutil
 import sys
 import time
 
 import numpy as np
 import pytest
 
-from timbrespace.errors import MissingExtra, TimbrespaceError
+from timbrespace.errors import MissingExtra, RunError, TimbrespaceError
 from timbrespace.geometry.neighbours import FAR, far, interpolate, nearest, spacing
 from timbrespace.geometry.paths import KINDS, follow, grid, lerp, path, slerp
 from timbrespace.geometry.project import Pca, umap_map
+from timbrespace.mapping import Space, build_space
+from timbrespace.runs import Run
 
 
 def decaying(rows: int, columns: int, seed: int = 0) -> np.ndarray:
@@ -222,3 +226,40 @@ def test_paths_refuse_one_step_and_unknown_kinds():
         path(np.zeros(2), np.ones(2), 1)
     with pytest.raises(TimbrespaceError, match="lerp, slerp"):
         path(np.zeros(2), np.ones(2), 3, "spline")
+
+
+# --- sounds without a place ---
+
+
+def unsure(run: Run, lost: list[int]) -> Run:
+    """The run with a model that gives no numbers for these rows of its corpus."""
+    model, row = run.model, 0
+    encode = model.encode
+
+    def encode_but(x, labels):
+        nonlocal row
+        found = encode(x, labels)
+        for place in range(len(x)):
+            if row + place in lost:
+                found.mean[place, 0] = math.nan
+        row += len(x)
+        return found
+
+    model.encode = encode_but
+    run.model = model
+    return run
+
+
+def test_sounds_whose_latents_are_no_numbers_have_no_place_in_the_space(tiny_run, tmp_path, caplog):
+    path = shutil.copytree(tiny_run, tmp_path / "run")
+    whole = Space.open(Run.open(path))
+    build_space(unsure(Run.open(path), [0, 5]), umap=False)
+    assert "2 sounds whose latents are not finite are left out" in caplog.text
+    made = Space.open(Run.open(path))
+    kept = [row for row in whole.rows.tolist() if row not in (0, 5)]
+    assert made.rows.tolist() == kept and np.array_equal(made.mean, whole.mean[kept])
+    assert np.isfinite(made.maps["pca"]).all() and len(made.maps["pca"]) == len(kept)
+    assert made.split == [whole.split[row] for row in kept]
+    assert made.labels["pitch"] == [whole.labels["pitch"][row] for row in kept]
+    with pytest.raises(RunError, match="not finite; the training has diverged"):
+        build_space(unsure(Run.open(path), list(range(len(whole.rows)))), umap=False)

@@ -1,6 +1,7 @@
 """The run's space: latents of the whole corpus, their 2-D maps, their labels."""
 
 import json
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from timbrespace.machine import use_bfloat16
 from timbrespace.runs import Run
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
     """Encode every row of the run's corpus, project, and write space/; the old space stays readable
     until the new one is whole.
 
-    The PCA is fitted on training rows. UMAP joins when umap-learn is installed.
+    The PCA is fitted on training rows. UMAP joins when umap-learn is installed. Sounds whose latents are
+    not finite are left out, with a warning; RunError where none is left.
     """
     import torch
     from safetensors.torch import save
@@ -106,23 +110,33 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
             if progress:
                 progress("space", sum(map(len, means)), len(rows), {})
     mean, logvar = np.concatenate(means), np.concatenate(logvars)
-    rms_db = np.concatenate(loudness)
+    usable = np.isfinite(mean).all(1) & np.isfinite(logvar).all(1)
+    if not usable.any():
+        raise RunError("the latents are not finite; the training has diverged: train again")
+    if not usable.all():
+        lost = corpus.rows[int(np.flatnonzero(~usable)[0])].title
+        log.warning("%d sounds whose latents are not finite are left out (the first: %s)",
+                    (~usable).sum(), lost)  # fmt: skip
+    rows, mean, logvar = rows[usable], mean[usable], logvar[usable]
+    rms_db = np.concatenate(loudness)[usable]
+    codes = [np.concatenate(codes)[usable]] if codes else []
     split = run.split()
     splits = [split.get(int(r), "new") for r in rows]
     train = np.array([s == "train" for s in splits])
-    maps = {"pca": Pca.fit(mean[train], 2).transform(mean).astype(np.float32)}
+    maps = {"pca": Pca.fit(mean[train] if train.any() else mean, 2).transform(mean).astype(np.float32)}
     if umap:
         # PCA needs nothing extra; `timbrespace doctor` names the extra for UMAP
         with suppress(ImportError, MissingExtra):
             maps["umap"] = umap_map(mean, seed=run.recipe.seed)
-    labels = {name: shown_labels(corpus, name) for name in corpus.label_names}
+    known = {name: shown_labels(corpus, name) for name in corpus.label_names}
+    labels = {name: [values[row] for row in rows] for name, values in known.items()}
     version = sha256(mean.tobytes() + repr(sorted(maps)).encode()).hexdigest()[:12]
     folder = run.path / "space"
     folder.mkdir(exist_ok=True)
     weights = folder / f"weights-{version}.safetensors"
     space = Space(
         rows, mean, logvar, rms_db, maps, labels, splits, version,
-        weights, np.concatenate(codes) if codes else None,
+        weights, codes[0] if codes else None,
     )  # fmt: skip
     tables = {"rows": rows, "mean": mean, "logvar": logvar, "rms_db": rms_db}
     if space.codes is not None:

@@ -38,7 +38,7 @@ def of_row(space: Space, row: int, told: tuple[str, ...]) -> Point:
     """A sound of the corpus, with its labels of the names `told`."""
     found = np.flatnonzero(space.rows == row)
     if not len(found):
-        raise RunError(f"the corpus has the rows 0 to {int(space.rows.max())}, not {row}")
+        raise RunError(f"the space has the rows 0 to {int(space.rows.max())}, but not {row}")
     at = int(found[0])
     pitch = space.labels["pitch"][at] if "pitch" in space.labels else None
     labels = {
