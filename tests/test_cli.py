@@ -132,7 +132,7 @@ def test_the_commands_are_the_verbs():
         importlib.import_module(f"timbrespace.{part.name}")
     recipe.shipped()
     typed = {name.replace(" ", "_") for name in every_command()}
-    verbs = {*timbrespace.VERBS, *timbrespace.EFFECT_VERBS}
+    verbs = {*timbrespace.VERBS, *timbrespace.EFFECT_VERBS, *timbrespace.VOCODER_VERBS}
     assert typed == verbs - {"estimate", "explain"}
     assert all(callable(getattr(timbrespace, verb)) for verb in verbs)
 

@@ -18,7 +18,17 @@ RANKS = [
     {"priors", "exporting", "directions", "likeness", "matching"},
     {"evaluation", "controller"},
     {"explorer", "writeup"},
-    {"verbs", "verbs_effects", "cli", "cli_effects", "terminal", "__init__", "__main__"},
+    {
+        "verbs",
+        "verbs_effects",
+        "verbs_vocoders",
+        "cli",
+        "cli_effects",
+        "cli_vocoders",
+        "terminal",
+        "__init__",
+        "__main__",
+    },
 ]
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
 

@@ -11,7 +11,7 @@ import soundfile
 import torch
 from test_rendering import Whole
 
-from timbrespace import verbs
+from timbrespace import verbs, verbs_vocoders
 from timbrespace.audio.files import read
 from timbrespace.audio.pitch import note
 from timbrespace.cli import app
@@ -65,7 +65,7 @@ def trained(tiny_corpus, tmp_path_factory):
     out = tmp_path_factory.mktemp("vocoder") / "v.safetensors"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "HEARD", 2)
-        verbs.vocoder_train(
+        verbs_vocoders.vocoder_train(
             tiny_corpus, out, mels=32, steps=2, batch=2, channels=8, blocks=1, licence="CC0-1.0"
         )
     return out
@@ -201,7 +201,7 @@ def test_silence_stays_silence_and_bad_pictures_are_refused(fresh):
 
 
 def test_a_file_gives_the_same_sound_back_and_says_what_it_is(trained):
-    about = verbs.vocoder_info(trained)
+    about = verbs_vocoders.vocoder_info(trained)
     assert about["feature"]["mels"] == 32 and about["feature"]["mel_scale"] == "slaney"
     assert about["licence"] == "CC0-1.0" and about["training"]["seed"] == 0
     assert "timbrespace vocoder train corpus" in about["training"]["command"]

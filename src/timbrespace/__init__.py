@@ -14,14 +14,15 @@ except PackageNotFoundError:  # used from a source tree that is not installed
 VERBS = (
     "instruments", "prepare", "recipes", "estimate", "train", "space", "axes", "evaluate", "compare",
     "paper", "reconstruct", "explain", "encode", "decode", "morph", "generate", "play", "export",
-    "search", "explore", "demo", "doctor", "vocoder_train", "vocoder_info", "vocoder_evaluate",
+    "search", "explore", "demo", "doctor",
 )  # fmt: skip
+VOCODER_VERBS = ("vocoder_train", "vocoder_info", "vocoder_evaluate")
 EFFECT_VERBS = (
     "effects_list", "effects_apply", "effects_pairs", "effects_play", "effects_controller",
     "effects_match", "effects_blind",
 )  # fmt: skip
 
-__all__ = ["EFFECT_VERBS", "VERBS", "__version__"]
+__all__ = ["EFFECT_VERBS", "VERBS", "VOCODER_VERBS", "__version__"]
 
 
 def __getattr__(name: str) -> object:
@@ -33,4 +34,8 @@ def __getattr__(name: str) -> object:
         from timbrespace import verbs_effects
 
         return getattr(verbs_effects, name)
+    if name in VOCODER_VERBS:
+        from timbrespace import verbs_vocoders
+
+        return getattr(verbs_vocoders, name)
     raise AttributeError(f"module 'timbrespace' has no attribute {name!r}")

@@ -123,7 +123,9 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
     split = run.split()
     splits = [split.get(int(r), "new") for r in rows]
     train = np.array([s == "train" for s in splits])
-    maps = {"pca": Pca.fit(mean[train] if train.any() else mean, 2).transform(mean).astype(np.float32)}
+    maps = {
+        "pca": Pca.fit(mean[train] if train.any() else mean, 2).transform(mean).astype(np.float32)
+    }
     if umap:
         # PCA needs nothing extra; `timbrespace doctor` names the extra for UMAP
         with suppress(ImportError, MissingExtra):
