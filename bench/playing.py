@@ -1,20 +1,30 @@
-"""How soon a drag on the page of effects is heard, in a real browser, for every effect of our own.
+"""How soon a drag on the page of effects is heard, in a real browser, and how soon own sounds have a pad.
 
-    python bench/playing.py            (Chromium by playwright; a minute)
+    python bench/playing.py            (Chromium by playwright; some minutes)
 
-A pointer goes over the pad of two knobs while a note of four seconds (16 kHz) loops. Told is the time from the
-pointer event to the moment at which the new buffer begins, as the page itself measures it; the sound card's
-own delay comes after it. Beside it stands what the effect alone takes.
+A pointer goes over the pad of two knobs while a note of four seconds (16 kHz) loops, for every effect of our
+own. Told is the time from the pointer event to the moment at which the new buffer begins, as the page itself
+measures it; the sound card's own delay comes after it. Beside it stands what the effect alone takes.
+
+From own sounds to a pad: `timbrespace effects controller` and `effects play` on three files of 44.1 kHz,
+typed one after the other as they stand, until a drag on the pad is heard.
 """
 
 import math
+import re
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import result
 from browser import VIEWPORT, chromium, served
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+from timbrespace.audio import files
+from timbrespace.data.notes import built_in
 from timbrespace.effects.catalogue import EFFECTS
 from timbrespace.explorer.effects_server import build_app
 from timbrespace.explorer.playing import Playing
@@ -22,6 +32,8 @@ from timbrespace.explorer.sounds import BuiltIn
 from timbrespace.explorer.web import serve_app
 
 PAUSE = 25  # milliseconds between two moves of the pointer
+OWN = ("overdrive", "phaser")  # a quick effect and the slowest, for own sounds
+OWN_NOTES, OWN_RATE = ((27, 45), (40, 67), (56, 64)), 44100
 
 
 def drag(page: Page, moves: int) -> tuple[float, float]:
@@ -40,6 +52,41 @@ def drag(page: Page, moves: int) -> tuple[float, float]:
     shown = page.locator("#latency")
     words = shown.get_attribute("title") or ""
     return float(shown.inner_text().split()[0]), float(words.split()[-2])
+
+
+def own_sounds(folder: Path, browser: Browser, name: str) -> tuple[float, float]:
+    """Seconds in which a controller of an effect is made of own files, and from then on until the pad of its
+    page is heard."""
+    sounds = []
+    for number, samples in enumerate(built_in(OWN_NOTES, OWN_RATE)):
+        sounds.append(folder / f"own {number}.wav")
+        sounds[-1].write_bytes(files.to_bytes(samples, OWN_RATE, format="wav24"))
+    pad = folder / f"{name}.safetensors"
+    word = [sys.executable, "-m", "timbrespace", "effects"]
+    given = [part for sound in sounds for part in ("--sounds", str(sound))]
+    began = time.perf_counter()
+    making = [*word, "controller", "--effect", name, *given, "--out", str(pad)]
+    subprocess.run(making, check=True, capture_output=True)
+    made = time.perf_counter()
+    play = [*word, "play", *map(str, sounds), "--controller", str(pad), "--no-browser"]
+    with subprocess.Popen(play, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        url = next(re.finditer(r"http://\S+", "".join(_until(server.stderr, "http://"))))[0]
+        page = browser.new_page(viewport=VIEWPORT)
+        page.goto(url)
+        expect(page.locator("#said")).to_contain_text("is played")
+        drag(page, 10)
+        heard = time.perf_counter()
+        page.close()
+        server.terminate()
+    return made - began, heard - made
+
+
+def _until(lines: Iterable[str], word: str) -> Iterator[str]:
+    for line in lines:
+        yield line
+        if word in line:
+            return
 
 
 def render_ms(playing: Playing, name: str, runs: int) -> float:
@@ -71,6 +118,8 @@ def main() -> None:
                 (name, f"{render_ms(playing, name, 5):.1f}", f"{median:.0f}", f"{most:.0f}")
             )
             page.close()
+        with tempfile.TemporaryDirectory() as folder:
+            pads = [(name, *own_sounds(Path(folder), browser, name)) for name in OWN]
         version = browser.version
     command = f"python bench/playing.py --moves {given.moves}"
     result.write(
@@ -78,6 +127,11 @@ def main() -> None:
         "From hand to sound",
         result.made_by(command, f"Chromium {version}", load=load),
         result.table(("effect", "render, ms", "hand to sound, ms: median", "9 of 10 within"), rows),
+        "From three own files to a pad that is heard, seconds, both commands from cold:",
+        result.table(
+            ("effect", "controller made", "page heard", "in all"),
+            [(name, f"{a:.0f}", f"{b:.0f}", f"{a + b:.0f}") for name, a, b in pads],
+        ),
     )
 
 
