@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Chart = dict[str, Any]  # {"data": traces, "layout": layout}
 
-CELLS = 128, 64  # across a picture at most: of one alone, and of one among others
+ALONE, AMONG = 128, 64  # cells across a picture at most, alone and among others
 STEPS = 254  # of a cell of a picture of sound, from the least of its colours to the most
 
 
@@ -155,7 +155,7 @@ def _strips(image: "AxesImage", shown: Strips) -> Chart:
     values = np.ma.filled(np.ma.asarray(image.get_array(), float), np.nan)
     values = values if image.origin == "upper" else values[::-1]
     left, right, bottom, top = image.get_extent()
-    most = CELLS[len(shown.names) * len(shown.heads) > 1]
+    most = AMONG if len(shown.names) * len(shown.heads) > 1 else ALONE
     blocks = [-(-size // most) for size in shown.size]
     pictures = [
         [_pooled(values[i * shown.apart[0] :, j * shown.apart[1] :], shown.size, blocks) for j in
@@ -167,15 +167,15 @@ def _strips(image: "AxesImage", shown: Strips) -> Chart:
     edges = [(0, around - inner) for around, inner in zip(apart, size, strict=True)]
     sheet = np.block([[np.pad(p, edges, constant_values=np.nan) for p in row] for row in pictures])
     wide, high = (right - left) / sheet.shape[1], (bottom - top) / sheet.shape[0]
-    low, high_db = image.get_clim()
-    steps = 1.0 + np.round(STEPS * (np.clip(sheet, low, high_db) - low) / (high_db - low))
+    least, loudest = image.get_clim()
+    steps = 1.0 + np.round(STEPS * (np.clip(sheet, least, loudest) - least) / (loudest - least))
     cells = np.nan_to_num(steps, nan=0.0).astype(np.uint8)
     hertz = [float(np.mean(part)) for part in _parts(shown.hertz[::-1], blocks[0])][::-1]
     meta = replace(shown, size=size, apart=apart, hertz=hertz, seconds=shown.seconds * blocks[1])
     return {
         "type": "heatmap", "cells": base64.b64encode(cells.tobytes()).decode(), "name": "",
         "columns": sheet.shape[1], "x0": left + 0.5 * wide, "dx": wide, "y0": top + 0.5 * high,
-        "dy": high, "zmin": low, "zmax": high_db, "colorscale": _scale(image.get_cmap()),
+        "dy": high, "zmin": least, "zmax": loudest, "colorscale": _scale(image.get_cmap()),
         "showscale": False, "hoverinfo": "none", "meta": asdict(meta),
     }  # fmt: skip
 
