@@ -411,11 +411,8 @@ def _told(run: "Run", pitch: float | None, labels: Told | None) -> tuple[float |
 
 
 def _first_window(run: "Run", sound: "Audio") -> np.ndarray:
-    """What is heard of a sound's first window, mono: its place in the space, however long it is. The last
-    frames see half a transform behind it."""
-    feature = run.feature
-    samples = sound.at(feature.sample_rate).mono()
-    return samples[: feature.span + getattr(feature, "n_fft", 0)]
+    """What is seen of a sound in its first window, mono: its place in the space, however long it is."""
+    return sound.at(run.feature.sample_rate).mono()[: run.feature.seen]
 
 
 def _read_window(run: "Run", path: StrPath) -> np.ndarray:

@@ -163,11 +163,13 @@ class Vocoder:
     def _blocks(self, pitch: Tensor) -> Block:
         @torch.no_grad()
         def block(power: Tensor, phase: Tensor | None, length: int | None, first: int) -> Tensor:
+            away, power = power.device, power.to(self.net.noise.device)
             level = 10.0 * power.amax((1, 2)).clamp_min(LEAST_POWER).log10()
             db = 10.0 * power.clamp_min(1e-30).log10() - level[:, None, None]
             length = (power.shape[-1] - 1) * self.feature.hop if length is None else length
             values = self.feature.from_db(db).clamp(-1.0, 1.0)
-            return self._spoken(values, level, pitch.expand(len(power)), length, phase, first)
+            told = pitch.to(power.device).expand(len(power))
+            return self._spoken(values, level, told, length, phase, first).to(away)
 
         return block
 
