@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import result
@@ -70,23 +69,18 @@ def own_sounds(folder: Path, browser: Browser, name: str) -> tuple[float, float]
     made = time.perf_counter()
     play = [*word, "play", *map(str, sounds), "--controller", str(pad), "--no-browser"]
     with subprocess.Popen(play, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        url = next(re.finditer(r"http://\S+", "".join(_until(server.stderr, "http://"))))[0]
-        page = browser.new_page(viewport=VIEWPORT)
-        page.goto(url)
-        expect(page.locator("#said")).to_contain_text("is played")
-        drag(page, 10)
-        heard = time.perf_counter()
-        page.close()
-        server.terminate()
+        try:
+            assert server.stderr is not None
+            (url,) = next(filter(None, (re.findall(r"http://\S+", said) for said in server.stderr)))
+            page = browser.new_page(viewport=VIEWPORT)
+            page.goto(url)
+            expect(page.locator("#said")).to_contain_text("is played")
+            drag(page, 10)
+            heard = time.perf_counter()
+            page.close()
+        finally:
+            server.terminate()
     return made - began, heard - made
-
-
-def _until(lines: Iterable[str], word: str) -> Iterator[str]:
-    for line in lines:
-        yield line
-        if word in line:
-            return
 
 
 def render_ms(playing: Playing, name: str, runs: int) -> float:

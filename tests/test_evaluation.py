@@ -772,7 +772,14 @@ def test_the_maps_are_those_of_the_space(evaluated):
 
     (shown,) = measure(run, space=Space()).maps
     assert shown.name == "umap" and shown.families == run.corpus.labels("family")
-    assert np.flatnonzero(shown.measured).tolist() == run.corpus.split_rows("valid").tolist()
+    valid = run.corpus.split_rows("valid").tolist()
+    assert np.flatnonzero(shown.measured).tolist() == valid
+    train = run.corpus.split_rows("train").tolist()
+    for lost, name in ((train[0], "umap"), (valid[0], "pca")):  # one that is measured has to be in it
+        Space.rows = np.delete(np.arange(48), lost)
+        Space.maps = {"umap": np.zeros((47, 2))}
+        (shown,) = measure(run, space=Space()).maps
+        assert shown.name == name and len(shown.xy) == len(shown.measured)
 
 
 @pytest.mark.parametrize(("split", "says"), [("vald", "choose one of"), ("test", "no test sounds")])

@@ -62,6 +62,13 @@ def test_an_evaluation_leaves_its_figures_with_the_numbers_of_its_metrics(tiny_r
     small = 1.0 / (1.0 - 0.1)  # a decade is as long as the part from 0 to 1 is made
     paper = [np.sign(v) * (small + np.log10(abs(v))) if abs(v) > 1 else small * v for v in values]
     assert curve["y"] == pytest.approx(paper)
+    axes = [
+        axis
+        for chart in charts.values()
+        for name, axis in chart["layout"].items()
+        if "axis" in name
+    ]
+    assert not any("$" in text for axis in axes for text in axis.get("ticktext", []))
     ways = [t for t in charts["way-1"]["data"] if t.get("mode") == "lines+markers"]
     assert len(ways) == 3 and all(len(t["x"]) == 9 for t in ways)
     (sounds,) = [t for t in charts["way-1"]["data"] if t.get("mode") == "markers"]
@@ -99,6 +106,8 @@ def test_errors_of_pitch_lie_where_they_lie_on_paper_and_say_their_cents():
     model = named(chart)["model"][0]
     assert model["x"] == wanted.tolist() and model["y"][2] is None
     assert model["customdata"][:2] == [[60.0, -5.0], [62.0, 900.0]]
+    lost = [t for t in chart["data"] if t.get("hoverinfo") == "skip"]
+    assert any(t["x"] == [64.0] and "customdata" not in t for t in lost)  # no pitch, no cents
     axes, axis = drawing.figure.axes[0], chart["layout"]["yaxis1"]
     tall = axes.transAxes.inverted().transform(axes.transData.transform([[60.0, 900.0]]))[0, 1]
     low, high = axis["range"]

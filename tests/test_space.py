@@ -258,6 +258,8 @@ def test_sounds_whose_latents_are_no_numbers_have_no_place_in_the_space(tiny_run
     made = Space.open(Run.open(path))
     kept = [row for row in whole.rows.tolist() if row not in (0, 5)]
     assert made.rows.tolist() == kept and np.array_equal(made.mean, whole.mean[kept])
+    assert np.array_equal(made.logvar, whole.logvar[kept])
+    assert np.array_equal(made.rms_db, whole.rms_db[kept])
     assert np.isfinite(made.maps["pca"]).all() and len(made.maps["pca"]) == len(kept)
     assert made.split == [whole.split[row] for row in kept]
     assert made.labels["pitch"] == [whole.labels["pitch"][row] for row in kept]

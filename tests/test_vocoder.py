@@ -15,7 +15,7 @@ from timbrespace import verbs, verbs_vocoders
 from timbrespace.audio.files import read
 from timbrespace.audio.pitch import note
 from timbrespace.cli import app
-from timbrespace.errors import AudioError, RecipeError, RunError
+from timbrespace.errors import AudioError, CorpusError, RecipeError, RunError
 from timbrespace.features import decibels
 from timbrespace.features.log_mel import LogMel
 from timbrespace.features.phase import Recovery
@@ -252,7 +252,9 @@ def weights(file) -> dict[str, torch.Tensor]:
     return Vocoder.open(file).net.state_dict()
 
 
-def test_a_training_that_was_interrupted_ends_in_the_same_bits(tiny_corpus, tmp_path, monkeypatch):
+def test_a_training_that_was_interrupted_ends_in_the_same_bits(
+    tiny_corpus, tiny_notes, tmp_path, monkeypatch
+):
     monkeypatch.setattr(training, "HEARD", 2)
     training.train(tiny_corpus, tmp_path / "straight", SMALL, PLAN)
 
@@ -272,6 +274,18 @@ def test_a_training_that_was_interrupted_ends_in_the_same_bits(tiny_corpus, tmp_
     assert one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
     with pytest.raises(RunError, match="is there already; go on with --resume"):
         training.train(tiny_corpus, tmp_path / "broken", SMALL, PLAN)
+    with pytest.raises(RunError, match=r"other settings \(recordings\); resume with the same"):
+        training.train([tiny_corpus, tiny_notes], tmp_path / "broken", SMALL, PLAN, resume=True)
+
+
+def test_places_without_recordings_are_refused(tiny_corpus, tmp_path):
+    soundfile.write(tmp_path / "one.wav", tone(300.0, 0.2), RATE)
+    for places, says in (
+        ([], "no recordings are given"),
+        (tmp_path, "none are held out to measure with|has no sounds to learn from"),
+    ):
+        with pytest.raises(CorpusError, match=says):
+            recordings(places, RATE)
 
 
 def test_magnitudes_come_nearer_in_a_few_steps(tiny_corpus, monkeypatch):
@@ -323,12 +337,19 @@ def test_several_places_are_learnt_from_a_small_one_more_often_than_its_number_s
     corpus = recordings(tiny_corpus, RATE)
     split = recordings([tiny_corpus, tmp_path], RATE)
     here = len(split.train) - len(corpus.train)
-    assert 0 < here <= 8 and split.about == f"{len(corpus.train)} recordings of corpus, " + (
+    assert 0 < here <= 8 and split.about == f"{len(corpus.train)} recordings of notes, " + (
         f"{here} recordings of {tmp_path.name}"
     )
-    last = split.train.samples(len(split.train) - 1)
-    assert last.shape == (round(0.2 * RATE),)  # a sound of the folder, by its number in all
-    assert np.array_equal(split.train.samples(0), corpus.train.samples(0))
+    folder = recordings(tmp_path, RATE)
+    for part in ("train", "valid"):
+        both, one, other = (getattr(x, part) for x in (split, corpus, folder))
+        assert both.pitch.tolist() == [*one.pitch, *other.pitch]
+        for number in (0, len(one) - 1, len(one), len(both) - 1):
+            alone = one.samples(number) if number < len(one) else other.samples(number - len(one))
+            assert np.array_equal(both.samples(number), alone)
+    first = split.train.order(np.random.default_rng(0))
+    assert sorted(first) == list(range(len(split.train)))
+    assert np.mean(first[:9] >= len(corpus.train)) > np.mean(first >= len(corpus.train))
     rng = np.random.default_rng(0)
     drawn = [split.train.draw(rng) >= len(corpus.train) for _ in range(4000)]
     roots = np.sqrt([len(corpus.train), here])

@@ -79,14 +79,15 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
     """Encode every row of the run's corpus, project, and write space/; the old space stays readable
     until the new one is whole.
 
-    The PCA is fitted on training rows. UMAP joins when umap-learn is installed. Sounds whose latents are
-    not finite are left out, with a warning; RunError where none is left.
+    The PCA is fitted on training rows, or on all where none is left. UMAP joins when umap-learn is
+    installed. Sounds whose latents are not finite are left out, with a warning; RunError where none is
+    left.
     """
     import torch
     from safetensors.torch import save
 
     from timbrespace.batches import Pictures
-    from timbrespace.geometry.project import Pca, umap_map
+    from timbrespace.geometry.project import Pca, flat, umap_map
 
     corpus, model = run.corpus, run.model
     store = corpus.features(run.feature)
@@ -119,13 +120,11 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
                     (~usable).sum(), lost)  # fmt: skip
     rows, mean, logvar = rows[usable], mean[usable], logvar[usable]
     rms_db = np.concatenate(loudness)[usable]
-    codes = [np.concatenate(codes)[usable]] if codes else []
     split = run.split()
     splits = [split.get(int(r), "new") for r in rows]
     train = np.array([s == "train" for s in splits])
-    maps = {
-        "pca": Pca.fit(mean[train] if train.any() else mean, 2).transform(mean).astype(np.float32)
-    }
+    pca = Pca.fit(mean[train] if train.any() else mean, 2)
+    maps = {"pca": flat(pca.transform(mean)).astype(np.float32)}
     if umap:
         # PCA needs nothing extra; `timbrespace doctor` names the extra for UMAP
         with suppress(ImportError, MissingExtra):
@@ -138,7 +137,7 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
     weights = folder / f"weights-{version}.safetensors"
     space = Space(
         rows, mean, logvar, rms_db, maps, labels, splits, version,
-        weights, codes[0] if codes else None,
+        weights, np.concatenate(codes)[usable] if codes else None,
     )  # fmt: skip
     tables = {"rows": rows, "mean": mean, "logvar": logvar, "rms_db": rms_db}
     if space.codes is not None:

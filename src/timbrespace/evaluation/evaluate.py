@@ -35,7 +35,7 @@ from timbrespace.evaluation.facts import labels as labels_of
 from timbrespace.evaluation.report import Map, report, report_recorded
 from timbrespace.evaluation.statistics import interval
 from timbrespace.evaluation.verdict import judge
-from timbrespace.geometry.project import Pca
+from timbrespace.geometry.project import Pca, flat
 from timbrespace.page import escape
 from timbrespace.runs import jsonable
 
@@ -594,21 +594,17 @@ def _table(
 def _maps(
     corpus: "Corpus", here: Encoded, there: Encoded | None, space: SpaceLike | None
 ) -> list[Map]:
-    if space is not None and len(space.rows) == len(corpus.rows):
+    if space is not None and there is not None and np.isin(here.rows, space.rows).all():
         shown = np.asarray(space.rows, int)
         drawn = space.maps
     elif there is None:
-        shown, drawn = here.rows, {"pca": _flat(Pca.fit(here.mean, 2).transform(here.mean))}
+        shown, drawn = here.rows, {"pca": flat(Pca.fit(here.mean, 2).transform(here.mean))}
     else:
         # one row may be on both sides when the split measured is "train"
         extra = ~np.isin(there.rows, here.rows)
         shown = np.r_[here.rows, there.rows[extra]]
         pca = Pca.fit(there.mean, 2)
-        drawn = {"pca": _flat(pca.transform(np.r_[here.mean, there.mean[extra]]))}
+        drawn = {"pca": flat(pca.transform(np.r_[here.mean, there.mean[extra]]))}
     measured = np.isin(shown, here.rows)
     families, pitches = labels_of(corpus, "family", shown), labels_of(corpus, "pitch", shown)
     return [Map(n, shown, np.asarray(xy), measured, families, pitches) for n, xy in drawn.items()]
-
-
-def _flat(points: np.ndarray) -> np.ndarray:
-    return np.pad(points, ((0, 0), (0, 2 - points.shape[1])))

@@ -2,7 +2,8 @@
 
 It needs no network: it holds Plotly's script (MIT) and its figures. Of pictures of sounds a line says which
 sound, when, what frequency and how many decibels (in steps of a 254th of their range) is pointed at; of
-small pictures these are means of neighbouring cells. Maps have a page of their own (`interactive`).
+large ones these are means of neighbouring cells (`figures.charts`). Maps have a page of their own
+(`interactive`).
 """
 
 from collections.abc import Mapping

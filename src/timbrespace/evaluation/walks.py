@@ -17,7 +17,7 @@ from timbrespace.audio.level import fade_edges, limit
 from timbrespace.evaluation import figures
 from timbrespace.evaluation.catalogue import Shown
 from timbrespace.geometry.paths import KINDS, Kind, path
-from timbrespace.geometry.project import Pca
+from timbrespace.geometry.project import Pca, flat
 from timbrespace.page import escape, image, player
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ def _way(facts: "Facts", a: int, b: int) -> tuple[bytes, str]:
     changed = [*(pictures[kind][middle] - faded[middle] for kind in KINDS), last - first]
     pca = Pca.fit(facts.there.mean, 2)
     png = figures.way(
-        _flat(pca.transform(facts.there.mean)),
-        {NAMES[kind]: _flat(pca.transform(latents)) for kind, (latents, _) in made.items()},
+        flat(pca.transform(facts.there.mean)),
+        {NAMES[kind]: flat(pca.transform(latents)) for kind, (latents, _) in made.items()},
         (_title(facts, a), _title(facts, b)), rows, HEADS, facts.run.feature.yardstick,
         ("mid - fade; B - A", changed),
     )  # fmt: skip
@@ -98,11 +98,6 @@ def _way(facts: "Facts", a: int, b: int) -> tuple[bytes, str]:
         for kind in SOUNDED
     )
     return png, f"<div class='players'>{heard}</div>"
-
-
-def _flat(points: np.ndarray) -> np.ndarray:
-    """Two columns, also of a space of one number."""
-    return np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
 
 
 def _sound(facts: "Facts", latents: np.ndarray, a: int, b: int) -> bytes:

@@ -106,6 +106,11 @@ class Pca:
         return coordinates @ self.components[: coordinates.shape[1]] + self.mean
 
 
+def flat(points: np.ndarray) -> np.ndarray:
+    """Points (N, 1 or 2) in two columns."""
+    return np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
+
+
 def umap_map(
     points: np.ndarray, seed: int = 0, *, neighbours: int = 15, spread: float = 0.1
 ) -> np.ndarray:

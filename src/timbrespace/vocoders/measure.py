@@ -39,7 +39,7 @@ def drawn(recordings: Recordings, count: int, seed: int = 0) -> tuple[Tensor, Te
     (N,); those that are silent are passed over."""
     samples = round(SECONDS * recordings.sample_rate)
     sounds, pitches = [], []
-    for number in np.random.default_rng(seed).permutation(len(recordings)):
+    for number in recordings.order(np.random.default_rng(seed)):
         sound = recordings.samples(int(number))[:samples]
         peak = float(np.abs(sound).max(initial=0.0))
         if peak > SILENT:

@@ -19,6 +19,8 @@ KEPT = 2**30  # bytes of samples kept in memory; the rest is read again each tim
 ONE_IN = 10  # of a folder's instruments, or files, is held out
 UNKNOWN = -1.0  # a pitch that is not known
 
+Places = str | Path | Sequence[str | Path]
+
 
 @dataclass
 class Recordings:
@@ -47,6 +49,15 @@ class Recordings:
         found = np.searchsorted(self._until, rng.random(), side="right")
         return min(int(found), len(self) - 1)
 
+    def order(self, rng: np.random.Generator) -> np.ndarray:
+        """All numbers in random order, of which the first are of the places as often as `draw` draws them."""
+        drawn = rng.permutation(len(self))
+        rank = np.empty(len(self))
+        for place in np.unique(self.place):
+            own = drawn[self.place[drawn] == place]
+            rank[own] = np.arange(len(own)) / np.sqrt(len(own))
+        return drawn[np.argsort(rank[drawn], kind="stable")]
+
     def samples(self, number: int) -> np.ndarray:
         found = self.kept.get(number)
         if found is None:
@@ -65,29 +76,38 @@ class Split:
     about: str
 
 
-def recordings(
-    places: str | Path | Sequence[str | Path], sample_rate: int, *, held_out: str = "valid"
-) -> Split:  # fmt: skip
+def each_of(places: Places) -> list[str | Path]:
+    """One place or several as a list."""
+    return [places] if isinstance(places, (str, Path)) else list(places)
+
+
+def recordings(places: Places, sample_rate: int, *, held_out: str = "valid") -> Split:
     """Those of corpora, split as they are (`held_out`: valid or test), or of folders of sounds; of one
     place or of several.
 
     Of a folder whose layout says nothing of splits every tenth instrument is held out, or every tenth
-    file where instruments are unknown. CorpusError where either part would be empty.
+    file where instruments are unknown. CorpusError where a place has nothing to learn from, or nothing
+    is held out in any.
     """
-    places = [places] if isinstance(places, (str, Path)) else list(places)
-    found = []
-    for place in places:
+    found: list[tuple[Part, Part]] = []
+    about = []
+    for place in each_of(places):
         known = is_address(place) or (Path(place) / "corpus.json").is_file()
-        found.append((_of_corpus if known else _of_folder)(place, sample_rate, held_out))
+        name, train, valid = (_of_corpus if known else _of_folder)(place, sample_rate, held_out)
+        if not len(train.pitch):
+            raise CorpusError(
+                f"{place} has no sounds to learn from; give more sounds, or leave it out"
+            )
+        found.append((train, valid))
+        about.append(f"{len(train.pitch)} recordings of {name}")
+    if not found:
+        raise CorpusError("no recordings are given; give a corpus or a folder of sounds")
     train, valid = (_gathered(parts, sample_rate) for parts in zip(*found, strict=True))
-    if not len(train) or not len(valid):
+    if not len(valid):
         raise CorpusError(
-            f"{' and '.join(map(str, places))} has {len(train)} sounds to learn from and {len(valid)} "
-            "held out; both are needed: give more sounds"
+            f"of {len(train)} sounds in {', '.join(map(str, each_of(places)))} none are held out to "
+            "measure with; give more sounds"
         )
-    counts = np.bincount(train.place, minlength=len(places))
-    names = (Path(place).name for place in places)
-    about = (f"{n} recordings of {name}" for n, name in zip(counts, names, strict=True))
     return Split(train, valid, ", ".join(about))
 
 
@@ -108,7 +128,9 @@ def _gathered(parts: Sequence[Part], sample_rate: int) -> Recordings:
     )  # fmt: skip
 
 
-def _of_corpus(place: str | Path, sample_rate: int, held_out: str) -> tuple[Part, Part]:
+def _of_corpus(
+    place: str | Path, sample_rate: int, held_out: str
+) -> tuple[str, Part, Part]:  # fmt: skip
     corpus = Corpus.open(place)
     known = corpus.labels("pitch") if "pitch" in corpus.label_names else [None] * len(corpus.rows)
 
@@ -118,10 +140,13 @@ def _of_corpus(place: str | Path, sample_rate: int, held_out: str) -> tuple[Part
             lambda i: corpus.audio(int(rows[i]), sample_rate=sample_rate).mono(),
         )
 
-    return part(corpus.split_rows("train")), part(corpus.split_rows(held_out))
+    train, valid = (part(corpus.split_rows(split)) for split in ("train", held_out))
+    return Path(corpus.root).name, train, valid
 
 
-def _of_folder(place: str | Path, sample_rate: int, held_out: str) -> tuple[Part, Part]:
+def _of_folder(
+    place: str | Path, sample_rate: int, held_out: str
+) -> tuple[str, Part, Part]:  # fmt: skip
     source = list_source(Path(place), "auto", None)
     train, valid = [], []
     for one in source.files:
@@ -137,7 +162,7 @@ def _of_folder(place: str | Path, sample_rate: int, held_out: str) -> tuple[Part
             lambda i: read(source.root / files[i].file, sample_rate=sample_rate).mono(),
         )
 
-    return part(train), part(valid)
+    return Path(place).resolve().name, part(train), part(valid)
 
 
 def _pitches(labels: list) -> np.ndarray:

@@ -9,7 +9,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from timbrespace.machine import SignalStop, use_bfloat16
 from timbrespace.models.vocoder import Curves, VocoderNet
 from timbrespace.vocoders.adversary import Adversary
 from timbrespace.vocoders.measure import drawn, measure, way_back
-from timbrespace.vocoders.recordings import UNKNOWN, Recordings, recordings
+from timbrespace.vocoders.recordings import UNKNOWN, Places, Recordings, each_of, recordings
 from timbrespace.vocoders.vocoder import PART, Vocoder, contract
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
@@ -294,7 +294,7 @@ def _descend(optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor)
 
 
 def train(
-    places: str | Path | Sequence[str | Path], out: str | Path, feature: LogMel, plan: Plan, *,
+    places: Places, out: str | Path, feature: LogMel, plan: Plan, *,
     resume: bool = False, data: str | None = None, licence: str = "not stated",
     progress: Progress | None = None,
 ) -> Vocoder:  # fmt: skip
@@ -303,14 +303,14 @@ def train(
 
     Beside it lies OUT.training, with which `resume` goes on; a training of so many steps on a CPU then
     ends in the same bits. Ctrl-C writes it first. RunError when a file is in the way, or the training
-    that is to go on had other settings.
+    that is to go on had other settings or other recordings.
     """
     out = Path(out)
     kept = out.with_name(out.name + ".training")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     autocast = use_bfloat16("auto", device)
     split = recordings(places, feature.sample_rate)
-    settings = {"feature": contract(feature), **asdict(plan)}
+    settings = {"feature": contract(feature), "recordings": split.about, **asdict(plan)}
     state = State(feature, plan, device)
     if resume and kept.is_file():
         state.unpack(*_load(kept, settings))
@@ -367,12 +367,10 @@ def train(
     return Vocoder.open(out)
 
 
-def _command(
-    places: str | Path | Sequence[str | Path], out: Path, feature: LogMel, plan: Plan
-) -> str:
+def _command(places: Places, out: Path, feature: LogMel, plan: Plan) -> str:
     """What anybody types to train the same."""
-    places = [places] if isinstance(places, (str, Path)) else places
-    words = ["timbrespace vocoder train", *(Path(place).name for place in places)]
+    names = (Path(place).resolve().name for place in each_of(places))
+    words = ["timbrespace vocoder train", *names]
     words.append(f"--out {out.name}")
     standard = {**asdict(Plan(steps=1)), "steps": None, **LogMel(mels=128).settings()}
     chosen = {**asdict(plan), **feature.settings()}

@@ -5,7 +5,7 @@ Conventions
 Panels stand where they stand on paper, at 100 pixels an inch, with the legend on the right. On an axis
 that Plotly has not (symmetric logarithms) marks lie where they lie on paper, and say their own numbers.
 Pictures of sounds are cells of a byte, 0 where there is none (`cells`; the page unpacks them), and what
-each of them is (`meta`); of many pictures, each has at most as many cells as it has pixels on paper.
+each of them is (`meta`); those of more than ALONE or AMONG cells across are told by means of cells.
 """
 
 import base64
@@ -47,6 +47,7 @@ class Strips:
 
 STRIPS: "WeakKeyDictionary[AxesImage, Strips]" = WeakKeyDictionary()  # of drawn images
 
+MUTE = "mute"  # the gid of marks whose place is no number
 INCH, LEGEND = 100, 240  # pixels
 NUMBERED = 256  # cells that carry their numbers
 DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
@@ -126,6 +127,8 @@ def _traces(axes: "Axes") -> list[Chart]:
         if symbol is not None:
             edge = {"color": colour, "width": line.get_markeredgewidth()}
             made["marker"] = {"color": colour, "symbol": symbol, "size": size, "line": edge}
+        if line.get_gid() == MUTE:
+            made["hoverinfo"] = "skip"
         found.append(made)
     return found
 
@@ -143,7 +146,8 @@ def _laid(trace: Chart, axes: "Axes") -> Chart:
     true = [[x, y] for x, y in zip(trace["x"], trace["y"], strict=True)]
     moved = {c: _numbers(_on_paper(a, _floats(trace[c]))) for c, a in strange.items()}
     told = "%{customdata[0]:.5g}, %{customdata[1]:.5g}"
-    return trace | moved | {"customdata": true, "hovertemplate": told}
+    told = {} if "hoverinfo" in trace else {"customdata": true, "hovertemplate": told}
+    return trace | moved | told
 
 
 def _on_paper(axis: "Axis", values: Any) -> np.ndarray:
@@ -262,8 +266,9 @@ def _axis(axes: "Axes", along: str, domain: tuple[float, float], number: str) ->
     made |= _ticks(axis) or {}
     if not _own(axis):
         made["range"] = _numbers(_on_paper(axis, limits))
-        made["tickvals"] = _numbers(_on_paper(axis, axis.get_majorticklocs()))
-        made["ticktext"] = [_plain(t.get_text()) for t in axis.get_majorticklabels()]
+        places = axis.get_majorticklocs()
+        made["ticktext"] = (_ticks(axis) or {}).get("ticktext") or [f"{v:g}" for v in places]
+        made["tickvals"] = _numbers(_on_paper(axis, places))
     return made
 
 

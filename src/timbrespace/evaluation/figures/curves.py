@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from timbrespace.evaluation.figures.charts import MUTE
 from timbrespace.evaluation.figures.style import (
     CEILING,
     COLOURS,
@@ -198,7 +199,7 @@ def pitch_errors(wanted: np.ndarray, model: np.ndarray, ceiling: np.ndarray) -> 
         left.plot(wanted, errors, label=name, **style)
         lost = asked & ~np.isfinite(errors)
         row = LOST_CENTS * (1.0 if errors is model else 0.62)
-        left.plot(wanted[lost], np.full(lost.sum(), -row), **{**style, "marker": "x"})
+        left.plot(wanted[lost], np.full(lost.sum(), -row), gid=MUTE, **{**style, "marker": "x"})
         size = np.sort(np.abs(errors[asked & np.isfinite(errors)]))
         share = np.arange(1, len(size) + 1) / max(1, int(asked.sum()))
         steps = np.r_[0.1, np.maximum(size, 0.1), LOST_CENTS]
