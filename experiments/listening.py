@@ -98,7 +98,13 @@ def main() -> None:
     ]  # fmt: skip
     for group in [*groups, ()]:
         learn(given, base, studies, group)
-    write(given.runs, studies, groups, given.recipe, given.weight)
+    settings = "".join(f" --set {setting}" for setting in given.settings)
+    command = f"python experiments/listening.py RATINGS CORPUS{settings}"
+    about = (
+        f"{result.made_by(command)} `{given.recipe}` on {len(base.rows):,} sounds beside those of the studies, "
+        f"weight {given.weight:g}"
+    )
+    write(given.runs, studies, groups, about)
 
 
 def folder_of(runs: Path, studies: tuple[Study, ...], group: tuple[int, ...], way: str) -> Path:
@@ -135,8 +141,7 @@ def write(
     runs: Path,
     studies: tuple[Study, ...],
     groups: list[tuple[int, ...]],
-    recipe: str,
-    weight: float,
+    about: str,
 ) -> None:
     """The table of the groups, and of all together."""
     lines, pooled = [], {way: {name: [] for name in NAMES} for way in ("without", "with")}
@@ -171,10 +176,9 @@ def write(
         for way in pooled
     ]
     lines.append(["all, none left out", sum(map(len, studies)), *cells])
-    about = (
-        result.made_by("python experiments/listening.py RATINGS CORPUS")
-        + f" `{recipe}`, weight {weight:g}; each line's studies were left out of training, sounds and "
-        f"ratings, and judge. The term's worth on strangers: {'; '.join(told) or 'one group only'}."
+    about += (
+        "; each line's studies were left out of training, sounds and ratings, and judge. The term's worth on "
+        f"strangers: {'; '.join(told) or 'one group only'}."
     )
     heads = ("left out", "sounds", *(f"{name}, {way}" for name in NAMES for way in pooled))
     result.write(RESULT, "Listeners followed, and listeners met", about, result.table(heads, lines))
