@@ -775,7 +775,10 @@ def test_the_maps_are_those_of_the_space(evaluated):
     valid = run.corpus.split_rows("valid").tolist()
     assert np.flatnonzero(shown.measured).tolist() == valid
     train = run.corpus.split_rows("train").tolist()
-    for lost, name in ((train[0], "umap"), (valid[0], "pca")):  # one that is measured has to be in it
+    for lost, name in (
+        (train[0], "umap"),
+        (valid[0], "pca"),
+    ):  # one that is measured has to be in it
         Space.rows = np.delete(np.arange(48), lost)
         Space.maps = {"umap": np.zeros((47, 2))}
         (shown,) = measure(run, space=Space()).maps

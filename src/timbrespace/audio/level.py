@@ -7,6 +7,7 @@ import numpy as np
 from timbrespace.audio.scratch import Channels, Samples, spans
 
 FLOOR_DB = -120.0  # what silence counts as, so that levels can be averaged and stored
+SOFT = 1e-3  # of full scale: less at an edge may be noise, or what a resampler leaves
 CEILING = 10.0 ** (-0.1 / 20.0)  # -0.1 dBFS: what is written stays below full scale
 
 
@@ -101,11 +102,15 @@ def to_rms(x: Samples | Channels, db: float, sample_rate: int) -> Iterator[np.nd
 
 
 def jumps(x: Samples, sample_rate: int) -> tuple[bool, bool]:
-    """Whether x (n,) begins and ends in mid-air: at more than a quarter of what is near (5 ms)."""
+    """Whether x (n,) begins and ends in mid-air: at more than a quarter of what is near (5 ms), where that
+    is more than a recording's own floor."""
     near = max(1, round(sample_rate * 0.005))
     head, tail = np.abs(x[:near]), np.abs(x[-near:])
     first, last = head.max(initial=0.0), tail.max(initial=0.0)
-    return bool(first > 0.0 and head[0] > 0.25 * first), bool(last > 0.0 and tail[-1] > 0.25 * last)
+    return (
+        bool(first > SOFT and head[0] > 0.25 * first),
+        bool(last > SOFT and tail[-1] > 0.25 * last),
+    )
 
 
 def fade_edges(
