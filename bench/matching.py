@@ -159,6 +159,7 @@ def main() -> None:
         for way in ways
     ]
     command = f"python bench/matching.py CORPUS --sounds {given.sounds} --seed {given.seed}"
+    command += " --run RUN" if given.run else ""
     write(
         FOLDER / "matching.md", "Knobs from sound",
         made_by(command, f"{given.sounds} sounds an effect", load=load),
