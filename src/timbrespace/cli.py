@@ -15,7 +15,16 @@ import typer
 from timbrespace.cli_effects import effects
 from timbrespace.cli_vocoders import vocoders
 from timbrespace.errors import TimbrespaceError
-from timbrespace.terminal import Bars, Format, Json, Out, Workers, estimate_words, print_json
+from timbrespace.terminal import (
+    Bars,
+    Format,
+    Json,
+    Out,
+    Workers,
+    estimate_words,
+    print_facts,
+    print_json,
+)
 
 app = typer.Typer(
     name="timbrespace",
@@ -935,13 +944,7 @@ def doctor(as_json: Json = False) -> None:
     from timbrespace import verbs
 
     facts = verbs.doctor()
-    if as_json:
-        print_json(facts)
-        return
-    for name, value in facts.items():
-        rows = value.items() if isinstance(value, dict) else [(None, value)]
-        for key, item in rows:
-            typer.echo(f"{name if key is None else f'{name}: {key}':28} {item}")
+    print_json(facts) if as_json else print_facts(facts)
 
 
 # typer brings its own copy of click in newer releases: the root of its refusals is found, not imported

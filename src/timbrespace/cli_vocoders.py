@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from timbrespace.terminal import Bars, Json, print_json
+from timbrespace.terminal import Bars, Json, print_facts, print_json
 
 vocoders = typer.Typer(
     name="vocoder", help="Train, show and measure networks that make sound of log-mel pictures.",
@@ -73,13 +73,7 @@ def vocoder_info(place: VocoderPlace, as_json: Json = False) -> None:
     from timbrespace import verbs_vocoders
 
     facts = verbs_vocoders.vocoder_info(place)
-    if as_json:
-        print_json(facts)
-        return
-    for name, value in facts.items():
-        rows = value.items() if isinstance(value, dict) else [(None, value)]
-        for key, item in rows:
-            typer.echo(f"{name if key is None else f'{name}: {key}':28} {item}")
+    print_json(facts) if as_json else print_facts(facts)
 
 
 @vocoders.command("evaluate")

@@ -108,3 +108,11 @@ def estimate_words(facts: dict[str, float]) -> str:
 
 def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, default=str, allow_nan=False))
+
+
+def print_facts(facts: dict[str, Any]) -> None:
+    """A line a fact; those of a dict within with its name before theirs."""
+    for name, value in facts.items():
+        rows = value.items() if isinstance(value, dict) else [(None, value)]
+        for key, item in rows:
+            typer.echo(f"{name if key is None else f'{name}: {key}':28} {item}")

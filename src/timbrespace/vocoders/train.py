@@ -370,8 +370,7 @@ def train(
 def _command(places: Places, out: Path, feature: LogMel, plan: Plan) -> str:
     """What anybody types to train the same."""
     names = (Path(place).resolve().name for place in each_of(places))
-    words = ["timbrespace vocoder train", *names]
-    words.append(f"--out {out.name}")
+    words = ["timbrespace vocoder train", *names, f"--out {out.name}"]
     standard = {**asdict(Plan(steps=1)), "steps": None, **LogMel(mels=128).settings()}
     chosen = {**asdict(plan), **feature.settings()}
     for name in (*PART, *asdict(plan)):

@@ -144,7 +144,7 @@ def _laid(trace: Chart, axes: "Axes") -> Chart:
     if not strange or trace["type"] != "scatter":
         return trace
     true = [[x, y] for x, y in zip(trace["x"], trace["y"], strict=True)]
-    moved = {c: _numbers(_on_paper(a, _floats(trace[c]))) for c, a in strange.items()}
+    moved = {c: _numbers(_on_paper(a, trace[c])) for c, a in strange.items()}
     told = "%{customdata[0]:.5g}, %{customdata[1]:.5g}"
     told = {} if "hoverinfo" in trace else {"customdata": true, "hovertemplate": told}
     return trace | moved | told
@@ -267,7 +267,7 @@ def _axis(axes: "Axes", along: str, domain: tuple[float, float], number: str) ->
     if not _own(axis):
         made["range"] = _numbers(_on_paper(axis, limits))
         places = axis.get_majorticklocs()
-        made["ticktext"] = (_ticks(axis) or {}).get("ticktext") or [f"{v:g}" for v in places]
+        made.setdefault("ticktext", [f"{v:g}" for v in places])
         made["tickvals"] = _numbers(_on_paper(axis, places))
     return made
 
@@ -340,10 +340,6 @@ def _hex(colour: Any) -> str:
 
 def _scale(colours: "Colormap") -> list[list[Any]]:
     return [[float(at), _hex(colours(float(at)))] for at in np.linspace(0.0, 1.0, 17)]
-
-
-def _floats(values: list[float | None]) -> np.ndarray:
-    return np.array([np.nan if v is None else v for v in values])
 
 
 def _numbers(values: Any) -> list[float | None]:
