@@ -18,13 +18,14 @@ from typer.testing import CliRunner
 
 from timbrespace import recipe, verbs
 from timbrespace.audio.files import read, write
-from timbrespace.batches import Pictures, together
+from timbrespace.batches import Pictures, shared_tensor, together
 from timbrespace.cli import app
+from timbrespace.data.corpus import Corpus
 from timbrespace.data.pair_parts import DRY_PEAK
 from timbrespace.effects import catalogue
 from timbrespace.effects.catalogue import find
 from timbrespace.errors import RecipeError, RunError
-from timbrespace.losses.latent import invariance
+from timbrespace.losses.latent import scatter
 from timbrespace.matching.distance import mr_stft
 from timbrespace.matching.match import match_one_of
 from timbrespace.matching.prediction import predictor
@@ -208,23 +209,42 @@ def test_pairs_without_labels_have_no_part():
 # ---- invariance ---------------------------------------------------------------------------------
 
 
-def test_invariance_is_none_where_settings_coincide_and_one_where_they_tell_nothing():
+def test_scatter_is_none_where_a_labels_sounds_coincide_and_one_where_it_tells_nothing():
     spots = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
-    settings = torch.arange(8).repeat(2)
-    assert invariance(torch.cat([spots, spots]), settings).item() == pytest.approx(0.0, abs=1e-6)
+    labels = torch.arange(8).repeat(2)
+    assert scatter(torch.cat([spots, spots]), labels).item() == pytest.approx(0.0, abs=1e-6)
     many = torch.randn(2000, 3, generator=torch.Generator().manual_seed(0))
-    assert invariance(many, torch.arange(1000).repeat(2)).item() == pytest.approx(1.0, abs=0.05)
-    assert invariance(10 * many, torch.arange(1000).repeat(2)) == pytest.approx(
-        invariance(many, torch.arange(1000).repeat(2)).item(), rel=1e-3
+    assert scatter(many, torch.arange(1000).repeat(2)).item() == pytest.approx(1.0, abs=0.05)
+    assert scatter(10 * many, torch.arange(1000).repeat(2)) == pytest.approx(
+        scatter(many, torch.arange(1000).repeat(2)).item(), rel=1e-3
     )  # the size of the space does not count
     for none in (torch.arange(8), torch.full((8,), -1)):
-        assert invariance(spots, none).item() == 0.0
+        assert scatter(spots, none).item() == 0.0
 
 
 def test_an_order_keeps_the_sounds_of_a_setting_together():
     settings = torch.tensor([4, -1, 2, 4, 2, -1, 9])
     order = torch.tensor([6, 0, 5, 2, 3, 1, 4])
     assert together(order, settings).tolist() == [6, 0, 3, 5, 2, 4, 1]
+
+
+@pytest.mark.parametrize(("term", "shared"), [("invariance", "setting"), ("clusters", "effect")])
+def test_sounds_that_share_a_label_are_drawn_together(pairs, term, shared):
+    """By steps on little but that term, with the corpus' own numbers."""
+    corpus = Corpus.open(pairs)
+    rows, values = np.arange(len(corpus.rows)), corpus.labels(shared)
+    numbers = shared_tensor(corpus, shared, rows)
+    assert all((numbers == numbers[row]).sum() == values.count(values[row]) for row in rows)
+    weights = {"effect": 0, "knobs": 0, "invariance": 0, term: 100}
+    settings = (*SMALL, "model.heads.effect=false", "model.heads.knobs=false", "objective.beta=0",
+                *(f"objective.weights.{name}={weight}" for name, weight in weights.items()))  # fmt: skip
+    wanted = recipe.load("effects", settings=settings)
+    state = State.fresh(wanted, torch.device("cpu"), Vocabulary())
+    x, labels = picture(len(rows)), {term: numbers}
+    figures = [
+        train_step(state, wanted, x, labels, steps=30, autocast=False)[term] for _ in range(30)
+    ]
+    assert figures[-1] < 0.7 * figures[0]
 
 
 # ---- a run --------------------------------------------------------------------------------------

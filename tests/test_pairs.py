@@ -66,6 +66,7 @@ def test_difference_of_a_gain_is_that_gain_wherever_it_sounds():
     [
         ({"channels": "joint"}, 3.5),
         ({"channels": "difference"}, 3.5),
+        ({"channels": "difference", "resolutions": (256, 2048)}, 3.5),
         ({"channels": "difference", "picture": "power"}, 2.0),
         ({"channels": "angle", "picture": "power", "floor_db": -60.0}, 1.0),
         ({"channels": "phase", "picture": "power"}, 2.0),
@@ -93,6 +94,27 @@ def test_a_picture_gives_both_sounds_back(settings, most_db, level):
     if level == "common":
         told = float(feature.rms_db(picture.values, picture.level_db))
         assert told == pytest.approx(feature.loudness_db(torch.cat([dry, wet])), abs=0.5)
+
+
+def test_short_windows_see_when_and_long_ones_which_frequency():
+    """Of a flutter at 70 Hz short windows see that it goes up and down, long ones its three lines, a half and
+    twice a quarter as high as the one that was there."""
+    time = torch.arange(8192) / 16000
+    dry = torch.sin(2 * math.pi * 1000.0 * time)
+    wet = dry * (0.5 + 0.5 * torch.sin(2 * math.pi * 70.0 * time))
+    feature = Pair(**SMALL, resolutions=(256, 2048))
+    values = feature.analyse(torch.cat([dry, wet])).values
+    own, usual, short, long = values.unflatten(-2, (4, -1)).unbind(-3)
+    assert feature.words.endswith(
+        "in windows of 256 / in windows of 2048, each 32 mels by 64 frames"
+    )
+    row, steady = own.mean(1).argmax(), slice(16, -16)
+    ripple = [GAIN_DB * seen[row, steady].std().item() for seen in (short, usual, long)]
+    assert ripple[0] > 1.5 * ripple[1] > 1.5 * ripple[2] and ripple[2] < 0.2
+    one, three = (10 * math.log10(power) for power in (0.5**2, 0.5**2 + 2 * 0.25**2))
+    assert (
+        one < GAIN_DB * long[row, steady].mean().item() < three
+    )  # a mel weighs the outer lines less
 
 
 def test_phase_of_a_delay_is_exact_and_silence_says_nothing():
@@ -141,6 +163,10 @@ def test_settings_that_cannot_be_say_why():
         Pair(samples=10)
     with pytest.raises(RecipeError, match="too many"):
         Pair(n_fft=256, hop=64, mels=200)
+    with pytest.raises(RecipeError, match="leaves gaps between windows of 64"):
+        Pair(**SMALL, resolutions=(64,))
+    with pytest.raises(RecipeError, match="resolutions show the difference"):
+        Pair(**SMALL, channels="joint", resolutions=(256,))
 
 
 @pytest.mark.parametrize("channels", ["joint", "difference", "angle", "phase"])
@@ -152,6 +178,15 @@ def test_recipe_and_feature_agree(channels):
     assert feature.shape[1] == 64 and feature.words.count("/") == feature.stacked - 1
     assert not list(section.misfits())
     assert list(PairSection(channels="angle").misfits())
+
+
+def test_further_resolutions_are_in_the_recipe_and_go_without_saying_where_there_are_none():
+    section = PairSection(resolutions=(256, 4096))
+    feature = feature_of(json.loads(json.dumps(feature_of(section.model_dump()).settings())))
+    assert feature.settings()["resolutions"] == [256, 4096]
+    assert (section.shape, section.stacked) == (feature.shape, feature.stacked) == ((256, 128), 4)
+    assert feature.misfit(Pair()) and "resolutions" not in Pair().settings()
+    assert list(PairSection(channels="joint", resolutions=(256,)).misfits())
 
 
 # Rendering

@@ -98,12 +98,12 @@ def knob_tensor(corpus: Corpus, rows: np.ndarray, vocabulary: Vocabulary) -> Ten
     return places
 
 
-def setting_tensor(corpus: Corpus, rows: np.ndarray) -> Tensor:
-    """A number for each row (N,), the same for rows of one effect whose knobs stand alike; -1 where the
-    corpus does not say."""
-    if "setting" not in corpus.label_names:
+def shared_tensor(corpus: Corpus, name: str, rows: np.ndarray) -> Tensor:
+    """A number for each row (N,), the same for rows that share their label `name`; -1 where the corpus
+    does not say."""
+    if name not in corpus.label_names:
         return torch.full((len(rows),), -1)
-    return torch.from_numpy(corpus.rows.label("setting").codes[rows].astype(np.int64))
+    return torch.from_numpy(corpus.rows.label(name).codes[rows].astype(np.int64))
 
 
 def together(order: Tensor, settings: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ from timbrespace.features.catalogue import feature_of
 from timbrespace.features.feature import Feature
 from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recipe import Recipe, build, parse
+from timbrespace.recipe.objective import GATHERS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -247,9 +248,10 @@ def vocabulary_of(recipe: Recipe, corpus: Corpus) -> Vocabulary:
     values: dict[str, list[Any]] = {}
     rows = corpus.split_rows("train")
     heads = recipe.model.heads.labels
-    compared = ["setting"] if recipe.objective.weights.get("invariance") else []
-    for name in dict.fromkeys([*recipe.model.condition.names, *heads, *compared]):
-        if name in compared and name in corpus.label_names:
+    told = [*recipe.model.condition.names, *heads]
+    shared = [label for term, label in GATHERS.items() if recipe.objective.weights.get(term)]
+    for name in dict.fromkeys([*told, *shared]):
+        if name not in told and name in corpus.label_names:
             continue  # its values have no meaning but that two are equal
         if name in corpus.label_names:
             labels = corpus.labels(name)

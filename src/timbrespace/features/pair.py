@@ -49,6 +49,9 @@ class Pair(Feature):
     or the loudest magnitude (power); "angle" adds each sound's phase over pi, 0 where it is silent;
     "phase" the cosine and sine of the phase difference, times the geometric mean of both magnitudes
     to the power of 0.3, so that what is silent says nothing. The last two want "power".
+    resolutions: with "difference" of log-mels, wet - dry once more for each of these numbers of samples in the
+    place of n_fft: short ones see when something moves, long ones which frequency it has. They are for
+    the eye of an encoder; `invert` does not need them.
     level: "each" measures a sound against its own loudest cell; "common" both against the dry one's,
     HEADROOM_DB above it, so that a difference is the gain of the effect.
 
@@ -64,6 +67,7 @@ class Pair(Feature):
     floor_db: float = -80.0
     channels: str = "difference"
     level: str = "common"
+    resolutions: tuple[int, ...] = ()
 
     kind: ClassVar[str] = "pair"
     stated: ClassVar[dict[str, Any]] = {
@@ -89,8 +93,17 @@ class Pair(Feature):
                 f"feature.channels {self.channels} needs the phase of each frequency, which mels have "
                 "not; use feature.picture: power"
             )
+        if self.resolutions and (self.channels != "difference" or self.picture != "log_mel"):
+            raise RecipeError(
+                "feature.resolutions show the difference of log-mels once more, but feature.channels is "
+                f"{self.channels} and feature.picture {self.picture}; leave them out"
+            )
         object.__setattr__(self, "floor_db", float(self.floor_db))
-        assert self.one.frames and self.yardstick.frames  # their settings are checked, too
+        object.__setattr__(self, "resolutions", tuple(self.resolutions))
+        # their settings are checked, too
+        assert (
+            self.one.frames and self.yardstick.frames and len(self._others) == len(self.resolutions)
+        )
 
     @cached_property
     def one(self) -> Decibels:
@@ -107,12 +120,25 @@ class Pair(Feature):
         """The log-mel picture of both sounds, one after the other."""
         return self._log_mel(2 * -(-self.samples // self.hop))
 
-    def _log_mel(self, frames: int) -> LogMel:
+    @cached_property
+    def _others(self) -> list[LogMel]:
+        """`one` at the further resolutions."""
+        frames = self.shape[1]
+        return [self._log_mel(frames, n_fft) for n_fft in self.resolutions]
+
+    def _log_mel(self, frames: int, n_fft: int | None = None) -> LogMel:
         floor_db = self.floor_db - self._headroom
         return LogMel(
-            self.sample_rate, n_fft=self.n_fft, hop=self.hop, frames=frames, floor_db=floor_db,
-            mels=self.mels,
+            self.sample_rate, n_fft=n_fft or self.n_fft, hop=self.hop, frames=frames,
+            floor_db=floor_db, mels=self.mels,
         )  # fmt: skip
+
+    def settings(self) -> dict[str, Any]:
+        """As of every feature; that there are no further resolutions goes without saying."""
+        plain = super().settings() | {"resolutions": list(self.resolutions)}
+        if not self.resolutions:
+            del plain["resolutions"]
+        return plain
 
     @property
     def _headroom(self) -> float:
@@ -120,7 +146,7 @@ class Pair(Feature):
 
     @property
     def stacked(self) -> int:
-        return len(CHANNELS[self.channels])
+        return len(CHANNELS[self.channels]) + len(self.resolutions)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -129,7 +155,8 @@ class Pair(Feature):
 
     @property
     def words(self) -> str:
-        return f"{' / '.join(CHANNELS[self.channels])}, each {self.one.words}"
+        names = [*CHANNELS[self.channels], *(f"in windows of {n}" for n in self.resolutions)]
+        return f"{' / '.join(names)}, each {self.one.words}"
 
     @property
     def span(self) -> int:
@@ -144,11 +171,20 @@ class Pair(Feature):
         """Pairs do not overlap."""
         return self.span
 
-    def _db(self, samples: Tensor) -> Tensor:
-        """The dB (*, height, frames) of each cell of a sound (*, samples), not above full scale."""
-        deep = replace(self.one, floor_db=DEEP_DB)
-        seen = deep.analyse(samples)
-        return deep.to_db(seen.values) + seen.level_db[..., None, None]
+    def _seen_by(self, one: Decibels, both: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The cells (*, height, frames) of dry and of wet sounds (*, 2, samples) as `one` sees them, and
+        the level (*,) in dB that 1 means in those of the dry ones."""
+        deep = replace(one, floor_db=DEEP_DB)
+        seen = deep.analyse(both)
+        db = deep.to_db(seen.values) + seen.level_db[..., None, None]  # not above full scale
+        loudest = db.amax((-2, -1)).clamp_min(SILENCE_DB)
+        if self.level == "common":
+            # where the dry sound is silent the wet one is all there is
+            shared = torch.where(loudest[..., 0] > SILENCE_DB, loudest[..., 0], loudest[..., 1])
+            top = torch.where(shared > SILENCE_DB, shared + HEADROOM_DB, SILENCE_DB)
+            loudest = top[..., None].expand(*top.shape, 2)
+        dry, wet = self._cells(db - loudest[..., None, None]).unbind(-3)
+        return dry, wet, loudest[..., 0]
 
     def _cells(self, db: Tensor) -> Tensor:
         """Cells from -1 to 1 of decibels below what 1 means; see `_decibels` for the way back."""
@@ -182,7 +218,7 @@ class Pair(Feature):
         """The cells (*, height, T) of the dry and of the wet sound of pictures."""
         some = self._channels(values)
         if self.channels == "difference":
-            dry, difference = some.unbind(-3)
+            dry, difference = some[..., 0, :, :], some[..., 1, :, :]
             return dry, dry + self._unit * difference
         return some[..., 0, :, :], some[..., 2 if self.channels == "angle" else 1, :, :]
 
@@ -198,21 +234,18 @@ class Pair(Feature):
             raise AudioError("a sound should be real numbers, got complex ones")
         heard = samples[..., : self.span].detach().float()
         both = pad(heard, (0, self.span - heard.shape[-1])).unflatten(-1, (2, self.samples))
-        db = self._db(both)
-        loudest = db.amax((-2, -1)).clamp_min(SILENCE_DB)
-        if self.level == "common":
-            # where the dry sound is silent the wet one is all there is
-            shared = torch.where(loudest[..., 0] > SILENCE_DB, loudest[..., 0], loudest[..., 1])
-            top = torch.where(shared > SILENCE_DB, shared + HEADROOM_DB, SILENCE_DB)
-            loudest = top[..., None].expand(*top.shape, 2)
-        dry, wet = self._cells(db - loudest[..., None, None]).unbind(-3)
+        dry, wet, level_db = self._seen_by(self.one, both)
         if self.channels == "joint":
             found = [dry, wet]
         elif self.channels == "difference":
-            found = [dry, ((wet - dry) / self._unit).clamp(-1.0, 1.0)]
+            found = [dry, self._difference(dry, wet)]
+            found += [self._difference(*self._seen_by(other, both)[:2]) for other in self._others]
         else:
             found = self._with_phase(both, dry, wet)
-        return Picture(torch.cat(found, -2), loudest[..., 0])
+        return Picture(torch.cat(found, -2), level_db)
+
+    def _difference(self, dry: Tensor, wet: Tensor) -> Tensor:
+        return ((wet - dry) / self._unit).clamp(-1.0, 1.0)
 
     def _with_phase(self, both: Tensor, dry: Tensor, wet: Tensor) -> list[Tensor]:
         spectrum = self._spectrum(both)[..., :-1, :]  # as the picture, without half the sample rate

@@ -42,19 +42,20 @@ def stress(places: Tensor, dissimilarities: Tensor) -> Tensor:
     return 1.0 - both / alone.clamp_min(1e-12)
 
 
-def invariance(mean: Tensor, settings: Tensor) -> Tensor:
-    """How far apart sounds of one setting lie, over how far apart any two of the batch do, in squared
-    distance: a scalar, 0 where they coincide, 1 where they are no nearer than others.
+def scatter(mean: Tensor, labels: Tensor) -> Tensor:
+    """How far apart sounds of one label lie, over how far apart any two of the batch do, in squared
+    distance: a scalar, 0 where they coincide, 1 where they are no nearer than others. It is what Fisher
+    (1936) makes small: the scatter within classes over all of it.
 
-    mean (B, Z); settings (B,) whole numbers, -1 for a sound without one. 0 where no two sounds have the
-    same setting.
+    mean (B, Z); labels (B,) whole numbers, -1 for a sound without one. 0 where no two sounds have the
+    same label.
     """
-    places, known = mean.float(), settings >= 0
+    places, known = mean.float(), labels >= 0
     norms = places.square().sum(1)
     square = norms[:, None] + norms[None] - 2.0 * places @ places.T
     others = (
         known[:, None] & known[None] & ~torch.eye(len(mean), dtype=torch.bool, device=mean.device)
     )
-    same = others & (settings[:, None] == settings[None])
+    same = others & (labels[:, None] == labels[None])
     apart = (square * others).sum() / others.sum().clamp_min(1)
     return (square * same).sum() / same.sum().clamp_min(1) / apart.clamp_min(1e-12)

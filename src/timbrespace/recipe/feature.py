@@ -119,11 +119,14 @@ class PairSection(FramesSection):
     floor_db: Annotated[float, Field(ge=-142.0, le=-20.0)] = -80.0
     channels: Literal["joint", "difference", "angle", "phase"] = "difference"
     level: Literal["each", "common"] = "common"
+    resolutions: Annotated[
+        tuple[Annotated[int, Field(ge=64, le=32768)], ...], Field(max_length=4)
+    ] = ()  # samples of further differences
     dtype: Precision = "float16"  # of the pictures on disk
 
     @property
     def stacked(self) -> int:
-        return 4 if self.channels in ("angle", "phase") else 2
+        return (4 if self.channels in ("angle", "phase") else 2) + len(self.resolutions)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -141,7 +144,12 @@ class PairSection(FramesSection):
 
     def misfits(self) -> Iterator[str]:
         yield from super().misfits()
-        if self.stacked == 4 and self.picture != "power":
+        if self.resolutions and (self.channels != "difference" or self.picture != "log_mel"):
+            yield (
+                "feature.resolutions show the difference of log-mels once more, but feature.channels is "
+                f"{self.channels} and feature.picture {self.picture}; leave them out"
+            )
+        if self.channels in ("angle", "phase") and self.picture != "power":
             yield (
                 f"feature.channels {self.channels} needs the phase of each frequency, which mels have "
                 "not; use feature.picture: power"

@@ -15,9 +15,11 @@ TermName = Literal[
     "gaussian_nll", "mean_squared", "summed_squared", "l1", "bernoulli_nll", "cosine",
     "output_range", "spectral", "multi_resolution_stft",
 ]  # fmt: skip
+# terms that bring the sounds of one label together
+GATHERS = {"invariance": "setting", "clusters": "effect"}
 KNOWN = {
     *get_args(TermName), *CODE_TERMS, "adversary", "independence", "perceptual", "effect", "knobs",
-    "invariance", "audio", "audio_l1",
+    *GATHERS, "audio", "audio_l1",
 }  # fmt: skip
 Band = tuple[  # from this frequency up (Hz), this weight
     Annotated[float, Field(ge=0.0, le=24000.0)], Annotated[float, Field(ge=0.0, le=1e6)]
@@ -148,11 +150,12 @@ class ObjectiveSection(Section):
                 f"objective.perceptual moves sounds in the latent, but a bottleneck of kind "
                 f"{bottleneck.kind} has codes, which do not move; take it out"
             )
-        if self.weights.get("invariance") and bottleneck.codebooks is not None:
-            yield (
-                f"objective.weights.invariance moves sounds in the latent, but a bottleneck of kind "
-                f"{bottleneck.kind} has codes, which do not move; take it out"
-            )
+        for name in GATHERS:
+            if self.weights.get(name) and bottleneck.codebooks is not None:
+                yield (
+                    f"objective.weights.{name} moves sounds in the latent, but a bottleneck of kind "
+                    f"{bottleneck.kind} has codes, which do not move; take it out"
+                )
         if self.cycle and (self.warmup_steps or self.bits_per_sound):
             rival = "bits_per_sound" if self.bits_per_sound else "warmup_steps"
             yield f"objective.cycle and objective.{rival} both move beta; keep one of them"

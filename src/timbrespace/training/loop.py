@@ -13,12 +13,13 @@ import torch
 from safetensors.torch import save
 
 from timbrespace.atomic import write_bytes, write_text
-from timbrespace.batches import Pictures, order, setting_tensor, together
+from timbrespace.batches import Pictures, order, shared_tensor, together
 from timbrespace.data.lock import locked
 from timbrespace.errors import RunError
 from timbrespace.machine import SignalStop, use_bfloat16
 from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.recipe import Recipe, build
+from timbrespace.recipe.objective import GATHERS
 from timbrespace.runs import Run
 from timbrespace.training import checkpoint
 from timbrespace.training.augment import training_batch
@@ -69,8 +70,8 @@ def train_run(
     with lock, SignalStop() as stop:
         while not ranks.any(stopped_early or state.epoch >= recipe.train.epochs):
             positions = order(recipe.seed, state.epoch, len(pictures))
-            if "setting" in pictures.labels:
-                positions = together(positions, pictures.labels["setting"])
+            if "invariance" in pictures.labels:
+                positions = together(positions, pictures.labels["invariance"])
             begun_at, began, speed = state.position, time.monotonic(), 0.0
             saved = began
             while state.position < per_epoch:
@@ -123,8 +124,9 @@ def _pictures(run: Run) -> tuple[Pictures, Pictures]:
             "both are needed: prepare it again with more sounds"
         )
     pictures = Pictures.of(corpus, store, train, run.vocabulary)
-    if run.recipe.objective.weights.get("invariance"):
-        pictures.labels["setting"] = setting_tensor(corpus, train)
+    for term, shared in GATHERS.items():
+        if run.recipe.objective.weights.get(term):
+            pictures.labels[term] = shared_tensor(corpus, shared, train)
     if run.recipe.objective.through:
         pictures.labels["row"] = torch.from_numpy(train)
     return pictures, Pictures.of(corpus, store, valid, run.vocabulary)

@@ -5,11 +5,12 @@ import math
 import torch
 from torch import Tensor
 
-from timbrespace.losses.latent import invariance
+from timbrespace.losses.latent import scatter
 from timbrespace.losses.objective import total
 from timbrespace.losses.schedule import learning_rate_factor
 from timbrespace.models.autoencoder import Reconstruction
 from timbrespace.recipe import Recipe
+from timbrespace.recipe.objective import GATHERS
 from timbrespace.training.objective import beta_factor
 from timbrespace.training.parallel import Share
 from timbrespace.training.perceptual import Anchors
@@ -71,9 +72,10 @@ def train_step(
         extra = {}
         if anchors is not None:
             extra["perceptual"] = anchors.term(state.model, x.device, generator)
-        if recipe.objective.weights.get("invariance"):
-            none = torch.full((len(x),), -1, device=x.device)
-            extra["invariance"] = invariance(out.latent.mean, labels.get("setting", none))
+        none = torch.full((len(x),), -1, device=x.device)
+        for name in GATHERS:
+            if recipe.objective.weights.get(name):
+                extra[name] = scatter(out.latent.mean, labels.get(name, none))
     terms = state.objective.terms(out.x, x, out.latent.nats(out.z))
     terms |= out.latent.terms | out.terms | extra
     if through is not None:

@@ -217,7 +217,11 @@ def _picture(found: Evidence) -> Iterator[str]:
     if feature.kind == "pair":
         scale = SCALES[feature.picture] + SCALES[feature.level]
         settings["scale"] = fill(scale, {**settings, "exponent": EXPONENT})
-        settings["channels"] = ", ".join(CHANNELS[feature.channels])
+        names = [
+            *CHANNELS[feature.channels],
+            *(f"the same in windows of {n}" for n in feature.resolutions),
+        ]
+        settings["channels"] = ", ".join(names)
     yield fill(FEATURES[feature.kind], settings)
     recovery = Recovery()
     if feature.kind == "log_mel":
