@@ -92,7 +92,7 @@ def model(*settings: str, name: str = "effects"):
     return recipe.build(recipe.load(name, settings=(*SMALL, *settings)), vocabulary()).eval()
 
 
-def picture(count: int = 3, channels: int = 2) -> torch.Tensor:
+def picture(count: int = 3, channels: int = 4) -> torch.Tensor:
     return (
         torch.rand(count, 1, channels * 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
     )
@@ -104,7 +104,7 @@ def picture(count: int = 3, channels: int = 2) -> torch.Tensor:
 @pytest.mark.parametrize(("channels", "count"), [("joint", 2), ("phase", 4)])
 def test_convolutions_see_the_stacked_pictures_as_channels(channels, count):
     sight = "{kind: pair, samples: 8192, n_fft: 256, picture: power, hop: 128, channels: %s}"
-    net = model(f"feature={sight % channels}", "model.encoder.norm=none")
+    net = model(f"feature={sight % channels}", "feature.resolutions=[]", "model.encoder.norm=none")
     first, last = net.encoder.net.net[0], net.decoder.net.levels[-1][-2]
     assert first.weight.shape[1] == count and last.weight.shape[1] == count
     x = torch.rand(2, 1, count * 128, 64)
@@ -120,7 +120,10 @@ def test_convolutions_see_the_stacked_pictures_as_channels(channels, count):
     assert torch.equal(drawn[:, 0], torch.arange(float(count)).repeat_interleave(128))
 
 
-SIAMESE = ("feature.channels=joint", "model.encoder={kind: siamese, channels: [4, 8], norm: batch}")
+SIAMESE = (
+    "feature={channels: joint, resolutions: []}",
+    "model.encoder={kind: siamese, channels: [4, 8], norm: batch}",
+)
 
 
 def test_two_equal_sounds_have_no_effect_between_them():

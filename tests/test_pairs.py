@@ -181,12 +181,13 @@ def test_recipe_and_feature_agree(channels):
 
 
 def test_further_resolutions_are_in_the_recipe_and_go_without_saying_where_there_are_none():
-    section = PairSection(resolutions=(256, 4096))
+    section = PairSection(resolutions=(512, 4096))
     feature = feature_of(json.loads(json.dumps(feature_of(section.model_dump()).settings())))
-    assert feature.settings()["resolutions"] == [256, 4096]
+    assert feature.settings()["resolutions"] == [512, 4096]
     assert (section.shape, section.stacked) == (feature.shape, feature.stacked) == ((256, 128), 4)
     assert feature.misfit(Pair()) and "resolutions" not in Pair().settings()
-    assert list(PairSection(channels="joint", resolutions=(256,)).misfits())
+    assert list(PairSection(channels="joint", resolutions=(512,)).misfits())
+    assert "use 512 or more" in next(PairSection(resolutions=(256,)).misfits())
 
 
 # Rendering

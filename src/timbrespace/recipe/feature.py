@@ -119,9 +119,7 @@ class PairSection(FramesSection):
     floor_db: Annotated[float, Field(ge=-142.0, le=-20.0)] = -80.0
     channels: Literal["joint", "difference", "angle", "phase"] = "difference"
     level: Literal["each", "common"] = "common"
-    resolutions: Annotated[
-        tuple[Annotated[int, Field(ge=64, le=32768)], ...], Field(max_length=4)
-    ] = ()  # samples of further differences
+    resolutions: Annotated[tuple[Fft, ...], Field(max_length=4)] = ()  # of further differences
     dtype: Precision = "float16"  # of the pictures on disk
 
     @property
@@ -149,6 +147,12 @@ class PairSection(FramesSection):
                 "feature.resolutions show the difference of log-mels once more, but feature.channels is "
                 f"{self.channels} and feature.picture {self.picture}; leave them out"
             )
+        for n_fft in self.resolutions:
+            if self.hop * 2 > n_fft:
+                yield (
+                    f"feature.resolutions has windows of {n_fft} samples, which feature.hop {self.hop} "
+                    f"leaves gaps between; use {2 * self.hop} or more"
+                )
         if self.channels in ("angle", "phase") and self.picture != "power":
             yield (
                 f"feature.channels {self.channels} needs the phase of each frequency, which mels have "
