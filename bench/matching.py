@@ -58,7 +58,8 @@ def learnt(effect: Effect, dry: np.ndarray, wet: np.ndarray, seed: int) -> dict[
 def measured(
     corpus: Corpus, effect: Effect, count: int, rng: np.random.Generator, predict: Predict | None
 ) -> dict[str, list[dict[str, float]]]:
-    """By way, one row a sound: mr_stft, nothing, mae, rails, seconds and, of a search, held."""
+    """By way, one row a sound: mr_stft, nothing, mae, squared error, spread of the true knobs about the centre,
+    rails, seconds and, of a search, held."""
     rows = corpus.split_rows("test")
     instruments = np.array([str(value) for value in corpus.labels("instrument")])
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
@@ -83,6 +84,8 @@ def measured(
             found[way].append({
                 "mr_stft": mr_stft(sound, wet), "nothing": nothing, "seconds": seconds,
                 "mae": float(np.abs(units - place).mean()), "rails": float((edge & inside).mean()),
+                "squared": float(np.square(units - place).mean()),
+                "spread": float(np.square(place - 0.5).mean()),
                 "held": float(np.mean(held)) if held else np.nan,
             })  # fmt: skip
 
@@ -166,9 +169,10 @@ def main() -> None:
         "MR-STFT as a share of doing nothing (sum over sounds), the mean over effects, and effects that win:",
         table(("way", *names, "mean", "wins"), ratios),
         "Over all sounds: MR-STFT minus that of doing nothing (95 % interval, paired, effects drawn), mean "
-        f"absolute error of knobs (0..1), share of knobs found within {RAIL} of a rail where the true is not, "
-        "share of true knobs within their told interval, and seconds:",
-        table(("way", "difference", "interval", "knob MAE", "rails", "held", "seconds"), rest),
+        "absolute error of knobs (0..1), R2 (of the variance of all knobs about the centre), share of knobs "
+        f"found within {RAIL} of a rail where the true is not, share of true knobs within their told interval, "
+        "and seconds:",
+        table(("way", "difference", "interval", "knob MAE", "R2", "rails", "held", "seconds"), rest),
         "The wet sound alone: share whose effect is told, its mean probability, knob MAE of a known effect:",
         table(("effect", "told", "probability", "knob MAE"), blind(corpus, names, given.sounds, rng)),
     )  # fmt: skip
@@ -185,9 +189,7 @@ def summary(
 ) -> list[object]:  # fmt: skip
     groups = [name for name in names for _ in found[name][way]]
     apart = paired([r["mr_stft"] for r in rows], [r["nothing"] for r in rows], groups, rng=rng)
-    mean = {
-        key: float(np.mean([r[key] for r in rows])) for key in ("mae", "rails", "seconds", "held")
-    }
+    mean = {key: float(np.mean([r[key] for r in rows])) for key in rows[0]}
     told = f"{apart.low:+.2f} to {apart.high:+.2f}" if apart else "one effect"
     gained = np.mean([r["mr_stft"] - r["nothing"] for r in rows])
     held = f"{mean['held']:.2f}" if np.isfinite(mean["held"]) else "not told"
@@ -197,6 +199,7 @@ def summary(
         f"{gained:+.3f}",
         told,
         f"{mean['mae']:.3f}",
+        f"{1.0 - mean['squared'] / mean['spread']:+.2f}",
         f"{mean['rails']:.3f}",
         held,
         seconds,

@@ -79,7 +79,9 @@ def train_step(
     terms = state.objective.terms(out.x, x, out.latent.nats(out.z))
     terms |= out.latent.terms | out.terms | extra
     if through is not None:
-        terms |= through.terms(state.model, out.z.float(), labels, share, generator)
+        assert state.model.heads is not None  # says recipe.check
+        units = state.model.heads(out.z.float()).units
+        terms |= through.terms(units, labels, share, generator)
     beta = beta_at(recipe, state, steps)
     further = {name: weight for name, weight in recipe.objective.weights.items() if weight}
     loss = total(terms, {"reconstruction": 1.0, "kl": beta, **further})

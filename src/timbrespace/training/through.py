@@ -24,7 +24,6 @@ from timbrespace.effects.knobs import Knob
 from timbrespace.effects.tensors import rounded
 from timbrespace.errors import EffectError
 from timbrespace.losses.spectral import style_distance
-from timbrespace.models.autoencoder import Autoencoder
 from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recipe import Recipe
 from timbrespace.runs import Run
@@ -79,13 +78,10 @@ class Through:
         )  # fmt: skip
 
     def terms(
-        self, model: Autoencoder, z: Tensor, labels: dict[str, Tensor], share: Share,
-        generator: torch.Generator,
-    ) -> dict[str, Tensor]:  # fmt: skip
-        """The raw terms of z (B, Z), a share of a batch: labels `effect` and `row` (B,). Which pairs are
-        rendered, and where knobs are moved, is drawn for the whole batch."""
-        assert model.heads is not None
-        units = model.heads(z).units
+        self, units: Tensor, labels: dict[str, Tensor], share: Share, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """The raw terms of where all knobs are placed (B, K), a share of a batch: labels `effect` and `row`
+        (B,). Which pairs are rendered, and where knobs are moved, is drawn for the whole batch."""
         drawn = torch.randperm(share.batch, generator=generator)[: self.pairs]
         signs = 2.0 * torch.randint(2, (share.batch, units.shape[1]), generator=generator) - 1.0
         chosen = torch.zeros(share.batch, dtype=torch.bool)
