@@ -1,6 +1,6 @@
 """What networks on frozen latents learn of knobs, told or by what is heard: report 004's end-to-end system.
 
-    python experiments/frozen.py PAIRS RUN [RUN ...] [--steps 2000] [--batch 8] [--asked 20]
+    python experiments/frozen.py PAIRS RUN [RUN ...] [--heads RUN ...] [--steps 2000] [--batch 8] [--asked 20]
 
 PAIRS is a corpus of `timbrespace effects pairs`, each RUN a trained one of such pairs (week5-1 and final-1
 of experiments/effects.yaml are the report's). Their latents of PAIRS stay as they are. For each effect a
@@ -10,7 +10,8 @@ and by what comes of them (MR-STFT and 100 times L1 of the sound, gradients by s
 as the report did. Not as there: it reads one latent of the pair, where he laid that of the dry sound
 beside that of the reference, whose sound was another one.
 
-Of the test split's pairs `--asked` an effect are rendered with what was found. Writes results/frozen.md.
+`--heads` are runs whose own heads are asked besides. Of the test split's pairs `--asked` an effect are rendered
+with what was found. Writes results/frozen.md.
 """
 
 import sys
@@ -190,6 +191,7 @@ def main() -> None:
     parser = result.options(__doc__)
     parser.add_argument("pairs", type=Path)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--heads", type=Path, nargs="+", default=[], metavar="RUN")
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=8, help="pairs rendered a step")
     parser.add_argument("--asked", type=int, default=20, help="test pairs an effect")
@@ -224,6 +226,13 @@ def main() -> None:
                 with torch.no_grad():
                     units = net.eval()(asking.mean).numpy()
                 lines.append(judged(f"{run.path.name}, {way}", units, asking, asked, through))
+    for run in map(Run.open, given.heads):
+        asking = Latents.of(run, corpus, "test")
+        asked = asked_of(asking, through, given.asked, given.seed)
+        assert run.model.heads is not None and run.vocabulary.knobs == vocabulary.knobs
+        with torch.no_grad():
+            units = run.model.heads(asking.mean).units.numpy()
+        lines.append(judged(f"{run.path.name}, its own heads", units, asking, asked, through))
     result.write(
         RESULT, "What do networks on frozen latents learn of knobs?",
         f"{result.made_by('python experiments/frozen.py PAIRS RUN ...')} {given.steps} steps of {given.batch} "

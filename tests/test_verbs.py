@@ -262,6 +262,15 @@ def test_what_is_no_sound_is_one_sentence(samples, sentence, tiny_run, tmp_path)
     assert not (tmp_path / "made").exists()
 
 
+def test_what_cannot_be_used_is_named_and_the_rest_goes_on(tiny_run, sounds, tmp_path):
+    soundfile.write(tmp_path / "odd.wav", np.full(8000, np.nan), 16000, subtype="DOUBLE")
+    files = (sounds[0], tmp_path / "odd.wav", tmp_path / "gone.wav", sounds[1])
+    out = command("reconstruct", tiny_run, *files, "--out", tmp_path / "made")
+    assert out.returncode == 2 and len(list((tmp_path / "made").iterdir())) == 2
+    odd, gone = out.stderr.strip().splitlines()[-2:]
+    assert "odd.wav" in odd and "gone.wav" in gone and out.stdout.count("reconstructed") == 2
+
+
 def quiet_note(folder: Path) -> Path:
     path = folder / "note.wav"
     soundfile.write(path, 0.01 * np.sin(np.arange(8000) / 6.0), 16000)

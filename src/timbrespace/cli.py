@@ -81,9 +81,13 @@ WARNINGS = 6  # of the health report that are said at once
 def _written(result: Any, as_json: bool) -> None:
     if as_json:
         print_json({"files": [str(f) for f in result.files], "pitches": list(result.pitches)})
-        return
-    for file, pitch in zip(result.files, result.pitches, strict=True):
-        typer.echo(f"{file}" + ("" if pitch is None else f"  (pitch {pitch:g})"))
+    else:
+        for file, pitch in zip(result.files, result.pitches, strict=True):
+            typer.echo(f"{file}" + ("" if pitch is None else f"  (pitch {pitch:g})"))
+    for error in result.errors:
+        typer.echo(f"timbrespace: {error}", err=True)
+    if result.errors:
+        raise typer.Exit(2)
 
 
 def _accounts(accounts: list[Any], as_json: bool) -> None:

@@ -19,7 +19,7 @@ from timbrespace.models.vocabulary import NUMBERS
 
 if TYPE_CHECKING:
     from timbrespace.audio.files import Audio
-    from timbrespace.audio.scratch import Channels, Samples, Scratch
+    from timbrespace.audio.scratch import Channels, Keep, Samples, Scratch
     from timbrespace.data.corpus import Corpus
     from timbrespace.directions import Directions
     from timbrespace.evaluation.figures.style import Drawing
@@ -433,10 +433,12 @@ def _read_long(run: "Run", path: StrPath, folder: Path) -> "Scratch":
 
 @dataclass(frozen=True)
 class Written:
-    """What a verb wrote: the sound files, and the pitches (MIDI) it used where there are any."""
+    """What a verb wrote: the sound files, and the pitches (MIDI) it used where there are any. `errors`: a
+    sentence for each sound that could not be used."""
 
     files: list[Path]
     pitches: list[float | None]
+    errors: tuple[str, ...] = ()
 
 
 def folder_for(out: StrPath) -> Path:
@@ -508,11 +510,10 @@ def reconstruct(
     become sound, unless a `vocoder` (its file or name) does it; `loudness` (RMS, dBFS) takes the place
     of the original's level. Channels go through the model one by one, told the pitch of the loudest, and
     keep their levels and their correlation. `format` is one of audio.files.FORMATS; `sample_rate` (Hz)
-    that of the files, the run's where it is not said.
+    that of the files, the run's where it is not said. Of several files those that cannot be used are
+    told of, and the rest goes on; AudioError where none can.
     """
-    from timbrespace.audio.files import read_long
-    from timbrespace.audio.scratch import Channels, Scratch, peak
-    from timbrespace.audio.stereo import mixed_like
+    from timbrespace.audio.scratch import Scratch
     from timbrespace.runs import Run
 
     opened, folder = Run.open(run), _beside(out)
@@ -520,26 +521,43 @@ def reconstruct(
     write = _writer(opened, out, loudness=loudness, format=format, sample_rate=sample_rate)
     synth = _synth(opened, recovery=recovery, vocoder=vocoder)
     pitch, told = _told(opened, pitch, labels)
-    written, pitches = [], []
+    written, pitches, errors = [], [], []
     for done, (file, name) in enumerate(
         zip(files, free_names(files, ".reconstructed"), strict=True)
     ):
-        channels = read_long(file, folder, opened.feature.sample_rate)
-        peaks = [peak(one) for one in channels.each]
-        loudest = int(np.argmax(peaks))
-        lead = synth.encode(channels.each[loudest], pitch=pitch, labels=told)
-        made = []
-        for number, one in enumerate(channels.each):  # of one note, which the loudest tells best
-            encoded = (
-                lead if number == loudest else synth.encode(one, pitch=lead.pitch, labels=told)
-            )
-            made.append(synth.decode_long(encoded, keep) if peaks[number] > 0.0 else one)
-        sound = Channels(made)
-        written.append(write(name, mixed_like(sound, channels) if len(made) > 1 else sound))
-        pitches.append(lead.pitch)
+        try:
+            sound, found = _through(opened, synth, file, keep, folder, pitch, told)
+        except AudioError as error:
+            errors.append(str(error))
+            if len(errors) == len(files):
+                raise
+        else:
+            written.append(write(name, sound))
+            pitches.append(found)
         if progress:
             progress("reconstruct", done + 1, len(files), {})
-    return Written(written, pitches)
+    return Written(written, pitches, tuple(errors))
+
+
+def _through(
+    run: "Run", synth: "Synth", file: StrPath, keep: "Keep", folder: Path, pitch: float | None,
+    told: Told,
+) -> "tuple[Channels, float | None]":  # fmt: skip
+    """A file through the model and back, and the pitch that it was told."""
+    from timbrespace.audio.files import read_long
+    from timbrespace.audio.scratch import Channels, peak
+    from timbrespace.audio.stereo import mixed_like
+
+    channels = read_long(file, folder, run.feature.sample_rate)
+    peaks = [peak(one) for one in channels.each]
+    loudest = int(np.argmax(peaks))
+    lead = synth.encode(channels.each[loudest], pitch=pitch, labels=told)
+    made = []
+    for number, one in enumerate(channels.each):  # of one note, which the loudest tells best
+        encoded = lead if number == loudest else synth.encode(one, pitch=lead.pitch, labels=told)
+        made.append(synth.decode_long(encoded, keep) if peaks[number] > 0.0 else one)
+    sound = Channels(made)
+    return mixed_like(sound, channels) if len(made) > 1 else sound, lead.pitch
 
 
 @dataclass(frozen=True)
