@@ -123,6 +123,7 @@ TERMS = {
     "effect": r"-\mathrm{E} \log h(\text{effect} | z)",
     "knobs": r"-\mathrm{E} \sum_k \log h(u_k | z)",
     "invariance": r"\mathrm{E} \|\mu - \mu'\|^2 / \mathrm{E} \|\mu - \mu''\|^2",
+    "clusters": r"\mathrm{E} \|\mu - \mu^*\|^2 / \mathrm{E} \|\mu - \mu''\|^2",
     "audio": r"\mathrm{MRSTFT}(\mathrm{fx}(x, \hat u), y)",
     "audio_l1": r"\mathrm{E} |\mathrm{fx}(x, \hat u) - y|",
 }
@@ -141,6 +142,7 @@ SYMBOLS = {  # what stands in an equation, and is not said elsewhere
     "effect": "$h$ are heads that read the latent",
     "knobs": "$u_k$ is the place of a knob between its ends, told as a mean of evenly spaced places",
     "invariance": r"$\mu'$ has the same setting on another sound, and $\mu''$ is any of the batch",
+    "clusters": r"$\mu^*$ has the same effect, and $\mu''$ is any of the batch",
     "audio": r"$\mathrm{fx}(x, \hat u)$ is the dry sound rendered with the knobs that are read off the "
     "latent, of <pairs> pairs a step, and $y$ the wet one; where an effect has no gradient it is estimated "
     "by simultaneous perturbation",
