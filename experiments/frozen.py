@@ -3,12 +3,12 @@
     python experiments/frozen.py PAIRS RUN [RUN ...] [--heads RUN ...] [--steps 2000] [--batch 8] [--asked 20]
 
 PAIRS is a corpus of `timbrespace effects pairs`, each RUN a trained one of such pairs (week5-1 and final-1
-of experiments/effects.yaml are the report's). Their latents of PAIRS stay as they are. For each effect a
-network as the report's last one reads its knobs off the means: layers of 128, 128, 64 and 32 with layer norm,
-leaky ReLU, and a sigmoid that starts at one half. It is trained twice: told the settings (squared error),
-and by what comes of them (MR-STFT and 100 times L1 of the sound, gradients by simultaneous perturbation),
-as the report did. Not as there: it reads one latent of the pair, where he laid that of the dry sound
-beside that of the reference, whose sound was another one.
+of experiments/effects.yaml are the report's). Their latents of PAIRS stay as they are, but for one scale for
+each number, so that all vary alike. For each effect a network as the report's last one reads its knobs off
+the means: layers of 128, 128, 64 and 32 with layer norm, leaky ReLU, and a sigmoid that starts at one half.
+It is trained twice: told the settings (squared error), and by what comes of them (MR-STFT and 100 times L1
+of the sound, gradients by simultaneous perturbation), as the report did. Not as there: it reads one latent
+of the pair, where he laid that of the dry sound beside that of the reference, whose sound was another one.
 
 `--heads` are runs whose own heads are asked besides. Of the test split's pairs `--asked` an effect are rendered
 with what was found. Writes results/frozen.md.
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from timbrespace.batches import Pictures
 from timbrespace.data.corpus import Corpus
 from timbrespace.data.pair_parts import DRY_PEAK
-from timbrespace.data.pairs import dry_and_wet
+from timbrespace.data.pairs import Pairs, dry_and_wet
 from timbrespace.effects.catalogue import find
 from timbrespace.effects.effect import Effect
 from timbrespace.evaluation.effect_knobs import rails
@@ -207,6 +207,10 @@ def main() -> None:
         lambda row: dry_and_wet(corpus, row, feature.sample_rate, feature.samples),
         feature.sample_rate, given.batch,
     )  # fmt: skip
+    if Pairs.open(given.pairs).facts.get("request", {}).get("level") == "each":
+        parser.error(
+            f"{given.pairs} has pairs of level each, whose loudness is not that of their effects"
+        )
     with Bars() as bars:
         for run in runs:
             learnt, asking = (Latents.of(run, corpus, split) for split in ("train", "test"))
@@ -233,9 +237,16 @@ def main() -> None:
         with torch.no_grad():
             units = run.model.heads(asking.mean).units.numpy()
         lines.append(judged(f"{run.path.name}, its own heads", units, asking, asked, through))
+    named, heads = (
+        " ".join(path.name for path in some) for some in (given.runs, given.heads or [Path("none")])
+    )
+    command = (
+        f"python experiments/frozen.py PAIRS {named} --heads {heads} --steps {given.steps} "
+        f"--batch {given.batch} --asked {given.asked} --seed {given.seed}"
+    )
     result.write(
         RESULT, "What do networks on frozen latents learn of knobs?",
-        f"{result.made_by('python experiments/frozen.py PAIRS RUN ...')} {given.steps} steps of {given.batch} "
+        f"{result.made_by(command)} {given.steps} steps of {given.batch} "
         f"pairs (told: {TOLD * given.batch}); of the test split {given.asked} pairs an effect are rendered.",
         "MR-STFT as a share of doing nothing, mean over effects; effects that come nearer than doing nothing; "
         "mean absolute error over all knobs (0..1); answers that stand at a rail.",

@@ -187,7 +187,9 @@ def test_further_resolutions_are_in_the_recipe_and_go_without_saying_where_there
     assert (section.shape, section.stacked) == (feature.shape, feature.stacked) == ((256, 128), 4)
     assert feature.misfit(Pair()) and "resolutions" not in Pair().settings()
     assert list(PairSection(channels="joint", resolutions=(512,)).misfits())
-    assert "use 512 or more" in next(PairSection(resolutions=(256,)).misfits())
+    for wrong, words in (((256,), "numbers from 512 on"), ((513,), "use even"), ((1024,), "there twice"),
+                         ((512, 512), "there twice")):  # fmt: skip
+        assert words in next(PairSection(resolutions=wrong).misfits())
 
 
 # Rendering

@@ -269,6 +269,9 @@ def test_what_cannot_be_used_is_named_and_the_rest_goes_on(tiny_run, sounds, tmp
     assert out.returncode == 2 and len(list((tmp_path / "made").iterdir())) == 2
     odd, gone = out.stderr.strip().splitlines()[-2:]
     assert "odd.wav" in odd and "gone.wav" in gone and out.stdout.count("reconstructed") == 2
+    out = command("reconstruct", tiny_run, *files[1:3], "--out", tmp_path / "none", "--json")
+    assert out.returncode == 2 and "odd.wav" in out.stderr and "gone.wav" in out.stderr
+    assert len(json.loads(out.stdout)["errors"]) == 2 and not (tmp_path / "none").exists()
 
 
 def quiet_note(folder: Path) -> Path:

@@ -80,7 +80,10 @@ WARNINGS = 6  # of the health report that are said at once
 
 def _written(result: Any, as_json: bool) -> None:
     if as_json:
-        print_json({"files": [str(f) for f in result.files], "pitches": list(result.pitches)})
+        print_json({
+            "files": [str(f) for f in result.files], "pitches": list(result.pitches),
+            "errors": list(result.errors),
+        })  # fmt: skip
     else:
         for file, pitch in zip(result.files, result.pitches, strict=True):
             typer.echo(f"{file}" + ("" if pitch is None else f"  (pitch {pitch:g})"))
@@ -644,8 +647,9 @@ def reconstruct(
 ) -> None:
     """Sounds through the model and back.
 
-    Each keeps its own length, level and channels. With --explain, mono, also from its true magnitudes
-    and from its own picture: what phase, picture and model lose can be heard apart, and a PNG shows it.
+    Each keeps its own length, level and channels; those that cannot be used are named, the rest goes on.
+    With --explain, mono, also from its true magnitudes and from its own picture: what phase, picture and
+    model lose can be heard apart, and a PNG shows it; there the first that cannot be used ends it.
 
     Example: timbrespace reconstruct run a.wav b.wav --out out
 

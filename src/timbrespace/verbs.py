@@ -511,7 +511,7 @@ def reconstruct(
     of the original's level. Channels go through the model one by one, told the pitch of the loudest, and
     keep their levels and their correlation. `format` is one of audio.files.FORMATS; `sample_rate` (Hz)
     that of the files, the run's where it is not said. Of several files those that cannot be used are
-    told of, and the rest goes on; AudioError where none can.
+    told of, and the rest goes on; AudioError for one alone.
     """
     from timbrespace.audio.scratch import Scratch
     from timbrespace.runs import Run
@@ -528,9 +528,9 @@ def reconstruct(
         try:
             sound, found = _through(opened, synth, file, keep, folder, pitch, told)
         except AudioError as error:
-            errors.append(str(error))
-            if len(errors) == len(files):
+            if len(files) == 1:
                 raise
+            errors.append(str(error))
         else:
             written.append(write(name, sound))
             pitches.append(found)

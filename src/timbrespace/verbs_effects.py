@@ -101,10 +101,13 @@ def effects_pairs(
 
     corpus: a prepared one of dry sounds; without it the built-in instruments become one beside `out`,
     as OUT.dry. effects: names, or "all" for ten of our own. The rest as in
-    data.pair_rendering.render_pairs. The same call again goes on where it was interrupted.
+    data.pair_rendering.render_pairs. Their pictures are those of the recipe `effects`. The same call again
+    goes on where it was interrupted.
     """
     from timbrespace.data.pair_rendering import render_pairs
     from timbrespace.data.pair_settings import ALL
+    from timbrespace.features.pair import Pair
+    from timbrespace.recipe import load
 
     names = effects.split(",") if isinstance(effects, str) else list(effects)
     names = [one for name in names for one in (ALL if name.strip() == "all" else (name.strip(),))]
@@ -116,7 +119,8 @@ def effects_pairs(
         tell = lambda stage, done, total: progress(stage, done, total, {})  # noqa: E731
     return render_pairs(
         out, corpus, names, settings=settings, number=n,
-        seconds=seconds, sample_rate=sample_rate, level=level, seed=seed, workers=workers,
+        seconds=seconds, sample_rate=sample_rate, level=level, seed=seed,
+        feature=Pair.from_settings(load("effects").feature.model_dump()), workers=workers,
         progress=tell,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,11 @@ log = logging.getLogger(__name__)
 def render_pairs(
     out: str | Path, corpus: str | Path, effects: Sequence[str], *, settings: str = "random",
     number: int = 1000, sample_rate: int = 16000, seconds: float = 2.048, level: str = "kept",
-    seed: int = 0, workers: int | None = None, progress: Progress | None = None,
+    seed: int = 0, feature: Pair | None = None, workers: int | None = None,
+    progress: Progress | None = None,
 ) -> "Pairs":  # fmt: skip
-    """Render `number` pairs of each effect into the folder `out`, and prepare them as a corpus.
+    """Render `number` pairs of each effect into the folder `out`, and prepare them as a corpus with the
+    pictures of `feature` (a plain pair's where it is not given) at the pairs' rate and length.
 
     corpus: a prepared corpus of dry sounds, whose splits are kept. settings: "fixed" (every knob in the
     middle), "random" (each setting on two sounds of a split) or "grid" (even places, each on one sound).
@@ -72,7 +74,9 @@ def render_pairs(
         with locked(out / f"{STATE}.lock", "rendered", CorpusError):
             if not _whole(out):
                 _render(out, dry, plans, asked, missing, workers, tell)
-        feature = Pair(request.sample_rate, samples=request.samples)
+        feature = replace(
+            feature or Pair(), sample_rate=request.sample_rate, samples=request.samples
+        )
         prepare(
             out / "sounds" / TABLE, out, layout="table", feature=feature, workers=workers,
             beside=("sounds", FACTS), progress=lambda *at: tell("prepare", *at),

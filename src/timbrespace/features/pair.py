@@ -96,7 +96,7 @@ class Pair(Feature):
         if self.resolutions and (self.channels != "difference" or self.picture != "log_mel"):
             raise RecipeError(
                 "feature.resolutions show the difference of log-mels once more, but feature.channels is "
-                f"{self.channels} and feature.picture {self.picture}; leave them out"
+                f"{self.channels} and feature.picture {self.picture}; set feature.resolutions to []"
             )
         object.__setattr__(self, "floor_db", float(self.floor_db))
         object.__setattr__(self, "resolutions", tuple(self.resolutions))

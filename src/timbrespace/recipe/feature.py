@@ -145,13 +145,18 @@ class PairSection(FramesSection):
         if self.resolutions and (self.channels != "difference" or self.picture != "log_mel"):
             yield (
                 "feature.resolutions show the difference of log-mels once more, but feature.channels is "
-                f"{self.channels} and feature.picture {self.picture}; leave them out"
+                f"{self.channels} and feature.picture {self.picture}; set feature.resolutions to []"
+            )
+        if len({self.n_fft, *self.resolutions}) <= len(self.resolutions):
+            yield (
+                f"feature.resolutions {list(self.resolutions)} should be windows of other lengths than "
+                f"feature.n_fft {self.n_fft} and each other; leave out what is there twice"
             )
         for n_fft in self.resolutions:
-            if self.hop * 2 > n_fft:
+            if self.hop * 2 > n_fft or n_fft % 2:
                 yield (
-                    f"feature.resolutions has windows of {n_fft} samples, which feature.hop {self.hop} "
-                    f"leaves gaps between; use {2 * self.hop} or more"
+                    f"feature.resolutions has windows of {n_fft} samples; with feature.hop {self.hop} use "
+                    f"even numbers from {2 * self.hop} on, which leave no gaps"
                 )
         if self.channels in ("angle", "phase") and self.picture != "power":
             yield (

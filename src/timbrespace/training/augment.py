@@ -11,6 +11,7 @@ from torch import Tensor
 
 from timbrespace.batches import Pictures
 from timbrespace.recipe import Recipe
+from timbrespace.recipe.objective import GATHERS
 from timbrespace.training.parallel import Share
 
 LAYER_DB = 24.0  # the softer of two layered sounds lies at most this far below the louder
@@ -39,7 +40,7 @@ def training_batch(
         other, others = pictures.batch(share.of(partners)[ours], device)
         x[ours] = layer(x[ours], other, share.of(softer)[ours], floor_db=floor_db)
         for name, values in labels.items():  # two sounds at once have the labels that both have
-            unknown = pictures.vocabulary.count(name)
+            unknown = -1 if name in GATHERS else pictures.vocabulary.count(name)
             values[ours] = torch.where(values[ours] == others[name], values[ours], unknown)
     if augment.tilt_db:
         sizes = share.of(draw_tilts(len(positions), generator))
