@@ -25,11 +25,6 @@ class HeadsSection(Section):
                 f"objective.weights.{rendered[0]} renders the knobs that a head reads, and there is none; "
                 "add model.heads: {knobs: true}"
             )
-        if weights.get("centre") and not rendered:
-            yield (
-                "objective.weights.centre holds knobs back that are heard in what is rendered, and nothing "
-                "is; add objective.weights.audio"
-            )
         for name, there in self.model_dump().items():
             weight = weights.get(name, 0.0)
             if there and not weight and not (name == "knobs" and rendered):

@@ -2,11 +2,8 @@
 
 A few pairs of each batch are rendered: the dry sound through the pair's own effect, its knobs where the
 heads place them. The raw terms `audio` (losses.spectral.style_distance) and `audio_l1` (mean |difference| of
-the samples) say how far that is from the wet sound, in the mean over these pairs; `centre` how far the
-knobs of all the batch's pairs stand from their centres, mean (2 u - 1)^2: a prior over settings, since an
-optimiser that scales gradients moves a knob that can hardly be heard as fast as any, to a rail. The knobs
-have the gradient of the effect where it is differentiable; where it is not, one by simultaneous
-perturbation.
+the samples) say how far that is from the wet sound, in the mean over these pairs. The knobs have the
+gradient of the effect where it is differentiable; where it is not, one by simultaneous perturbation.
 (After report 004, and Steinmetz, Bryan & Reiss 2022.)
 """
 
@@ -102,16 +99,7 @@ class Through:
                 found = found + self._distances(effect, knobs, dry, wet, places, ways).sum(0)
         # ranks are averaged by their shares
         mean = found * (share.batch / (len(drawn) * len(units)))
-        return {"audio": mean[0], "audio_l1": mean[1], "centre": self._centre(units, effects)}
-
-    def _centre(self, units: Tensor, effects: Tensor) -> Tensor:
-        """The mean over pairs and their own knobs of the squared way from the centre, 1 at the rails."""
-        own = torch.zeros(units.shape, dtype=torch.bool)
-        for number, effect in enumerate(self.effects):
-            own[effects == number, self.vocabulary.knob_places[effect.name]] = True
-        own = own.to(units.device)
-        squared = (2.0 * units - 1.0).square() * own
-        return (squared.sum(1) / own.sum(1).clamp_min(1)).mean()
+        return {"audio": mean[0], "audio_l1": mean[1]}
 
     def _sounds(self, rows: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
         """Dry and wet sounds (b, n) of some rows."""

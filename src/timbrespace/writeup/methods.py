@@ -125,7 +125,6 @@ TERMS = {
     "invariance": r"\mathrm{E} \|\mu - \mu'\|^2 / \mathrm{E} \|\mu - \mu''\|^2",
     "clusters": r"\mathrm{E} \|\mu - \mu^*\|^2 / \mathrm{E} \|\mu - \mu''\|^2",
     "audio": r"\mathrm{MRSTFT}(\mathrm{fx}(x, \hat u), y)",
-    "centre": r"\mathrm{E}\, \overline{(2 \hat u - 1)^2}",
     "audio_l1": r"\mathrm{E} |\mathrm{fx}(x, \hat u) - y|",
 }
 SOURCES = {  # of a term, where it has one
