@@ -211,15 +211,16 @@ def main() -> None:
         parser.error(
             f"{given.pairs} has pairs of level each, whose loudness is not that of their effects"
         )
+    tested = [Latents.of(run, corpus, "test") for run in runs]
+    first = tested[0]
+    asked = asked_of(first, through, given.asked, given.seed)  # of every run the same pairs
+    centre = np.full(first.labels["knobs"].shape, 0.5)
+    lines.append(judged("all at the centre", centre, first, asked, through))
     with Bars() as bars:
-        for run in runs:
-            learnt, asking = (Latents.of(run, corpus, split) for split in ("train", "test"))
-            asked = asked_of(asking, through, given.asked, given.seed)
-            if not lines:
-                centre = np.full(asking.labels["knobs"].shape, 0.5)
-                lines.append(judged("all at the centre", centre, asking, asked, through))
+        for run, asking in zip(runs, tested, strict=True):
+            learnt = Latents.of(run, corpus, "train")
             unit = learnt.mean.std(0).clamp_min(1e-6)
-            learnt, asking = (replace(some, mean=some.mean / unit) for some in (learnt, asking))
+            learnt = replace(learnt, mean=learnt.mean / unit)
             for way, teach in (
                 ("told", told),
                 ("heard", partial(heard, through=through, bars=bars)),
@@ -228,11 +229,10 @@ def main() -> None:
                 net = Networks(learnt.mean.shape[1], vocabulary)
                 teach(learnt, net, steps=given.steps, size=given.batch, seed=given.seed)
                 with torch.no_grad():
-                    units = net.eval()(asking.mean).numpy()
+                    units = net.eval()(asking.mean / unit).numpy()
                 lines.append(judged(f"{run.path.name}, {way}", units, asking, asked, through))
     for run in map(Run.open, given.heads):
         asking = Latents.of(run, corpus, "test")
-        asked = asked_of(asking, through, given.asked, given.seed)
         assert run.model.heads is not None and run.vocabulary.knobs == vocabulary.knobs
         with torch.no_grad():
             units = run.model.heads(asking.mean).units.numpy()

@@ -121,16 +121,15 @@ class Pair(Feature):
         return self._log_mel(2 * -(-self.samples // self.hop))
 
     @cached_property
-    def _others(self) -> list[LogMel]:
+    def _others(self) -> list[Decibels]:
         """`one` at the further resolutions."""
-        frames = self.shape[1]
-        return [self._log_mel(frames, n_fft) for n_fft in self.resolutions]
+        return [replace(self.one, n_fft=n_fft) for n_fft in self.resolutions]
 
-    def _log_mel(self, frames: int, n_fft: int | None = None) -> LogMel:
+    def _log_mel(self, frames: int) -> LogMel:
         floor_db = self.floor_db - self._headroom
         return LogMel(
-            self.sample_rate, n_fft=n_fft or self.n_fft, hop=self.hop, frames=frames,
-            floor_db=floor_db, mels=self.mels,
+            self.sample_rate, n_fft=self.n_fft, hop=self.hop, frames=frames, floor_db=floor_db,
+            mels=self.mels,
         )  # fmt: skip
 
     def settings(self) -> dict[str, Any]:

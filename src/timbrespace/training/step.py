@@ -72,9 +72,9 @@ def train_step(
         extra = {}
         if anchors is not None:
             extra["perceptual"] = anchors.term(state.model, x.device, generator)
-    none = torch.full((len(x),), -1, device=x.device)
     for name in GATHERS:
         if recipe.objective.weights.get(name):
+            none = torch.full((len(x),), -1, device=x.device)
             extra[name] = scatter(out.latent.mean, labels.get(name, none))
     terms = state.objective.terms(out.x, x, out.latent.nats(out.z))
     terms |= out.latent.terms | out.terms | extra
