@@ -15,6 +15,7 @@ import typer
 from timbrespace.cli_effects import effects
 from timbrespace.cli_vocoders import vocoders
 from timbrespace.errors import TimbrespaceError
+from timbrespace.machine import keep_memory
 from timbrespace.terminal import (
     Bars,
     Format,
@@ -961,6 +962,7 @@ _Refused: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "Cli
 
 def main() -> None:
     """Run the command line; what a user can mend is one sentence and exit code 2."""
+    keep_memory()
     try:
         code = app(standalone_mode=False)
     except TimbrespaceError as error:

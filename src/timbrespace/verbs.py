@@ -133,6 +133,7 @@ def train(
     started this process beside others, they share the batches, and the first alone reports and
     writes; when it fails, the others end with SystemExit.
     """
+    from timbrespace.machine import keep_memory
     from timbrespace.recipe import load
     from timbrespace.runs import Run
     from timbrespace.training.launch import count_of, train_here
@@ -140,6 +141,7 @@ def train(
     from timbrespace.training.loop import train_run
     from timbrespace.training.parallel import joined
 
+    keep_memory()
     wanted = load(recipe, settings=settings)
     with joined() as ranks:
         count = count_of(processes)

@@ -3,6 +3,7 @@
 `tensors` has the same functions for torch.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,11 +51,6 @@ def lengthened(x: np.ndarray, extra: int) -> np.ndarray:
     return np.pad(x, [*[(0, 0)] * (x.ndim - 1), (0, extra)])
 
 
-def packed(x: np.ndarray) -> np.ndarray:
-    """x in the order of its axes."""
-    return np.ascontiguousarray(x)
-
-
 def filtered(x: np.ndarray, sections: Sequence[Sequence[Any]]) -> np.ndarray:
     """x through sections of second order in a row, as `filters` makes them."""
     return np.asarray(sosfilt(np.array(sections, np.float64), x))
@@ -98,3 +94,46 @@ def followed(wanted: np.ndarray, rising: float, falling: float) -> np.ndarray:
             course.append(now)
         courses.append(course)
     return np.reshape(courses, wanted.shape)
+
+
+def recurred(poles: np.ndarray, driven: np.ndarray) -> np.ndarray:
+    """y(t) = poles(t) y(t - 1) + driven(t) from rest, along the last axis (..., n); they broadcast.
+
+    Blocks of about sqrt(n) samples run side by side from rest, then what each hands to the next is added
+    as it dies away, so some 2 sqrt(n) steps do the work of n.
+    """
+    shape = np.broadcast_shapes(poles.shape, driven.shape)
+    length = math.ceil(math.sqrt(shape[-1]))
+    y, fading = _side_by_side(driven, shape, length), _side_by_side(poles, shape, length)
+    passed = np.empty_like(y[0])
+    for now in range(1, length):
+        y[now] += np.multiply(fading[now], y[now - 1], out=passed)
+        fading[now] *= fading[now - 1]
+    fading *= _handed(y[-1], fading[-1])
+    y += fading
+    return np.moveaxis(y, 0, -1).reshape(*shape[:-1], -1)[..., : shape[-1]]
+
+
+def _side_by_side(x: np.ndarray, shape: tuple[int, ...], length: int) -> np.ndarray:
+    # x, broadcast to `shape` (..., n), in blocks: (length, ..., blocks), zeros at the end
+    rows, n = np.broadcast_to(x, shape), shape[-1]
+    whole = n // length
+    made = np.zeros((length, *shape[:-1], -(-n // length)), x.dtype)
+    first = rows[..., : whole * length].reshape(*shape[:-1], whole, length)
+    made[..., :whole] = np.moveaxis(first, -1, 0)
+    if rest := n - whole * length:
+        made[:rest, ..., whole] = np.moveaxis(rows[..., -rest:], -1, 0)
+    return made
+
+
+def _handed(last: np.ndarray, stays: np.ndarray) -> np.ndarray:
+    # What each block (..., blocks) gets from those before it, of which its own part `stays`
+    made = []
+    rows = (x.reshape(-1, x.shape[-1]).tolist() for x in (last, stays))
+    for ends, parts in zip(*rows, strict=True):
+        now, course = 0.0, []
+        for end, part in zip(ends, parts, strict=True):
+            course.append(now)
+            now = end + part * now
+        made.append(course)
+    return np.reshape(made, last.shape)

@@ -6,7 +6,6 @@ from typing import Any
 from timbrespace.effects.differentiable import Differentiable
 from timbrespace.effects.knobs import Knob
 from timbrespace.effects.moving import swing
-from timbrespace.effects.recurrence import recur
 
 STAGES = 4
 OCTAVES = 1.5  # to either side at full depth
@@ -46,6 +45,6 @@ class Phaser(Differentiable):
         for turn, share in ((1.0, 0.25), (-1.0, 0.25), (1j, 0.5)):
             root = turn * feedback ** (1.0 / STAGES)
             under = 1.0 / (1.0 - root * a)
-            mean = mean + share * xp.real(recur((root - a) * under, driven * under, maths))
+            mean = mean + share * xp.real(maths.recurred((root - a) * under, driven * under))
         wet = (mean - x) / feedback
         return 0.5 * (x + wet)

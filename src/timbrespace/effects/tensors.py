@@ -6,7 +6,6 @@ what a ringing filter would wrap around to the beginning is 100 dB softer than w
 """
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from timbrespace.effects import arrays
-from timbrespace.effects.recurrence import recur
 
 xp = torch
 FADING = 1e-5  # by how much a sound dies away while it is filtered
@@ -55,11 +53,6 @@ def late(x: Tensor) -> Tensor:
 def lengthened(x: Tensor, extra: int) -> Tensor:
     """x (..., n) and `extra` zeros."""
     return functional.pad(x, (0, extra))
-
-
-def packed(x: Tensor) -> Tensor:
-    """x in the order of its axes."""
-    return x.contiguous()
 
 
 def rounded(x: Tensor) -> Tensor:
@@ -125,7 +118,29 @@ def followed(wanted: Tensor, rising: Tensor | float, falling: Tensor | float) ->
     rows = zip(goals.cpu().numpy(), *(way.flatten().tolist() for way in ways), strict=True)
     course = torch.as_tensor(np.stack([arrays.followed(*row) for row in rows]), device=goals.device)
     stays = torch.where(goals > late(course), *ways)
-    return recur(stays, (1.0 - stays) * wanted, sys.modules[__name__])
+    return recurred(stays, (1.0 - stays) * wanted)
+
+
+def recurred(poles: Tensor, driven: Tensor) -> Tensor:
+    """As `arrays.recurred`, with gradients."""
+    shape = torch.broadcast_shapes(poles.shape, driven.shape)
+    length = math.ceil(math.sqrt(shape[-1]))
+    blocks = -(-shape[-1] // length)
+
+    def side_by_side(x: Tensor) -> Tensor:  # (..., n) to (length, ..., blocks)
+        filled = lengthened(x.broadcast_to(shape), blocks * length - shape[-1])
+        return filled.reshape(*shape[:-1], blocks, length).moveaxis(-1, 0).contiguous()
+
+    pole, drive = side_by_side(poles), side_by_side(driven)
+    rows, fading = [drive[0]], [pole[0]]
+    for step in range(1, length):
+        rows.append(drive[step] + pole[step] * rows[-1])
+        fading.append(pole[step] * fading[-1])
+    handed = [torch.zeros_like(rows[-1][..., 0])]
+    for block in range(blocks - 1):
+        handed.append(rows[-1][..., block] + fading[-1][..., block] * handed[-1])
+    y = torch.stack(rows) + torch.stack(fading) * torch.stack(handed, -1)
+    return y.moveaxis(0, -1).reshape(*shape[:-1], -1)[..., : shape[-1]]
 
 
 def _size(n: int) -> int:
