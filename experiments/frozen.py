@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from timbrespace.batches import Pictures
 from timbrespace.data.corpus import Corpus
-from timbrespace.data.pair_parts import DRY_PEAK
+from timbrespace.data.pair_parts import heard_through
 from timbrespace.data.pairs import Pairs, dry_and_wet
 from timbrespace.effects.catalogue import find
 from timbrespace.effects.effect import Effect
@@ -169,10 +169,8 @@ def judged(
         effect = through.effects[number]
         own = through.vocabulary.knob_places[effect.name]
         dry, wet = through.read(int(some.rows[at]))
-        gain = DRY_PEAK / max(float(np.abs(dry).max()), 1e-6)
-        made = (
-            effect.render(dry * gain, through.sample_rate, effect.from_units(units[at, own])) / gain
-        )
+        setting = effect.from_units(units[at, own])
+        made = heard_through(effect, dry, through.sample_rate, setting)
         left[place] = mr_stft(made, wet)
     shares = [
         left[asked.effects == n].sum() / asked.nothing[asked.effects == n].sum()

@@ -23,7 +23,7 @@ from timbrespace.data.files import disk_error
 from timbrespace.data.pair_settings import Plan, Request, plans_of
 from timbrespace.data.table import SPLITS
 from timbrespace.effects.catalogue import find
-from timbrespace.effects.effect import Effect
+from timbrespace.effects.effect import Effect, Setting
 from timbrespace.errors import AudioError, CorpusError, EffectError
 
 DRY_PEAK = 10.0 ** (-12.0 / 20.0)
@@ -183,9 +183,8 @@ def dry_sound(corpus: Corpus, row: int, request: Request) -> np.ndarray | None:
         return None
     dry = np.zeros(request.samples, np.float32)
     dry[: len(mono)] = mono * (DRY_PEAK / peak)
-    return _sixteen(dry) / np.float32(
-        32768.0
-    )  # as it is stored, so that the wet one can be made again
+    # As it is stored, so that the wet one can be made again
+    return _sixteen(dry) / np.float32(32768.0)
 
 
 def pair_of(
@@ -207,6 +206,15 @@ def pair_of(
         gain = CEILING / peak
     both = np.concatenate([dry, wet]) * np.float32(gain)
     return Made(_sixteen(both), row, identical, gain < 1.0)
+
+
+def heard_through(
+    effect: Effect, dry: np.ndarray, sample_rate: int, setting: Setting
+) -> np.ndarray:
+    """What a pair's wet sound would be with this setting: its stored dry sound (samples,) enters the effect as
+    loud as all dry sounds did, and the result is as much softer as the pair was made."""
+    gain = DRY_PEAK / max(float(np.abs(dry).max()), 1e-6)
+    return effect.render(dry * gain, sample_rate, setting) / gain
 
 
 def _sixteen(sound: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from timbrespace.audio.files import write
 from timbrespace.batches import Pictures
-from timbrespace.data.pair_parts import DRY_PEAK
+from timbrespace.data.pair_parts import heard_through
 from timbrespace.data.pairs import dry_and_wet
 from timbrespace.effects.catalogue import find
 from timbrespace.effects.effect import Effect
@@ -50,9 +50,7 @@ class Example:
         """The dry sound through the effect with its knobs as `units` (K,) say."""
         own = units[self.places].tolist()
         setting = {knob.name: knob.from_unit(u) for knob, u in zip(self.knobs, own, strict=True)}
-        peak = max(float(np.abs(self.dry).max()), 1e-6)
-        gain = DRY_PEAK / peak  # as loud as the pairs' dry sounds enter their effects
-        return self.effect.render(self.dry * gain, sample_rate, setting) / gain
+        return heard_through(self.effect, self.dry, sample_rate, setting)
 
 
 class Listening:
