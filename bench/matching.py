@@ -94,9 +94,9 @@ def measured(
         for way, units in learnt(effect, dry, wet, number).items():
             tell(way, units)
         if predict is not None:
-            told = predict(dry, wet, RATE).places.get(effect.name)
+            told = predict(dry, wet, RATE).knobs.get(effect.name)
             if told is not None:
-                tell("prediction", told)
+                tell("prediction", told.places)
         for renders in BUDGETS:
             began = time.perf_counter()
             made = match(

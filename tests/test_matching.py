@@ -22,7 +22,7 @@ from timbrespace.matching.cues import cues
 from timbrespace.matching.distance import SIZES, Target, log_mel_l1, mr_stft, rounding
 from timbrespace.matching.match import Prediction, match, match_one_of
 from timbrespace.matching.style import match_style
-from timbrespace.matching.trials import Trials
+from timbrespace.matching.trials import Expected, Trials
 from timbrespace.verbs_effects import effects_match
 
 RATE = 16000
@@ -141,6 +141,20 @@ def test_what_can_hardly_be_heard_is_left_in_the_middle():
     trials(np.array([at, 1.0, 0.0]))
     assert trials.found and trials.best[1] == 1.0 and trials.nearest is not None
     np.testing.assert_allclose(trials.nearest, wet, atol=1e-3)
+
+
+def test_what_can_hardly_be_heard_is_where_a_model_expects_it():
+    dry, effect = pluck(), Gain()
+    at = effect.to_units({"gain": -6.02})[0]
+    expected = Expected(np.array([0.5, 0.8, 0.5]), np.array([0.3, 0.1, 0.0]))
+    trials = Trials(effect, dry, RATE, Target(0.5 * dry, 1.0), renders=20, expected=expected)
+    for idle in (0.5, 0.8, 1.0):
+        trials(np.array([at + 0.02, idle, 0.5]))
+    assert trials.best[1] == 0.8 and np.ptp(trials.distances) == 0.0
+    trials(np.array([0.5, 0.8, 0.5]))  # where the model expects it, and much further off
+    assert trials.best[0] == at + 0.02
+    far, near = (trials.unlikely(np.array([at, idle, 0.5])) for idle in (0.2, 0.7))
+    assert far > near > 0.0
 
 
 def test_a_knob_that_cannot_be_heard_is_called_so():

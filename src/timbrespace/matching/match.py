@@ -23,7 +23,7 @@ from timbrespace.matching.certainty import Certainty, certainties
 from timbrespace.matching.cues import cues
 from timbrespace.matching.distance import Target, log_mel_l1, mr_stft
 from timbrespace.matching.search import search
-from timbrespace.matching.trials import Progress, Trials
+from timbrespace.matching.trials import Expected, Progress, Trials
 
 PEAK_DB = -12.0  # of the dry sound where distances are taken
 SECONDS = 4.0  # that are listened to, from where the dry sound sets in
@@ -40,10 +40,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says before any search: how probable each effect is, and places (K,) of its knobs."""
+    """What a model says before any search: how probable each effect is, and where its knobs are expected."""
 
     probabilities: Mapping[str, float]
-    places: Mapping[str, np.ndarray]
+    knobs: Mapping[str, Expected]
 
 
 Predict = Callable[[np.ndarray, np.ndarray, int], Prediction]
@@ -122,20 +122,20 @@ def searched(
     target = Target(reference, gain)
     told = Teller(reference, sample_rate, gain, target.noise, began)
     steps = [told("nothing", dry, 0)]
+    expected = predict(dry, reference, sample_rate).knobs.get(effect.name) if predict else None
     trials = Trials(
-        effect, dry, sample_rate, target, renders=renders, until=until, progress=progress
-    )
+        effect, dry, sample_rate, target, renders=renders, until=until, progress=progress,
+        expected=expected,
+    )  # fmt: skip
     starts = [np.full(len(effect.knobs), 0.5), effect.to_units({})]
     steps.append(told("centre", trials.sound(starts[0]), 1))
     if effect.dry is not None:
         starts.append(effect.to_units(effect.dry))
     if tried is not None:
         starts.insert(0, tried)
-    if predict is not None:
-        predicted = predict(dry, reference, sample_rate).places.get(effect.name)
-        if predicted is not None:
-            starts.insert(0, predicted)
-            steps.append(told("prediction", trials.sound(predicted), 1))
+    if expected is not None:
+        starts.insert(0, expected.places)
+        steps.append(told("prediction", trials.sound(expected.places), 1))
     search(trials, starts, cues(dry, reference, sample_rate, effect.knobs), seed=seed)
     place = trials.best
     steps.append(told("search", trials.sound(place), len(trials.places)))

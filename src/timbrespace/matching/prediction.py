@@ -6,6 +6,7 @@ import numpy as np
 
 from timbrespace.audio.files import resample
 from timbrespace.matching.match import Predict, Prediction
+from timbrespace.matching.trials import Expected
 
 
 def predictor(run: str | Path) -> Predict:
@@ -23,6 +24,9 @@ def predictor(run: str | Path) -> Predict:
         )
         heard = predict(opened, one, other)
         probabilities = dict(zip(heard.effects, heard.probabilities[0].tolist(), strict=True))
-        return Prediction(probabilities, {name: units[0] for name, units in heard.units.items()})
+        knobs = {
+            name: Expected(units[0], heard.spread[name][0]) for name, units in heard.units.items()
+        }
+        return Prediction(probabilities, knobs)
 
     return told

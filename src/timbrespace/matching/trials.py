@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,12 +13,22 @@ from timbrespace.matching.distance import Target
 FOUND = 0.002  # of the distance of doing nothing: what comes this near is found
 FEWEST = 8  # renders that are made however late it is
 PRIOR = 0.08  # of the distance of doing nothing: so much nearer a setting has to be that is all at rails
+CERTAIN = 0.05  # the least spread that is believed
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 
 
 class Spent(Exception):
     """There is no more budget, or nothing more to find: a search ends where it stands."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Where a model expects an effect's knobs, `places` (K,) from 0 to 1, and the standard deviation `spread`
+    (K,) of what it thinks possible."""
+
+    places: np.ndarray
+    spread: np.ndarray
 
 
 class Trials:
@@ -30,15 +41,17 @@ class Trials:
     def __init__(
         self, effect: Effect, dry: np.ndarray, sample_rate: int, target: Target, *, renders: int,
         until: float = float("inf"), progress: Progress | None = None,
+        expected: Expected | None = None,
     ) -> None:  # fmt: skip
         """`dry` (..., n) at `sample_rate` Hz, with the target's number of samples."""
+        self.expected = expected
         self.effect, self.dry, self.sample_rate, self.target = effect, dry, sample_rate, target
         self.renders, self.until, self.progress = renders, until, progress
         self.nothing = target.distance(dry)
         self.places: list[np.ndarray] = []
         self.distances: list[float] = []
-        # The place that comes nearest, or nearly as near with knobs nearer to their middles: a prior over
-        # settings decides what can hardly be heard. A target that is reached is. `nearest`: its sound.
+        # The place that comes nearest, or nearly as near with knobs that are likelier: a prior over settings
+        # decides what can hardly be heard. A target that is reached is. `nearest`: its sound.
         self.best = np.full(len(effect.knobs), 0.5)
         self.nearest: np.ndarray | None = None
         self._least_cost = float("inf")  # of the best place: its distance, and what the prior adds
@@ -61,14 +74,22 @@ class Trials:
             sound, distance = None, float("inf")
         self.places.append(inside)
         self.distances.append(distance)
-        bold = float(np.square(2.0 * inside - 1.0).mean())
-        cost = distance + PRIOR * self.nothing * bold
+        cost = distance + PRIOR * self.nothing * self.unlikely(inside)
         if cost < self._least_cost or self.found:
             self.nearest, self.best, self._least_cost = sound, inside, cost
         if self.progress is not None:
             facts = {"distance": self.least / max(self.nothing, 1e-12)}
             self.progress(self.stage, len(self.places), self.renders, facts)
         return distance, sound
+
+    def unlikely(self, place: np.ndarray) -> float:
+        """How unlikely a place is before it is heard: 0 in the middle of all knobs, 1 at their rails, and more
+        far from where they are expected (as a t-distribution of one degree has it)."""
+        middle = np.square(2.0 * place - 1.0)
+        if self.expected is None:
+            return float(middle.mean())
+        off = (place - self.expected.places) / np.maximum(self.expected.spread, CERTAIN)
+        return float((middle + np.log1p(np.square(off))).mean())
 
     def sound(self, place: np.ndarray) -> np.ndarray:
         """What the effect makes of the dry sound at this place; not counted as a trial."""
