@@ -5,8 +5,7 @@
 Sounds are those of the corpus's test split, two seconds at 16 kHz, their peak at -12 dBFS; settings are drawn
 evenly in 0..1 by a seed. Figures are the MR-STFT of `matching.distance`, as the ratio to doing nothing.
 Nearest and forest learn from 120 renders of the very sound, as many as the search makes. For style, the
-reference is another note of the same instrument, and the distance is taken from the true wet sound. Blind: the
-wet sound alone, which of all `--effects` it is, and the knobs where the effect is told. Writes
+reference is another note of the same instrument, and the distance is taken from the true wet sound. Writes
 bench/results/matching.md.
 """
 
@@ -20,7 +19,6 @@ from timbrespace.data.corpus import Corpus
 from timbrespace.effects.catalogue import EFFECTS
 from timbrespace.effects.effect import Effect
 from timbrespace.evaluation.statistics import paired
-from timbrespace.matching.blind import match_blind
 from timbrespace.matching.distance import mr_stft, spectra
 from timbrespace.matching.match import Match, Predict, match
 from timbrespace.matching.prediction import predictor
@@ -112,25 +110,6 @@ def measured(
     return found
 
 
-def blind(
-    corpus: Corpus, names: list[str], count: int, rng: np.random.Generator
-) -> list[list[object]]:
-    """By effect: the share of wet sounds whose effect is told, its mean probability, and the knobs' MAE."""
-    rows, told = corpus.split_rows("test"), []
-    for name in names:
-        effect, right, sure, away = EFFECTS[name], [], [], []
-        for number in range(count):
-            dry, place = dry_sound(corpus, int(rng.choice(rows))), rng.random(len(effect.knobs))
-            wet = effect.render(dry, RATE, effect.from_units(place))
-            found = match_blind([EFFECTS[n] for n in names], wet, RATE, seed=number)
-            knobs = match_blind([effect], wet, RATE, seed=number).setting
-            right.append(found.effect.name == name)
-            sure.append(found.probabilities[name])
-            away.append(np.abs(effect.to_units(knobs) - place).mean())
-        told.append([name, *(f"{np.mean(column):.2f}" for column in (right, sure, away))])
-    return told
-
-
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("corpus")
@@ -173,8 +152,6 @@ def main() -> None:
         f"found within {RAIL} of a rail where the true is not, share of true knobs within their told interval, "
         "and seconds:",
         table(("way", "difference", "interval", "knob MAE", "R2", "rails", "held", "seconds"), rest),
-        "The wet sound alone: share whose effect is told, its mean probability, knob MAE of a known effect:",
-        table(("effect", "told", "probability", "knob MAE"), blind(corpus, names, given.sounds, rng)),
     )  # fmt: skip
 
 
