@@ -123,12 +123,13 @@ def build_space(run: Run, *, umap: bool = True, progress: Progress | None = None
     split = run.split()
     splits = [split.get(int(r), "new") for r in rows]
     train = np.array([s == "train" for s in splits])
-    pca = Pca.fit(mean[train] if train.any() else mean, 2)
-    maps = {"pca": flat(pca.transform(mean)).astype(np.float32)}
+    told = mean[:, : model.heard]
+    pca = Pca.fit(told[train] if train.any() else told, 2)
+    maps = {"pca": flat(pca.transform(told)).astype(np.float32)}
     if umap:
         # PCA needs nothing extra; `timbrespace doctor` names the extra for UMAP
         with suppress(ImportError, MissingExtra):
-            maps["umap"] = umap_map(mean, seed=run.recipe.seed)
+            maps["umap"] = umap_map(told, seed=run.recipe.seed)
     known = {name: shown_labels(corpus, name) for name in corpus.label_names}
     labels = {name: [values[row] for row in rows] for name, values in known.items()}
     version = sha256(mean.tobytes() + repr(sorted(maps)).encode()).hexdigest()[:12]

@@ -76,10 +76,15 @@ class EffectPairs:
     def latents(self) -> dict[str, View]:
         """mu and z, sampled."""
         there = self.facts.there
-        found = {"mu": (self.here.mean, there.mean)}
+        found = {"mu": self.read(self.here.mean, there.mean)}
         if self.here.codes is None:
-            found["z"] = (self.here.z, there.z)
+            found["z"] = self.read(self.here.z, there.z)
         return found
+
+    def read(self, here: np.ndarray, there: np.ndarray) -> View:
+        """Of latents (N, Z) or as many components the first, which say what heads read."""
+        heard = self.facts.run.model.heard
+        return here[:, :heard], there[:, :heard]
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -142,11 +147,11 @@ class EffectPairs:
                     for x, told in encoded.pictures.in_order(BATCH, torch.device("cpu"))
                 ]
                 found.append(np.concatenate(parts))
-        return found[0], found[1]
+        return self.read(found[0], found[1])
 
     @cached_property
     def pca(self) -> Pca:
-        """PCA of the same pictures."""
+        """PCA of the same pictures, of as many numbers as the whole latent has."""
         return self._fit(_whole)
 
     @cached_property
@@ -192,7 +197,7 @@ class EffectPairs:
             np.concatenate([pca.transform(part) for part in self.pictures(encoded, kind)])
             for encoded in (self.here, self.facts.there)
         )
-        return here, there
+        return self.read(here, there)
 
     def _difference(self, x: "Tensor") -> "Tensor":
         dry, wet = self._sounds(x)

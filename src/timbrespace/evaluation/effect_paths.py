@@ -181,9 +181,10 @@ def _decoded(pairs: EffectPairs, a: int, b: int) -> np.ndarray:
 def _principal(pairs: EffectPairs, a: int, b: int) -> np.ndarray:
     import torch
 
-    points = pairs.principal["pca"][0]
-    flat = pairs.pca.inverse(line(points[a], points[b]))
     feature = pairs.facts.run.feature
+    x, _ = pairs.here.pictures.batch(torch.tensor([a, b]), torch.device("cpu"))
+    points = pairs.pca.transform(x.flatten(1).numpy())
+    flat = pairs.pca.inverse(line(points[0], points[1]))
     return feature.view(torch.from_numpy(flat).reshape(-1, *feature.shape)).values.numpy()
 
 
@@ -240,7 +241,7 @@ def _said(pairs: EffectPairs, points: np.ndarray) -> tuple[list[str], np.ndarray
     pairs, of which those of their commonest effect say where its knobs stand."""
     places, names = pairs.says(points)
     learnt = pairs.learnt
-    lengths = distances(points, pairs.latents["mu"][1])
+    lengths = distances(*pairs.read(points, pairs.facts.there.mean))
     everywhere = np.ones_like(lengths, dtype=bool)
     order = sorted(set(learnt.effects))
     own = np.array([order.index(effect) for effect in learnt.effects])

@@ -196,7 +196,7 @@ def measure(facts: Facts) -> dict[str, Any]:
     why = None
     if here.codes is not None:
         why = "codes have no density"
-    elif len(facts.run.model.levels) > 1:
+    elif facts.run.recipe.model.bottleneck.kind == "hierarchical":
         why = "the posterior of a lower level depends on what was drawn above it"
     found = evaluate(here.z, here.mean, here.logvar, facts.groups, rng=rng, gaussian=why is None)
     return found if why is None else found | {"why_no_parts": why}

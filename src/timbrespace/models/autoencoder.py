@@ -75,6 +75,11 @@ class Autoencoder(nn.Module):
         return self.encoder.bottleneck.latent
 
     @property
+    def heard(self) -> int:
+        """How many of them, the first, heads read: see `Bottleneck.heard`."""
+        return self.encoder.bottleneck.heard
+
+    @property
     def levels(self) -> tuple[int, ...]:
         """How many of them belong to each level, the top first."""
         return self.encoder.bottleneck.levels

@@ -60,6 +60,12 @@ class Bottleneck(nn.Module):
     levels: tuple[int, ...]
     codebooks: Codebooks | None = None
 
+    @property
+    def heard(self) -> int:
+        """How many of its numbers, the first, say what heads read and what is gathered: all, unless some
+        belong to something else."""
+        return self.latent
+
     def entrance(self) -> nn.Module:
         """What the decoder does first with flat latents (B, Z), which keeps their shape."""
         return nn.Identity()

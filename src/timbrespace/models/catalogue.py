@@ -8,7 +8,8 @@ from timbrespace.models.autoencoder import Autoencoder, DecoderHalf, EncoderHalf
 from timbrespace.models.bottlenecks import Bottleneck, Gaussian
 from timbrespace.models.conditions import Conditions
 from timbrespace.models.decoders import Conv2dDecoder
-from timbrespace.models.encoders import Conv2dEncoder, SiameseEncoder
+from timbrespace.models.divided import Divided, DividedDecoder, DividedEncoder
+from timbrespace.models.encoders import Conv2dEncoder, SiameseEncoder, single
 from timbrespace.models.framewise import FrameDecoder, FrameEncoder
 from timbrespace.models.harmonic import HarmonicDecoder, HarmonicEncoder, MelEncoder
 from timbrespace.models.heads import Heads
@@ -60,12 +61,40 @@ def build_model(
     told_encoder, told_decoder = conditions("encoder"), conditions("decoder")
     if decoder_settings.get("film") and not told_decoder.size:
         raise ValueError("decoder.film needs a condition; add condition.labels: [pitch]")
-    net = ENCODERS[encoder_kind](shape, told_encoder.size, **encoder_settings)
-    neck = BOTTLENECKS[bottleneck_kind](net.width, **bottleneck_settings)
-    back = DECODERS[decoder_kind](shape, neck.latent, told_decoder.size, **decoder_settings)
+
+    if bottleneck_kind == "divided":
+        net, neck, back = _divided(
+            shape, told_encoder.size, told_decoder.size, encoder_settings, bottleneck_settings,
+            decoder_settings,
+        )  # fmt: skip
+    else:
+        net = ENCODERS[encoder_kind](shape, told_encoder.size, **encoder_settings)
+        neck = BOTTLENECKS[bottleneck_kind](net.width, **bottleneck_settings)
+        back = DECODERS[decoder_kind](shape, neck.latent, told_decoder.size, **decoder_settings)
     halves = EncoderHalf(told_encoder, net, neck), DecoderHalf(told_decoder, neck.entrance(), back)
     ways = condition["remove"]
     counts = {name: vocabulary.count(name) for name in ways}
     removal = Removal(neck.latent, ways, counts) if ways else None
-    read = Heads(neck.latent, vocabulary, **heads) if any(heads.values()) else None
+    read = Heads(neck.heard, vocabulary, **heads) if any(heads.values()) else None
     return Autoencoder(*halves, removal, read)
+
+
+def _divided(
+    shape: tuple[int, int], to_encoder: int, to_decoder: int, encoder: dict[str, Any],
+    bottleneck: dict[str, Any], decoder: dict[str, Any],
+) -> tuple[DividedEncoder, Divided, DividedDecoder]:  # fmt: skip
+    """The parts of a divided latent: each network twice, of all pictures and of the first."""
+    stacked = encoder["stacked"]
+    height, width = one = single(shape, stacked)
+    alone: dict[str, Any] = {"stacked": 1}
+    net = DividedEncoder(
+        Conv2dEncoder(shape, to_encoder, **encoder),
+        Conv2dEncoder(one, to_encoder, **encoder | alone),
+    )
+    neck = Divided(net.widths, **bottleneck)
+    others = (stacked - 1) * height, width
+    back = DividedDecoder(
+        Conv2dDecoder(others, neck.latent, to_decoder, **{**decoder, "stacked": stacked - 1}),
+        Conv2dDecoder(one, neck.levels[1], to_decoder, **decoder | alone), neck.heard,
+    )  # fmt: skip
+    return net, neck, back

@@ -38,12 +38,13 @@ class Heard:
 
 
 class Heads(nn.Module):
-    """Latents (B, Z) to what they say of effect and knobs."""
+    """Latents (B, Z), of which the first `latent` numbers are read, to what they say of effect and knobs."""
 
     places: Tensor
 
     def __init__(self, latent: int, vocabulary: Vocabulary, *, effect: bool, knobs: bool) -> None:
         super().__init__()
+        self.latent = latent
         self.effects, self.count = vocabulary.count("effect"), len(vocabulary.knob_columns)
         self.effect = silent(latent, max(1, self.effects)) if effect else None
         self.knobs = (
@@ -56,6 +57,7 @@ class Heads(nn.Module):
         self.register_buffer("places", torch.linspace(0.0, 1.0, PLACES), persistent=False)
 
     def forward(self, z: Tensor) -> Heard:
+        z = z[:, : self.latent]
         effects = (
             z.new_zeros(len(z), max(1, self.effects)) if self.effect is None else self.effect(z)
         )
@@ -68,6 +70,7 @@ class Heads(nn.Module):
         """The raw terms of z (B, Z). labels: `effect` (B,), the effect's number; `knobs` (B, K), where
         each knob stands, NaN for those of other effects. A pair that lacks them has no part."""
         found: dict[str, Tensor] = {}
+        z = z[:, : self.latent]
         if self.effect is not None:
             label = labels.get("effect", torch.full((len(z),), self.effects, device=z.device))
             known = label < self.effects

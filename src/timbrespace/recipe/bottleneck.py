@@ -55,6 +55,18 @@ class HierarchicalSection(BottleneckSection):
         return sum(self.levels)
 
 
+class DividedSection(BottleneckSection):
+    """Of pairs: numbers of what lies between the sounds, and numbers of the dry one (models.divided)."""
+
+    kind: Literal["divided"] = "divided"
+    latent: Count = 32
+    dry: Count = 32
+
+    @property
+    def size(self) -> int:
+        return self.latent + self.dry
+
+
 class VqSection(BottleneckSection):
     """Codes out of learnt codebooks: see models.quantised.VectorQuantised."""
 
@@ -122,6 +134,7 @@ AnyBottleneck = Annotated[
     Annotated[GaussianSection, Tag("gaussian")]
     | Annotated[HierarchicalSection, Tag("hierarchical")]
     | Annotated[VqSection, Tag("vq")]
-    | Annotated[FsqSection, Tag("fsq")],
+    | Annotated[FsqSection, Tag("fsq")]
+    | Annotated[DividedSection, Tag("divided")],
     Discriminator(kind_or("gaussian")),
 ]

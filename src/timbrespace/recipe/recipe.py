@@ -9,7 +9,7 @@ from pydantic import Field
 
 from timbrespace.errors import RecipeError
 from timbrespace.models.vocabulary import Vocabulary
-from timbrespace.recipe.bottleneck import AnyBottleneck, GaussianSection
+from timbrespace.recipe.bottleneck import AnyBottleneck, DividedSection, GaussianSection
 from timbrespace.recipe.condition import ConditionSection
 from timbrespace.recipe.feature import AnyFeature, LogMelSection
 from timbrespace.recipe.heads import HeadsSection
@@ -32,8 +32,16 @@ class ModelSection(Section):
     condition: ConditionSection = ConditionSection()
     heads: HeadsSection = HeadsSection()
 
-    def misfits(self) -> Iterator[str]:
+    def misfits(self, feature: AnyFeature) -> Iterator[str]:
         one, other = self.encoder, self.decoder
+        if isinstance(self.bottleneck, DividedSection) and not (
+            feature.kind == "pair" and one.kind == other.kind == "conv2d"
+        ):
+            yield (
+                "model.bottleneck.kind divided keeps numbers of the dry sound of a pair, which networks of "
+                f"their own make; use feature.kind: pair (it is {feature.kind}), and kind conv2d of encoder "
+                f"(it is {one.kind}) and decoder ({other.kind})"
+            )
         if isinstance(one, HarmonicSection) and isinstance(other, HarmonicSection):
             for name in ("hop", "partials", "bands"):
                 if getattr(one, name) != getattr(other, name):
@@ -89,7 +97,7 @@ def check(recipe: Recipe) -> None:
         model.encoder.misfits(feature),
         model.decoder.misfits(feature),
         recipe.objective.misfits(feature, model.bottleneck),
-        model.misfits(),
+        model.misfits(feature),
         model.condition.misfits(model.encoder, model.decoder, recipe.objective.weights),
         model.heads.misfits(feature, recipe.objective.weights),
         model.bottleneck.misfits(recipe.train.batch),

@@ -75,7 +75,8 @@ def train_step(
     for name in GATHERS:
         if recipe.objective.weights.get(name):
             none = torch.full((len(x),), -1, device=x.device)
-            extra[name] = scatter(out.latent.mean, labels.get(name, none))
+            places = out.latent.mean[:, : state.model.heard]
+            extra[name] = scatter(places, labels.get(name, none))
     terms = state.objective.terms(out.x, x, out.latent.nats(out.z))
     terms |= out.latent.terms | out.terms | extra
     if through is not None:
