@@ -33,7 +33,7 @@ from timbrespace.models.heads import PLACES, Heads
 from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recognition import predict
 from timbrespace.runs import Run
-from timbrespace.training import loop
+from timbrespace.training import loop, step
 from timbrespace.training.state import State
 from timbrespace.training.step import train_step
 
@@ -139,6 +139,47 @@ def test_two_equal_sounds_have_no_effect_between_them():
     told = model(SIAMESE[0], SIAMESE[1].replace("norm", "dry: true, norm"))
     apart = told.encode(torch.cat([one, one], 2)).mean
     assert (apart[0] - apart[1]).abs().max() > 1e-3  # the dry sound's own numbers
+
+
+# ---- a divided latent ---------------------------------------------------------------------------
+
+DIVIDED = "model.bottleneck={kind: divided, latent: 4, dry: 3}"
+
+
+def test_the_dry_sound_has_numbers_of_its_own():
+    net, x = model(DIVIDED), picture()
+    assert (net.latent, net.heard, net.levels) == (7, 4, (4, 3))
+    wetter, drier = x.clone(), x.clone()
+    wetter[:, :, 32:] = 0.3
+    drier[:, :, :32] = 0.3
+    with torch.no_grad():
+        mean, wet, dry = (net.encode(y).mean for y in (x, wetter, drier))
+        assert torch.equal(mean[:, 4:], wet[:, 4:]) and not torch.equal(mean[:, :4], wet[:, :4])
+        assert not torch.equal(mean[:, 4:], dry[:, 4:])
+        moved = mean.clone()
+        moved[:, :4] += 1.0  # another effect
+        here, there = net.decode(mean), net.decode(moved)
+        assert torch.equal(here[:, :, :32], there[:, :, :32])
+        assert not torch.equal(here[:, :, 32:], there[:, :, 32:])
+        moved = mean.clone()
+        moved[:, 4:] += 1.0  # another sound
+        assert not torch.equal(here[:, :, :32], net.decode(moved)[:, :, :32])
+
+
+def test_heads_and_what_is_gathered_leave_the_dry_sounds_numbers_alone(monkeypatch):
+    net = model(DIVIDED)
+    z = torch.randn(4, 7, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    for layer in (net.heads.effect, net.heads.knobs[-1]):  # which begin silent
+        torch.nn.init.ones_(layer.weight)
+    labels = labels_of("delay", "delay", "ringmod", "ringmod")
+    sum(net.heads.terms(z, labels).values()).backward()
+    assert z.grad[:, :4].any() and not z.grad[:, 4:].any()
+    seen = []
+    monkeypatch.setattr(step, "scatter", lambda mean, _: seen.append(mean.shape) or mean.sum())
+    one = recipe.load("effects", settings=(*SMALL, DIVIDED))
+    state = State.fresh(one, torch.device("cpu"), vocabulary())
+    train_step(state, one, picture(4), labels, steps=2, autocast=False)
+    assert seen == [(4, 4), (4, 4)]  # invariance and clusters
 
 
 # ---- heads --------------------------------------------------------------------------------------
@@ -435,6 +476,15 @@ def test_a_run_with_heads_resumes_to_the_same_bits(pairs, run, tmp_path, monkeyp
         (("objective.weights.knobs=0",), "add objective.weights.knobs"),
         (("model.heads.knobs=false",), "add model.heads: {knobs: true}"),
         (("feature={kind: log_mel}",), "use feature.kind: pair"),
+        (
+            (
+                DIVIDED,
+                "feature.channels=joint",
+                "feature.resolutions=[]",
+                "model.encoder={kind: siamese}",
+            ),
+            "kind conv2d of encoder (it is siamese)",
+        ),
         (("feature.mels=36",), "not both divisible by"),
         (("train.augment.tilt_db=6",), "feature.kind pair has not"),
         (
