@@ -104,7 +104,8 @@ def picture(count: int = 3, channels: int = 4) -> torch.Tensor:
 @pytest.mark.parametrize(("channels", "count"), [("joint", 2), ("phase", 4)])
 def test_convolutions_see_the_stacked_pictures_as_channels(channels, count):
     sight = "{kind: pair, samples: 8192, n_fft: 256, picture: power, hop: 128, channels: %s}"
-    net = model(f"feature={sight % channels}", "feature.resolutions=[]", "model.encoder.norm=none")
+    plain = "feature.resolutions=[]", "model.encoder.norm=none"
+    net = model(f"feature={sight % channels}", *plain, name="effects-undivided")
     first, last = net.encoder.net.net[0], net.decoder.net.levels[-1][-2]
     assert first.weight.shape[1] == count and last.weight.shape[1] == count
     x = torch.rand(2, 1, count * 128, 64)
@@ -127,7 +128,7 @@ SIAMESE = (
 
 
 def test_two_equal_sounds_have_no_effect_between_them():
-    net = model(*SIAMESE)
+    net = model(*SIAMESE, name="effects-undivided")
     one = picture(5, 1)
     same = net.encode(torch.cat([one, one], 2)).mean
     assert torch.equal(same, same[:1].expand_as(same))
@@ -136,7 +137,9 @@ def test_two_equal_sounds_have_no_effect_between_them():
     # its numbers change their sign with the order; the head adds a constant
     back = net.encode(torch.cat([one.flip(0), one], 2)).mean
     torch.testing.assert_close(other + back, 2 * same, atol=1e-5, rtol=1e-4)
-    told = model(SIAMESE[0], SIAMESE[1].replace("norm", "dry: true, norm"))
+    told = model(
+        SIAMESE[0], SIAMESE[1].replace("norm", "dry: true, norm"), name="effects-undivided"
+    )
     apart = told.encode(torch.cat([one, one], 2)).mean
     assert (apart[0] - apart[1]).abs().max() > 1e-3  # the dry sound's own numbers
 
@@ -483,7 +486,7 @@ def test_a_run_with_heads_resumes_to_the_same_bits(pairs, run, tmp_path, monkeyp
                 "feature.resolutions=[]",
                 "model.encoder={kind: siamese}",
             ),
-            "kind conv2d of encoder (it is siamese)",
+            "they are pair, siamese and conv2d",
         ),
         (("feature.mels=36",), "not both divisible by"),
         (("train.augment.tilt_db=6",), "feature.kind pair has not"),

@@ -38,9 +38,10 @@ class ModelSection(Section):
             feature.kind == "pair" and one.kind == other.kind == "conv2d"
         ):
             yield (
-                "model.bottleneck.kind divided keeps numbers of the dry sound of a pair, which networks of "
-                f"their own make; use feature.kind: pair (it is {feature.kind}), and kind conv2d of encoder "
-                f"(it is {one.kind}) and decoder ({other.kind})"
+                "model.bottleneck.kind divided gives the dry sound of a pair numbers of its own, for which "
+                "feature.kind should be pair and the kinds of encoder and decoder conv2d; they are "
+                f"{feature.kind}, {one.kind} and {other.kind}; change them, or use model.bottleneck: "
+                "{kind: gaussian}"
             )
         if isinstance(one, HarmonicSection) and isinstance(other, HarmonicSection):
             for name in ("hop", "partials", "bands"):
@@ -97,9 +98,9 @@ def check(recipe: Recipe) -> None:
         model.encoder.misfits(feature),
         model.decoder.misfits(feature),
         recipe.objective.misfits(feature, model.bottleneck),
-        model.misfits(feature),
         model.condition.misfits(model.encoder, model.decoder, recipe.objective.weights),
         model.heads.misfits(feature, recipe.objective.weights),
+        model.misfits(feature),
         model.bottleneck.misfits(recipe.train.batch),
         recipe.train.augment.misfits(feature, model.condition),
         feature.misfits(),
