@@ -968,7 +968,7 @@ async function loadMap() {
   mapSwitch();
   const names = Object.keys(data.maps);
   showMap(data.maps[mapName] ? mapName : names.includes("umap") ? "umap" : names[0] ?? "", glide);
-  const first = ["family", "instrument"].find(columnOf) ?? data.columns[0]?.name ?? "";
+  const first = ["effect", "family", "instrument"].find(columnOf) ?? data.columns[0]?.name ?? "";
   colourBy(column && columnOf(column.name) ? column.name : first);
   const find = (/** @type {number} */ row) => data.rows.indexOf(row);
   /** @type {const} */ (["a", "b"]).forEach((which, k) => {
