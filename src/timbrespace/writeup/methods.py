@@ -71,13 +71,19 @@ DETAILS = {  # of a network, where the recipe has them
     "stiff": "partials that may be spread as those of a stiff string",
 }
 
-BOTTLENECKS = {
-    "gaussian": r"""The latent has <latent> numbers. The encoder gives a Gaussian posterior
+GAUSSIAN = r"""Gaussian posterior
 $q(z|x) = \mathcal{N}(\mu, \operatorname{diag} \sigma^2)$, from which $z = \mu + \sigma \epsilon$ is drawn in
 training~\cite{kingma2014}; with the prior $\mathcal{N}(0, I)$ a sound costs
 \begin{equation}
   \mathrm{KL} = \frac{1}{2} \sum_j \bigl(\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2\bigr) \text{ nats.}
-\end{equation}""",
+\end{equation}"""
+BOTTLENECKS = {
+    "gaussian": "The latent has <latent> numbers. The encoder gives a " + GAUSSIAN,
+    "divided": r"""The latent has two parts: <latent> numbers come of all pictures of a pair, and are those that
+heads read and that are drawn together, and <dry> numbers come, through a network of their own, of the dry
+sound alone, which is decoded from these alone; what lies between the sounds is decoded from both. Each
+network gives a """
+    + GAUSSIAN,
     "hierarchical": r"""The latent has levels of <levels> numbers from the top down, each with a prior that
 those above it shape~\cite{sonderby2016,vahdat2020}: $z_l = m_l(z_{<l}) + s_l(z_{<l})\, u_l$ with
 $u_l \sim \mathcal{N}(0, I)$ and networks of <hidden> units. With posteriors
