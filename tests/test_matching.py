@@ -155,6 +155,13 @@ def test_what_can_hardly_be_heard_is_where_a_model_expects_it():
     assert trials.best[0] == at + 0.02
     far, near = (trials.unlikely(np.array([at, idle, 0.5])) for idle in (0.2, 0.7))
     assert far > near > 0.0
+    # A model that is sure and wrong cannot outweigh what is heard.
+    wrong = Expected(np.array([1.0, 0.5, 0.5]), np.zeros(3))
+    trials = Trials(effect, dry, RATE, Target(0.5 * dry, 1.0), renders=20, expected=wrong)
+    assert trials.unlikely(np.zeros(3)) <= 2.0
+    trials(np.array([1.0, 0.5, 0.5]))
+    trials(np.array([at + 0.05, 0.5, 0.5]))
+    assert trials.best[0] == at + 0.05
 
 
 def test_a_knob_that_cannot_be_heard_is_called_so():

@@ -206,8 +206,9 @@ def effects_match(
     `style` another sound with it; into the folder `out`: result.wav, match.json and match.png.
 
     effect: one effect or chain, several to choose from, or None for all our own. run: a run with heads, which
-    says where the search starts. The search makes at most `renders` renders of each effect that it goes
-    into, in about `seconds`. The result is rendered at the sound's own rate and length, and limited.
+    says where the search starts, and which of nearly equal settings is likelier. The search makes at most
+    `renders` renders of each effect that it goes into, in about `seconds`. The result is rendered at the
+    sound's own rate and length, and limited.
     """
     import json
 

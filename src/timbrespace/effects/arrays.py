@@ -103,8 +103,8 @@ def recurred(poles: np.ndarray, driven: np.ndarray) -> np.ndarray:
     as it dies away, so some 2 sqrt(n) steps do the work of n.
     """
     shape = np.broadcast_shapes(poles.shape, driven.shape)
-    length = math.ceil(math.sqrt(shape[-1]))
-    y, fading = _side_by_side(driven, shape, length), _side_by_side(poles, shape, length)
+    length, kind = math.ceil(math.sqrt(shape[-1])), np.result_type(poles, driven)
+    y, fading = (_side_by_side(x.astype(kind, copy=False), shape, length) for x in (driven, poles))
     passed = np.empty_like(y[0])
     for now in range(1, length):
         y[now] += np.multiply(fading[now], y[now - 1], out=passed)

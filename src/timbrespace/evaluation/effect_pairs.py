@@ -3,7 +3,7 @@
 Conventions
 -----------
 The latent's views are mu and z, sampled (one of both for codes). What they have to beat, all of as many
-numbers as the latent has: PCA of the same pictures, PCA of wet less dry, and mu of the recipe's encoder with
+numbers as heads read: PCA of the same pictures, PCA of wet less dry, and mu of the recipe's encoder with
 weights drawn at random; and hand features of both sounds (`effect_statistics`), standardised. PCA of the dry
 pictures says what there is to know of a sound without its effect.
 """

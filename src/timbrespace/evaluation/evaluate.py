@@ -234,7 +234,7 @@ def measure(
     train_families = labels_of(learnt, "family", some)
     train_pitches = labels_of(learnt, "pitch", some)
     names = dict.fromkeys((*PROBED, *run.recipe.model.condition.names, *labels))
-    maps = _maps(measured, here, there if learnt is measured else None, space)
+    maps = _maps(measured, here, there if learnt is measured else None, space, run.model.heard)
     facts = Facts(
         run, measured, learnt, split, seed, here, there, fitted, train_rows, studies, maps
     )
@@ -592,19 +592,21 @@ def _table(
 
 
 def _maps(
-    corpus: "Corpus", here: Encoded, there: Encoded | None, space: SpaceLike | None
+    corpus: "Corpus", here: Encoded, there: Encoded | None, space: SpaceLike | None, heard: int
 ) -> list[Map]:
+    """Of the space, where it has these sounds; else PCA of the first `heard` numbers."""
+    mean = here.mean[:, :heard]
     if space is not None and there is not None and np.isin(here.rows, space.rows).all():
         shown = np.asarray(space.rows, int)
         drawn = space.maps
     elif there is None:
-        shown, drawn = here.rows, {"pca": flat(Pca.fit(here.mean, 2).transform(here.mean))}
+        shown, drawn = here.rows, {"pca": flat(Pca.fit(mean, 2).transform(mean))}
     else:
         # one row may be on both sides when the split measured is "train"
         extra = ~np.isin(there.rows, here.rows)
         shown = np.r_[here.rows, there.rows[extra]]
-        pca = Pca.fit(there.mean, 2)
-        drawn = {"pca": flat(pca.transform(np.r_[here.mean, there.mean[extra]]))}
+        learnt = there.mean[:, :heard]
+        drawn = {"pca": flat(Pca.fit(learnt, 2).transform(np.r_[mean, learnt[extra]]))}
     measured = np.isin(shown, here.rows)
     families, pitches = labels_of(corpus, "family", shown), labels_of(corpus, "pitch", shown)
     return [Map(n, shown, np.asarray(xy), measured, families, pitches) for n, xy in drawn.items()]

@@ -599,7 +599,7 @@ def _codes(metrics: dict[str, Any]) -> str:
 
 
 def _levels(metrics: dict[str, Any]) -> str:
-    """A table of the levels of a hierarchical latent; nothing for a flat one."""
+    """A table of the levels of a hierarchical latent, or the parts of a divided one; nothing for a flat one."""
     levels = metrics["rate"].get("levels")
     if not levels:
         return ""
@@ -611,8 +611,10 @@ def _levels(metrics: dict[str, Any]) -> str:
     heads = ("level", "numbers", "bits per sound", "bits saved", "dB RMSE, exchanged")
     return (
         "<h2>The levels</h2><p>Level 1 is the top. What a level saves: how many bits fewer it costs "
-        "because the levels above it shape its prior. The error once another sound's level is in "
-        "its place says how much the decoder listens to it.</p>" + table(heads, lines)
+        "because the levels above it shape its prior, where they do (of a divided latent level 1 is what "
+        "lies between the two sounds, level 2 the dry one, and neither shapes the other). The error once "
+        "another sound's level is in its place says how much the decoder listens to it.</p>"
+        + table(heads, lines)
     )
 
 

@@ -164,8 +164,8 @@ def judge(metrics: dict[str, Any]) -> Judgement:
         if line["nats_per_sound"] < EMPTY_NATS:
             fault(
                 f"level {number} is empty",
-                f"level {number} keeps {_number(line['bits_per_sound'])} bit: the hierarchy is "
-                "none; make the other levels smaller, or give free bits per dimension",
+                f"level {number} keeps {_number(line['bits_per_sound'])} bit; make the other levels "
+                "smaller, or give free bits per dimension",
             )
         elif exchanged**2 - rmse**2 < IGNORED_SHARE * exchanged**2:
             fault(

@@ -24,8 +24,11 @@ def predictor(run: str | Path) -> Predict:
         )
         heard = predict(opened, one, other)
         probabilities = dict(zip(heard.effects, heard.probabilities[0].tolist(), strict=True))
+        heads = opened.model.heads
         knobs = {
-            name: Expected(units[0], heard.spread[name][0]) for name, units in heard.units.items()
+            name: Expected(units[0], heard.spread[name][0])
+            for name, units in heard.units.items()
+            if heads is not None and heads.knobs is not None
         }
         return Prediction(probabilities, knobs)
 

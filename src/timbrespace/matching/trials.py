@@ -83,13 +83,14 @@ class Trials:
         return distance, sound
 
     def unlikely(self, place: np.ndarray) -> float:
-        """How unlikely a place is before it is heard: 0 in the middle of all knobs, 1 at their rails, and more
-        far from where they are expected (as a t-distribution of one degree has it)."""
+        """How unlikely a place is before it is heard: 0 in the middle of all knobs, 1 at their rails, and up
+        to 1 more far from where they are expected: a model that is sure and wrong cannot outweigh what
+        is heard."""
         middle = np.square(2.0 * place - 1.0)
         if self.expected is None:
             return float(middle.mean())
-        off = (place - self.expected.places) / np.maximum(self.expected.spread, CERTAIN)
-        return float((middle + np.log1p(np.square(off))).mean())
+        off = np.square((place - self.expected.places) / np.maximum(self.expected.spread, CERTAIN))
+        return float((middle + off / (1.0 + off)).mean())
 
     def sound(self, place: np.ndarray) -> np.ndarray:
         """What the effect makes of the dry sound at this place; not counted as a trial."""

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from timbrespace.errors import EffectError
+from timbrespace.machine import given_back
 
 WARM = 16  # plug-ins whose processes are kept; beyond it the one that rested longest is ended
 LOAD_SECONDS = 30.0  # a plug-in may take to load
@@ -79,7 +80,7 @@ class Worker:
             return
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **SURROUNDINGS},
+            env=given_back() | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **SURROUNDINGS},
         )  # fmt: skip
         self.words = self._ask(LOAD_SECONDS).words
 
