@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python bench/effects.py [--settings 20] [--seconds 2]
 
 Noise of `seconds` at 16 and 44.1 kHz, mono, the best of three renders of each of `settings` random settings;
-the times are those of the processor, so that a busy machine does not count. Over the median setting and,
+the times are those of the processor, so that a busy machine does not count; freed memory is kept, as commands
+keep it (`memory.py` has what that gains). Over the median setting and,
 in brackets, over the slowest. Writes bench/results/effects.md.
 """
 
@@ -14,6 +15,7 @@ from result import FOLDER, made_by, options, table, write
 
 from timbrespace.effects import Effect
 from timbrespace.effects.catalogue import EFFECTS
+from timbrespace.machine import keep_memory
 
 RATES = (16000, 44100)
 
@@ -45,6 +47,7 @@ def main() -> None:
     parser.add_argument("--settings", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=2.0)
     args = parser.parse_args()
+    keep_memory()
     rows = [row(effect, args.settings, args.seconds) for effect in EFFECTS.values()]
     write(
         FOLDER / "effects.md", "Effects against real time",
