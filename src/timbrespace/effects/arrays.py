@@ -72,7 +72,7 @@ def neighbours(x: np.ndarray, whole: np.ndarray) -> list[np.ndarray]:
     """x (..., n) at `whole` - 1, `whole`, `whole` + 1 and `whole` + 2, each (..., m); 0 outside."""
     padded = np.pad(x, [*[(0, 0)] * (x.ndim - 1), (4, 4)])
     first = np.clip(whole, -3, x.shape[-1] + 1).astype(np.intp) + 3
-    return [np.take(padded, first + k, axis=-1) for k in range(4)]
+    return [np.take(padded[..., k:], first, axis=-1) for k in range(4)]
 
 
 def interpolated(course: np.ndarray, places: np.ndarray) -> np.ndarray:

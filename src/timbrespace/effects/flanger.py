@@ -1,5 +1,6 @@
 """Flanger: a sound beside itself, a few milliseconds late, the delay swinging and fed back."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from timbrespace.effects.differentiable import Differentiable
@@ -34,11 +35,24 @@ class Flanger(Differentiable):
         most = 0.001 * values["delay"] * sample_rate  # samples, at the top of the swing
         moved = 0.45 * values["depth"] * (1.0 - swing(x, sample_rate, values["rate"], maths, 0.25))
         behind = maths.xp.clip(most * (1.0 - moved), 1.0, None)
-        places, wet = now - behind, read(x, now - behind, maths)
-        strongest, shortest = maths.largest(echo), -maths.largest(-behind)
-        while strongest > INAUDIBLE and shortest < len(now):
-            wet = wet + echo * (echo > INAUDIBLE) * read(wet, places, maths)
-            # Before the beginning there is no course to read: it goes back at its first step.
-            places = maths.interpolated(places, places) + maths.xp.clip(places, None, 0.0)
-            echo, strongest, shortest = echo**2, strongest**2, 2.0 * shortest
+        wet = read(x, now - behind, maths)
+        heard = _heard(echo, -maths.largest(-behind), len(now), maths)
+        for strength, places in zip(heard, _doubled(now - behind, maths), strict=False):
+            wet = wet + strength * read(wet, places, maths)
         return (1.0 - mix) * x + mix * wet
+
+
+def _heard(echo: Any, shortest: float, n: int, maths: Any) -> Iterator[Any]:
+    """echo, echo^2, echo^4 ... while they are heard in n samples, the first `shortest` samples late."""
+    strongest = maths.largest(echo)
+    while strongest > INAUDIBLE and shortest < n:
+        yield echo * (echo > INAUDIBLE)
+        echo, strongest, shortest = echo**2, strongest**2, 2.0 * shortest
+
+
+def _doubled(places: Any, maths: Any) -> Iterator[Any]:
+    """A course (..., n), and what it is when it is gone 2, 4, 8 ... times."""
+    while True:
+        yield places
+        # Before the beginning there is no course to read: it goes back at its first step.
+        places = maths.interpolated(places, places) + maths.xp.clip(places, None, 0.0)
