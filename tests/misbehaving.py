@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import subprocess
 import time
 from typing import Any
 
@@ -41,6 +42,11 @@ class Misbehaving:
             ctypes.string_at(0)
         if self.place == "hang":
             time.sleep(60.0)
+        if self.place == "fork":
+            subprocess.Popen(["sleep", "60"])
+            time.sleep(60.0)
+        if self.place == "loud":
+            return samples * np.float32(3e38)
         if self.place == "leave":
             os._exit(3)
         if self.place == "refuse":

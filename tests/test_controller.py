@@ -17,6 +17,7 @@ from timbrespace.effects import Effect, Knob
 from timbrespace.effects.catalogue import find
 from timbrespace.errors import EffectError, MissingExtra
 from timbrespace.geometry.axes import rank_correlation
+from timbrespace.verbs_effects import effects_controller
 
 
 class Trim(Effect):
@@ -190,6 +191,9 @@ def test_a_controller_that_does_not_fit_is_refused(made, tmp_path):
     replace(made, effect="overdrve").save(path)
     with pytest.raises(EffectError, match="did you mean overdrive"):
         Controller.open(path).find_effect()
+    replace(made, made={}).save(path)
+    with pytest.raises(EffectError, match="damaged"):
+        Controller.open(path)
     replace(made, effect="bitcrush").save(path)
     with pytest.raises(EffectError, match="other knobs or ranges"):
         Controller.open(path).find_effect()
@@ -245,3 +249,6 @@ def test_the_command_makes_measures_and_tells(tmp_path, monkeypatch):
     told = CliRunner().invoke(app, ["effects", "controller", str(out)])
     assert told.exit_code == 0 and "clean corner: drive" in told.stdout
     assert CliRunner().invoke(app, ["effects", "controller"]).exit_code == 2
+    for place in (tmp_path, tmp_path / "none" / "pad.safetensors"):
+        with pytest.raises(EffectError, match="give a file in a folder that is there"):
+            effects_controller("overdrive", place, settings=60)

@@ -14,7 +14,7 @@ from timbrespace.cli import app
 from timbrespace.effects import Chain, Effect, Knob
 from timbrespace.effects.catalogue import EFFECTS, find
 from timbrespace.effects.reverb import decay_time
-from timbrespace.errors import EffectError
+from timbrespace.errors import AudioError, EffectError
 
 RATE = 16000
 OWN = list(EFFECTS.values())
@@ -309,6 +309,14 @@ def test_bitcrush_leaves_few_levels_and_few_samples():
     assert (held == held[:, :1]).all() and len(np.unique(made)) == 9
 
 
+def test_bitcrush_holds_nothing_that_is_yet_to_come():
+    """Rates at which a tick's first sample, by rounding, came out as the next one."""
+    for sample_rate, rate, samples in ((48000, 1100.0, 481), (16000, 1025.0, 641)):
+        ramp = np.arange(samples, dtype=np.float32) / samples
+        made = find("bitcrush").render(ramp, sample_rate, {"bits": 12.0, "rate": rate})
+        assert (made <= ramp + 2.0**-12).all()
+
+
 def test_ring_modulation_makes_side_bands_and_leaves_nothing_between():
     made = find("ringmod").render(sine(1000.0), RATE, {"carrier": 300.0})
     spectrum = 2 * np.abs(np.fft.rfft(made)) / RATE
@@ -415,6 +423,10 @@ def test_a_chain_is_its_effects_one_after_another():
     assert np.array_equal(chain.render(NOISE, RATE, chain.dry), NOISE)
     assert find("delay+compressor").dry is None
     assert Chain([Chain([find("eq"), find("delay")]), find("delay")]).knobs == chain.knobs
+    plugin = find("lv2:Delay")
+    plugin.name = "delay2"  # as that of another maker may be
+    knobs = Chain([find("delay"), find("delay"), plugin]).knobs
+    assert {k.name.partition(".")[0] for k in knobs} == {"delay", "delay2", "delay22"}
     with pytest.raises(EffectError, match=r"no knob 'delay3.time'; did you mean delay2?.time\?"):
         chain.complete({"delay3.time": 30.0})
 
@@ -460,6 +472,26 @@ def test_apply_keeps_rate_and_channels_limits_and_names_what_is_bad(files):
     assert not soundfile.read(files / "out" / "silent.eq+tremolo.wav")[0].any()
 
 
+def test_apply_overwrites_no_input_and_names_the_file_of_which_an_effect_fails(files, monkeypatch):
+    ours = [files / "stereo.wav", files / "stereo.overdrive.wav"]
+    ours[1].write_bytes(ours[0].read_bytes())
+    made = verbs_effects.effects_apply(ours, files, effect="overdrive")
+    assert [one.file.name for one in made if one.file] == [
+        "stereo.overdrive-2.wav", "stereo.overdrive.overdrive.wav"
+    ]  # fmt: skip
+    assert ours[1].read_bytes() == ours[0].read_bytes()
+
+    def fails(*_: object, **__: object) -> None:
+        raise EffectError("it crashed")
+
+    monkeypatch.setattr(type(find("overdrive")), "render", fails)
+    (failed,) = verbs_effects.effects_apply(ours[:1], files, effect="overdrive")
+    assert failed.error == f"{ours[0]}: it crashed"
+    (files / "gone").symlink_to(files / "nowhere" / "deep")
+    with pytest.raises(AudioError, match="no folder can be made at"):
+        verbs_effects.effects_apply(ours, files / "gone", effect="overdrive")
+
+
 def test_apply_at_the_command_line(files, capsys):
     words = ["effects", "apply", str(files / "stereo.wav"), str(files / "bad.wav")]
     code = app(
@@ -470,6 +502,11 @@ def test_apply_at_the_command_line(files, capsys):
     first, second = json.loads(told.out)["sounds"]
     assert code == 2 and Path(first["file"]).exists() and second["file"] is None
     assert "bad.wav: not a sound file" in told.err
+    with pytest.raises(EffectError, match="drive came twice"):
+        app(
+            [*words, *["--set", "drive=1"] * 2, "--effect", "x", "--out", "x"],
+            standalone_mode=False,
+        )
     with pytest.raises(EffectError, match="write it as drive=12"):
         app(
             [*words, "--effect", "overdrive", "--set", "drive", "--out", "x"], standalone_mode=False

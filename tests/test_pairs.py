@@ -512,6 +512,8 @@ def test_the_command_names_what_is_missing_and_refuses_a_slip_or_nothing_at_all(
         ({"number": 0}, "at least 1 pair"),
         ({"effects": ["overdrve"]}, "did you mean overdrive"),
         ({"effects": []}, "at least one effect"),
+        ({"seconds": float("nan")}, "nan seconds"),
+        ({"seconds": float("inf")}, "inf seconds"),
         ({"seconds": 0.001}, "whole number from 1024"),
     ],
 )

@@ -108,6 +108,8 @@ def _setting(words: list[str] | None) -> dict[str, float]:
     setting: dict[str, float] = {}
     for word in words or ():
         name, _, value = word.partition("=")
+        if name.strip() in setting:
+            raise EffectError(f"--set {name.strip()} came twice; give each knob once")
         try:
             setting[name.strip()] = float(value)
         except ValueError:
@@ -258,12 +260,12 @@ def effects_match(
     """
     from timbrespace import verbs_effects
 
-    if effect and chain:
+    if effect and chain is not None:
         raise typer.BadParameter("give --effect or --chain, not both")
     with Bars() as bars:
         found = verbs_effects.effects_match(
-            sound, reference, out, effect=chain or effect, style=style, run=run, renders=renders,
-            seconds=seconds, seed=seed, progress=bars,
+            sound, reference, out, effect=effect if chain is None else chain, style=style, run=run,
+            renders=renders, seconds=seconds, seed=seed, progress=bars,
         )  # fmt: skip
     if as_json:
         print_json({"file": str(found.file), "sound": str(found.sound), **found.facts})

@@ -448,7 +448,10 @@ def folder_for(out: StrPath) -> Path:
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise AudioError(f"{folder} is a file; --out wants a folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AudioError(f"no folder can be made at {folder}: {error.strerror}") from None
     return folder
 
 
@@ -488,12 +491,13 @@ def _writer(
 
 
 def free_names(files: Sequence[StrPath], suffix: str) -> list[str]:
-    """One output name per input, numbered where stems repeat."""
+    """One output name per input, numbered where stems repeat, and where an input is called so."""
     names: list[str] = []
+    inputs = {Path(file).stem for file in files} if suffix else set()
     for file in files:
         stem = f"{Path(file).stem}{suffix}"
         name, number = stem, 2
-        while name in names:
+        while name in names or name in inputs:
             name, number = f"{stem}-{number}", number + 1
         names.append(name)
     return names

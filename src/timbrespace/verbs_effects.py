@@ -73,7 +73,10 @@ def effects_apply(
         try:
             made.append(_apply(found, setting or {}, file, folder / f"{name}{ending}", format))
         except TimbrespaceError as error:
-            made.append(Applied(str(file), None, str(error)))
+            words = str(error)
+            made.append(
+                Applied(str(file), None, words if str(file) in words else f"{file}: {words}")
+            )
         if progress:
             progress("apply", len(made), len(files), {})
     return made
@@ -160,9 +163,12 @@ def effects_controller(
     from timbrespace.controller.measure import measure
     from timbrespace.controller.sounds import dry_sounds
     from timbrespace.effects.catalogue import find
+    from timbrespace.errors import EffectError
 
     found = find(effect)
     check(found, kind, dimensions, settings)
+    if Path(out).is_dir() or not Path(out).absolute().parent.is_dir():
+        raise EffectError(f"{out} cannot be written; give a file in a folder that is there")
     dry = dry_sounds(sounds, seed=seed)
     made = make(
         found, dry.made_on, kind=kind, dimensions=dimensions, settings=settings, seed=seed,
@@ -233,6 +239,10 @@ def effects_match(
     whole = read(sound)
     pair = paired(whole, read(reference), style=style)
     folder = folder_for(out)
+    files = [folder / name for name in ("result.wav", "match.png", "match.json")]
+    for given in (sound, reference):
+        if Path(given).absolute() in [file.absolute() for file in files]:
+            raise EffectError(f"{given} would be written over; give another folder than {out}")
     if style:
         found = match_style(
             effects[0], pair.dry, pair.reference, pair.sample_rate, renders=renders,
@@ -247,18 +257,14 @@ def effects_match(
     made = limit(
         found.effect.render(whole.samples, whole.sample_rate, found.setting), whole.sample_rate
     )
-    matched = Matched(
-        found,
-        folder / "result.wav",
-        folder / "match.png",
-        folder / "match.json",
-        (*left_out, *pair.words),
-    )
-    write(matched.sound, made, whole.sample_rate, format="wav24")
+    sound_file, picture_file, numbers_file = files
+    matched = Matched(found, sound_file, picture_file, numbers_file, (*left_out, *pair.words))
     result = found.effect.render(pair.dry, pair.sample_rate, found.setting)
     panels = {"dry": pair.dry, "reference": pair.reference, "result": result}
     mono = {title: x.reshape(-1, x.shape[-1]).mean(0) for title, x in panels.items()}
-    write_bytes(matched.picture, spectrograms(mono, pair.sample_rate))
+    picture = spectrograms(mono, pair.sample_rate)
+    write(matched.sound, made, whole.sample_rate, format="wav24")
+    write_bytes(matched.picture, picture)
     write_bytes(matched.file, json.dumps(matched.facts, indent=1).encode())
     return matched
 
@@ -271,13 +277,14 @@ def effects_blind(
     about `seconds`. effect: several to choose from, or one whose knobs are asked for; None for all our own."""
     from timbrespace.audio.files import read
     from timbrespace.matching.blind import match_blind
+    from timbrespace.matching.pairing import comparable
 
     audio = read(sound)
+    rate = comparable(audio.sample_rate)
     effects, _ = _found(effect)
     return match_blind(
-        effects, audio.samples, audio.sample_rate, seconds=seconds, seed=seed,
-        progress=progress,
-    )  # fmt: skip
+        effects, audio.at(rate).samples, rate, seconds=seconds, seed=seed, progress=progress
+    )
 
 
 def _found(effect: str | Sequence[str] | None) -> "tuple[list[Effect], list[str]]":

@@ -180,6 +180,7 @@ class Controller:
                 dict(facts["made"]), dict(facts["measures"]),
             )  # fmt: skip
             opened.position(opened.knobs(opened.clean))  # the networks fit knobs and axes
+            opened.lines  # noqa: B018  # all that is told of it is there
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             raise EffectError(f"{path} is no controller, or a damaged one; make it anew") from None
         return opened

@@ -54,6 +54,8 @@ def render_pairs(
     effect has, and where all are missing; CorpusError for what cannot be asked, a folder that holds
     something else, a full disk, and where no effect gave a single pair.
     """
+    if not 0.0 < seconds < float("inf"):
+        raise CorpusError(f"a dry sound of {seconds} seconds was asked for; give a number above 0")
     there, missing = found(effects)
     for name, why in missing.items():
         log.warning("%s is left out: %s", name, why)

@@ -29,8 +29,19 @@ EFFECTS: dict[str, Effect] = {
 def find(name: str) -> Effect:
     """The effect of this name: an own one (`delay`), one of a host (`lv2:Delay`), or several in a row
     (`overdrive+delay`); EffectError where there is none."""
-    parts = [_find_one(part) for part in name.split("+")]
+    parts = [_find_one(part) for part in _parted(name)]
     return parts[0] if len(parts) == 1 else Chain(parts)
+
+
+def _parted(name: str) -> list[str]:
+    """The names of several effects in a row; a plug-in's may have a + of its own."""
+    parts: list[str] = []
+    for part in name.split("+"):
+        if parts and ":" in parts[-1] and ":" not in part and part not in EFFECTS:
+            parts[-1] += f"+{part}"
+        else:
+            parts.append(part)
+    return parts
 
 
 def found(names: Iterable[str]) -> tuple[dict[str, Effect], dict[str, str]]:
@@ -44,7 +55,7 @@ def found(names: Iterable[str]) -> tuple[dict[str, Effect], dict[str, str]]:
         try:
             there[name] = find(name)
         except (EffectError, MissingExtra) as error:
-            if not all(part in EFFECTS or hosts.is_plugin(part) for part in name.split("+")):
+            if not all(part in EFFECTS or hosts.is_plugin(part) for part in _parted(name)):
                 raise
             missing[name] = str(error)
     if missing and not there:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,11 +23,11 @@ class Chain(Effect):
         if not flat:
             raise ValueError("a chain needs at least one effect")
         self.parts = tuple(flat)
-        seen = [effect.name for effect in flat]
-        counts = [seen[: place + 1].count(name) for place, name in enumerate(seen)]
-        titles = [name if k == 1 else f"{name}{k}" for name, k in zip(seen, counts, strict=True)]
-        self._titled = dict(zip(titles, self.parts, strict=True))
-        self.name = "+".join(seen)
+        self._titled: dict[str, Effect] = {}
+        for effect in flat:
+            names = chain([effect.name], (f"{effect.name}{k}" for k in count(2)))
+            self._titled[next(name for name in names if name not in self._titled)] = effect
+        self.name = "+".join(effect.name for effect in flat)
         self.words = ", then ".join(effect.words for effect in flat)
         self.level = "; ".join(f"{title}: {e.level}" for title, e in self._titled.items())
         self.host = " and ".join(dict.fromkeys(effect.host for effect in flat))

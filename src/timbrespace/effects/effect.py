@@ -13,7 +13,13 @@ from timbrespace.errors import EffectError, suggestion
 if TYPE_CHECKING:
     from torch import Tensor
 
+LOUDEST = 1e9  # times full scale: what is beyond is no sound
 Setting = Mapping[str, float]  # the value of each knob by name, in the knob's unit
+
+
+def usable(sound: np.ndarray) -> bool:
+    """Whether all samples are numbers, and none beyond LOUDEST."""
+    return bool(max(sound.max(), -sound.min()) <= LOUDEST)
 
 
 class Effect(ABC):
@@ -78,8 +84,10 @@ class Effect(ABC):
                 f"{self.name} gave samples of shape {made.shape} for {sound.shape}; equally many were "
                 "expected, so its result is not used"
             )
-        if not np.isfinite(made).all():
-            raise EffectError(f"{self.name} gave NaN or infinity at {self.told(values)}")
+        if not usable(made):
+            raise EffectError(
+                f"{self.name} gave NaN, or more than {LOUDEST:g} times full scale, at {self.told(values)}"
+            )
         return made.astype(np.float32, copy=False)
 
     def complete(self, setting: Setting) -> dict[str, float]:

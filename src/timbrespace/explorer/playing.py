@@ -277,6 +277,8 @@ def _mono(sound: Sound, sample_rate: int) -> np.ndarray:
 
 def _told_match(found: Match) -> str:
     """What came of a match: how near it is, and how sure each knob."""
+    if found.ratio is None:
+        return f"{found.note}.".capitalize()
     last = found.steps[-1]
     left = "left" if found.measure == "MR-STFT" else "expected to be left"
     told = [

@@ -16,13 +16,7 @@ from timbrespace.effects.effect import Effect
 from timbrespace.matching.certainty import Certainty, remaining
 from timbrespace.matching.manner import manner
 from timbrespace.matching.match import PEAK_DB, SILENT_DB, beginning, check
-from timbrespace.matching.simulated import (
-    TREES,
-    Simulated,
-    contents,
-    simulate,
-    weigh,
-)
+from timbrespace.matching.simulated import Simulated, classes, contents, simulate, weigh
 from timbrespace.matching.trials import FEWEST, Progress
 
 RENDERS = 150  # of each effect, to tell which it is
@@ -77,7 +71,7 @@ def match_blind(
             progress("effects", number + 1, len(effects), {})
     fewest = max(FEWEST, min(len(places) for places, _ in tried))
     plain = [told_of(next(dry)) for _ in range(fewest)]
-    probabilities = _classes([manners for _, manners in tried] + [np.array(plain)], told, seed)
+    probabilities = classes([manners for _, manners in tried] + [np.array(plain)], told, seed=seed)
     names = [effect.name for effect in effects]
     ranked = sorted(zip([*names, NONE], probabilities, strict=True), key=lambda pair: -pair[1])
     likeliest = int(np.argmax(probabilities[:-1]))
@@ -93,18 +87,6 @@ def match_blind(
         sound.shape[-1] / sample_rate,
     )  # fmt: skip
     return Blind(effect, effect.from_units(place), tuple(knobs), dict(ranked))
-
-
-def _classes(manners: list[np.ndarray], told: np.ndarray, seed: int) -> np.ndarray:
-    """How probable it is that a manner (S,) is of each class, of which some manners (n, S) are known."""
-    from sklearn.ensemble import RandomForestClassifier
-
-    classes = np.repeat(np.arange(len(manners)), [len(some) for some in manners])
-    forest = RandomForestClassifier(
-        TREES, min_samples_leaf=2, class_weight="balanced", random_state=seed
-    )
-    forest.fit(np.concatenate(manners), classes)
-    return np.asarray(forest.predict_proba(told[None]))[0]
 
 
 def _median(values: np.ndarray, weights: np.ndarray) -> float:

@@ -30,6 +30,7 @@ SECONDS = 4.0  # that are listened to, from where the dry sound sets in
 ONSET_DB = -40.0  # re the peak, where a sound sets in
 SHORTEST = 64  # samples
 SILENT_DB = -100.0  # a peak below it is silence
+SAME = 1e-3  # MR-STFT below which two sounds are one
 RENDERS = 120
 TRIED = 32  # renders for each effect where several are tried
 KEPT = 3  # effects that are searched to the end
@@ -51,8 +52,8 @@ Predict = Callable[[np.ndarray, np.ndarray, int], Prediction]
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a match: how far its best setting is from the reference, by the match's `measure` and, in a
-    paired one, by log-mel L1 (dB), after so many renders and seconds."""
+    """A step of a match: how far the best setting is that it came to from the reference, by the match's
+    `measure` and, in a paired one, by log-mel L1 (dB), after so many renders and seconds."""
 
     name: str
     distance: float
@@ -75,16 +76,19 @@ class Match:
     measure: Literal["MR-STFT", "expected"] = "MR-STFT"
 
     @property
-    def ratio(self) -> float:
-        """The distance that is left, as a share of that of doing nothing; 0 where both are."""
-        return self.steps[-1].distance / max(self.steps[0].distance, 1e-12)
+    def ratio(self) -> float | None:
+        """The distance that is left, as a share of that of doing nothing; None where the reference is the sound
+        itself."""
+        nothing = self.steps[0].distance
+        return self.steps[-1].distance / nothing if nothing >= SAME else None
 
     @property
     def sure(self) -> str:
         """How sure the effect is: "asked for", "sure" or "rough"."""
         if not self.others:
             return "asked for"
-        return "sure" if self.steps[-1].distance <= CLEAR * min(self.others.values()) else "rough"
+        clear = self.steps[-1].distance <= CLEAR * min(self.others.values())
+        return "sure" if clear and self.ratio is not None else "rough"
 
 
 def match(
@@ -127,20 +131,32 @@ def searched(
         effect, dry, sample_rate, target, renders=renders, until=until, progress=progress,
         expected=expected,
     )  # fmt: skip
-    starts = [np.full(len(effect.knobs), 0.5), effect.to_units({})]
-    steps.append(told("centre", trials.sound(starts[0]), 1))
+    centre = np.full(len(effect.knobs), 0.5)
+    starts = [centre, effect.to_units({})]
+    steps.append(told("centre", trials.sound(centre), 1))
+    known = [(steps[1], centre)]
     if effect.dry is not None:
         starts.append(effect.to_units(effect.dry))
+        known.append((steps[0], starts[-1]))
     if tried is not None:
         starts.insert(0, tried)
     if expected is not None:
         starts.insert(0, expected.places)
         steps.append(told("prediction", trials.sound(expected.places), 1))
+        known.append((steps[-1], expected.places))
     search(trials, starts, cues(dry, reference, sample_rate, effect.knobs), seed=seed)
-    place = trials.best
-    steps.append(told("search", trials.sound(place), len(trials.places)))
-    found = Match(effect, effect.from_units(place), tuple(steps), (), note=_note(effect, steps))
-    return found, trials
+    # The search has another distance, and a prior; so what was known before it can be nearer by this one.
+    least, place = min(known, key=lambda pair: pair[0].distance)
+    trials.best = place
+    for stage, end in trials.reached.items():
+        step = told(stage, dry if end.sound is None else end.sound, end.renders, end.at)
+        trials.best = end.place
+        if step.distance > least.distance:
+            step = replace(step, distance=least.distance, log_mel_db=least.log_mel_db)
+            trials.best = place
+        steps.append(step)
+    note = _note(effect, steps)
+    return Match(effect, effect.from_units(trials.best), tuple(steps), (), note=note), trials
 
 
 def match_one_of(
@@ -223,12 +239,13 @@ class Teller:
         self.gain, self.noise = np.float32(gain), noise
         self.reference, self.sample_rate, self.began = self.gain * reference, sample_rate, began
 
-    def __call__(self, name: str, sound: np.ndarray, renders: int) -> Step:
-        sound = self.gain * sound
+    def __call__(self, name: str, sound: np.ndarray, renders: int, at: float | None = None) -> Step:
+        """A step that ended now, or `at` (`time.monotonic`)."""
+        sound, at = self.gain * sound, time.monotonic() if at is None else at
         return Step(
             name, mr_stft(sound, self.reference, noise=self.noise),
             log_mel_l1(sound, self.reference, self.sample_rate), renders,
-            time.monotonic() - self.began,
+            at - self.began,
         )  # fmt: skip
 
 
@@ -265,11 +282,11 @@ def beginning(sound: np.ndarray, sample_rate: int) -> int:
 
 
 def _note(effect: Effect, steps: Sequence[Step]) -> str | None:
-    if steps[0].distance < 1e-3:
+    if steps[0].distance < SAME:
         return "the reference is the sound itself; no effect is needed"
     if steps[-1].distance >= 0.98 * steps[0].distance:
         return (
             f"no setting of {effect.name} comes nearer than the sound as it is; this effect does not "
-            "seem to be in the reference"
+            "seem to be in the reference, or that is another sound, whose style can be matched"
         )
     return None

@@ -7,7 +7,9 @@ import numpy as np
 from timbrespace.audio.files import Audio
 from timbrespace.errors import EffectError
 from timbrespace.matching.distance import MEL_HOP, mel_power
+from timbrespace.matching.match import check
 
+LOWEST_RATE, HIGHEST_RATE = 8000, 48000  # Hz at which sounds are compared
 ALIKE = 0.5  # correlation of the two courses of loudness below which they are two sounds
 
 
@@ -22,11 +24,12 @@ class Paired:
 
 
 def paired(dry: Audio, reference: Audio, *, style: bool) -> Paired:
-    """Both at the lower of the two rates, in mono unless they have equally many channels. Of a pair whose
-    lengths differ, the reference is moved to where its loudness follows the dry sound's best, and both are
-    cut to what they share; EffectError where it follows nowhere."""
-    rate, words = min(dry.sample_rate, reference.sample_rate), []
-    if dry.sample_rate != reference.sample_rate:
+    """Both at the lower of the two rates, made `comparable`, in mono unless they have equally many channels.
+    Of a pair whose lengths differ, the reference is moved to where its loudness follows the dry sound's best,
+    and both are cut to what they share; EffectError where it follows nowhere, and for silence."""
+    check(dry.samples, reference.samples)
+    rate, words = comparable(min(dry.sample_rate, reference.sample_rate)), []
+    if not dry.sample_rate == reference.sample_rate == rate:
         words.append(
             f"the sound has {dry.sample_rate} Hz and the reference {reference.sample_rate} Hz; both "
             f"were compared at {rate} Hz"
@@ -48,6 +51,11 @@ def paired(dry: Audio, reference: Audio, *, style: bool) -> Paired:
     moved = f" after the reference was moved by {-shift / rate:+.3f} s" if shift else ""
     words.append(f"the lengths differ; the first {n / rate:.2f} s were compared{moved}")
     return Paired(one[:, :n], other[:, :n], rate, tuple(words))
+
+
+def comparable(sample_rate: int) -> int:
+    """The nearest rate in Hz at which sounds are compared."""
+    return min(max(sample_rate, LOWEST_RATE), HIGHEST_RATE)
 
 
 def _shift(dry: np.ndarray, reference: np.ndarray, rate: int) -> int | None:

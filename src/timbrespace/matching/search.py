@@ -29,7 +29,7 @@ def search(
 ) -> None:  # fmt: skip
     """Spends what `trials` allows: `starts` (K,), a Sobol sequence, CMA-ES, the polish, CMA-ES nearby, and
     so on. `hints` are places of single knobs that are worth a try (`cues`). The best place is
-    `trials.best`; the same seed tries the same places."""
+    `trials.best`, what each stage came to `trials.reached`; the same seed tries the same places."""
     try:
         for start in starts:
             trials(start)
@@ -38,10 +38,14 @@ def search(
         spread(trials, trials.renders // 4, hints, seed=seed)
         sharp = settle(trials, hints)
         fine = np.array([0.0 if k in sharp else 1.0 for k in range(len(trials.effect.knobs))])
+        trials.stage = "CMA-ES"
         evolve(trials, SPREAD * fine, trials.renders // 4, seed=seed)
-        while True:
+        trials.stage = "polish"
+        made = -1
+        while made < (made := len(trials.places)):  # a round that tries nothing is the last
             polish(trials, trials.target.difference, fine)
             polish(trials, trials.target.residual, fine)
+            trials.stage = "again"
             fine, seed = np.where(fine > 0.0, fine, HELD), seed + 1
             evolve(trials, NARROW * fine, 4 * POPULATION, seed=seed)
     except Spent:

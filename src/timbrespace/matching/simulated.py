@@ -8,7 +8,7 @@ inference). So what content hides stays possible: weights are nearly even where 
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -101,3 +101,16 @@ def weigh(simulated: Simulated, told: np.ndarray, *, seed: int) -> np.ndarray:
     forest.fit(manners, places)
     shared = forest.apply(manners) == forest.apply(told[None])
     return (shared / np.maximum(shared.sum(0), 1)).mean(1)
+
+
+def classes(manners: Sequence[np.ndarray], told: np.ndarray, *, seed: int) -> np.ndarray:
+    """How probable it is that a manner `told` (S,) is of each class, of which some manners (n, S) are known:
+    (classes,) of sum 1; none is likelier than another before."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    numbers = np.repeat(np.arange(len(manners)), [len(some) for some in manners])
+    forest = RandomForestClassifier(
+        TREES, min_samples_leaf=2, class_weight="balanced", random_state=seed
+    )
+    forest.fit(np.concatenate(manners), numbers)
+    return np.asarray(forest.predict_proba(told[None]))[0]

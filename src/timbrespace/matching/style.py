@@ -17,10 +17,11 @@ from timbrespace.matching.distance import spectra
 from timbrespace.matching.manner import manner
 from timbrespace.matching.match import PEAK_DB, RENDERS, Match, Step, beginning, check
 from timbrespace.matching.search import sobol
-from timbrespace.matching.simulated import contents, rendered, simulate, weigh
+from timbrespace.matching.simulated import classes, contents, rendered, simulate, weigh
 from timbrespace.matching.trials import FEWEST, Progress
 
 SIMULATED = 300  # renders on other sounds
+DOUBT = 1.0 / 3.0  # how probable it is that the reference has no effect, from which on it is said
 EVERY = 8  # of the spectra's numbers, every so many is compared
 
 
@@ -44,12 +45,15 @@ def match_style(
     dry, reference = (x[..., : beginning(x, sample_rate)] for x in (dry, reference))
     gain = np.float32(10.0 ** ((PEAK_DB - peak_db(dry)) / 20.0))
     loudest = max(dry.reshape(-1, dry.shape[-1]), key=peak_db)
+    others = contents(loudest, reference.shape[-1], sample_rate, seed)
+    told = manner(gain * reference, sample_rate)
     tried = simulate(
-        effect, contents(loudest, reference.shape[-1], sample_rate, seed), sample_rate, SIMULATED,
-        lambda sound: manner(gain * sound, sample_rate), seed=seed,
-        until=began + 0.6 * (until - began), progress=progress,
+        effect, others, sample_rate, SIMULATED, lambda sound: manner(gain * sound, sample_rate),
+        seed=seed, until=began + 0.6 * (until - began), progress=progress,
     )  # fmt: skip
-    places, weights = tried[0], weigh(tried, manner(gain * reference, sample_rate), seed=seed)
+    places, weights = tried[0], weigh(tried, told, seed=seed)
+    plain = [manner(gain * next(others), sample_rate) for _ in range(len(places) // 3)]
+    without = classes([tried[1], np.array(plain)], told, seed=seed)[1]
     likely = np.argsort(-weights, kind="stable")[: max(FEWEST, 3 * renders // 4)]
     spread = sobol(len(effect.knobs), max(1, renders - len(likely)), seed + 1)
     candidates = list(zip(places[likely], weights[likely], strict=True))
@@ -73,7 +77,16 @@ def match_style(
     knobs = remaining(
         effect, places, weights, safe, 1 if dry.ndim == 1 else len(dry), dry.shape[-1] / sample_rate
     )
-    note = f"nothing of {effect.name} is told surely by this reference; the sound is best left as it is"
+    notes = []
+    if least >= 0.98 * nothing:
+        notes.append(
+            f"nothing of {effect.name} is told surely by this reference; the sound is best left as it is"
+        )
+    if without >= DOUBT:
+        notes.append(
+            f"the reference may as well be without {effect.name} ({100 * without:.0f} %): another sound tells "
+            "little of that"
+        )
     spent = time.monotonic() - began
     return Match(
         effect, effect.from_units(safe),
@@ -81,5 +94,5 @@ def match_style(
             Step("nothing", nothing, None, 0, spent),
             Step("style", least, None, len(places) + len(asked), spent),
         ),
-        tuple(knobs), note=note if least >= 0.98 * nothing else None, measure="expected",
+        tuple(knobs), note="; ".join(notes) or None, measure="expected",
     )  # fmt: skip

@@ -31,6 +31,17 @@ class Expected:
     spread: np.ndarray
 
 
+@dataclass(frozen=True)
+class Reached:
+    """The best place (K,) when a stage of a search ended, its sound, and after so many renders and `at` which
+    time (`time.monotonic`) that was; no sound where none has been made."""
+
+    place: np.ndarray
+    sound: np.ndarray | None
+    renders: int
+    at: float
+
+
 class Trials:
     """Places (K,) of an effect's knobs, 0 to 1, each with the distance of its render from a target.
 
@@ -55,7 +66,8 @@ class Trials:
         self.best = np.full(len(effect.knobs), 0.5)
         self.nearest: np.ndarray | None = None
         self._least_cost = float("inf")  # of the best place: its distance, and what the prior adds
-        self.stage = "search"
+        self.stage = "Sobol"
+        self.reached: dict[str, Reached] = {}  # by stage, in their order
 
     def __call__(self, place: np.ndarray) -> float:
         """The distance at this place; Spent where no more can be tried."""
@@ -72,14 +84,19 @@ class Trials:
             distance = self.target.distance(sound)
         except EffectError:
             sound, distance = None, float("inf")
+        if not np.isfinite(distance):
+            sound, distance = None, float("inf")
         self.places.append(inside)
         self.distances.append(distance)
         cost = distance + PRIOR * self.nothing * self.unlikely(inside)
         if cost < self._least_cost or self.found:
             self.nearest, self.best, self._least_cost = sound, inside, cost
+        self.reached[self.stage] = Reached(
+            self.best, self.nearest, len(self.places), time.monotonic()
+        )
         if self.progress is not None:
             facts = {"distance": self.least / max(self.nothing, 1e-12)}
-            self.progress(self.stage, len(self.places), self.renders, facts)
+            self.progress("search", len(self.places), self.renders, facts)
         return distance, sound
 
     def unlikely(self, place: np.ndarray) -> float:

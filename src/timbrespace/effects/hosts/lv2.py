@@ -4,6 +4,7 @@ LV2 specification 1.18 (lv2plug.in): core, port-props, units. Nothing of a plug-
 """
 
 import functools
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -113,11 +114,12 @@ def find(name: str) -> Lv2:
     uri = uris[0]
     try:
         plugin = describe(known[uri], uri)
+        knobs = plugin.knobs()
     except (Unreadable, OSError, ValueError) as error:
         raise EffectError(f"what lv2:{name} says of itself cannot be read: {error}") from None
     if plugin.unusable:
         raise EffectError(f"lv2:{name} cannot be used: {plugin.unusable}")
-    return Lv2(f"lv2:{name}", plugin.words, plugin.knobs(), f"{known[uri]}\n{uri}")
+    return Lv2(f"lv2:{name}", plugin.words, knobs, f"{known[uri]}\n{uri}")
 
 
 def listed() -> list[tuple[str, str]]:
@@ -265,7 +267,8 @@ def _unit(graph: Graph, about: dict[Node, list[Value]]) -> str:
 
 def _number(about: dict[Node, list[Value]], name: str, otherwise: float) -> float:
     value = _one(about, LV2 + name)
-    return otherwise if value is None else float(value)
+    number = otherwise if value is None else float(value)
+    return number if math.isfinite(number) else otherwise
 
 
 def _one(about: dict[Node, list[Value]], predicate: str) -> Value | None:

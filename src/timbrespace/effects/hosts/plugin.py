@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from timbrespace.effects.effect import Effect
+from timbrespace.effects.effect import Effect, usable
 from timbrespace.effects.hosts.process import worker
 from timbrespace.effects.knobs import Knob
 
@@ -34,6 +34,7 @@ class PluginEffect(Effect):
         limit = self.limit + 2.0 * samples.shape[-1] / sample_rate
         runner = worker(self.name, self.module, self.place)
         made = [runner.render(sound, sample_rate, values, limit) for sound in sounds]
-        if not np.isfinite(made).all():
+        whole = np.reshape(made, samples.shape)
+        if not usable(whole):
             runner.end()  # nobody knows what else it wrote, and where
-        return np.reshape(made, samples.shape)
+        return whole

@@ -81,6 +81,7 @@ class Worker:
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env=given_back() | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **SURROUNDINGS},
+            start_new_session=True,  # what it starts itself can be ended with it
         )  # fmt: skip
         self.words = self._ask(LOAD_SECONDS).words
 
@@ -88,7 +89,7 @@ class Worker:
         """End the process; its exit code is that of whatever ended it first."""
         with self.lock:
             if self.process:
-                self.process.kill()
+                _kill(self.process)
                 self.process.wait()
                 for pipe in (self.process.stdin, self.process.stdout):
                     with contextlib.suppress(OSError):  # what it had no time to read
@@ -102,7 +103,7 @@ class Worker:
         reply would be taken for the next one's. A refusal in words leaves it as it is."""
         assert self.process
         late = threading.Event()
-        alarm = threading.Timer(limit, lambda process: (late.set(), process.kill()), [self.process])
+        alarm = threading.Timer(limit, lambda process: (late.set(), _kill(process)), [self.process])
         alarm.start()
         try:
             reply = self._exchange(self.process, request, shape)
@@ -150,6 +151,14 @@ class Worker:
         if code < 0:
             return f"crashed ({signal.Signals(-code).name})"
         return f"ended with code {code} where an answer was expected"
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process, and what it started itself, which may hold on to its pipes."""
+    process.kill()
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 class _Pool:
