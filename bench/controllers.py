@@ -1,6 +1,6 @@
 """UMAP or a bottleneck? Controllers of effects by kind and dimensions, on settings and a sound that none knows.
 
-Usage: python bench/controllers.py CORPUS [--effects delay,overdrive,...] [--dimensions 2,4,8]
+Usage: python bench/controllers.py CORPUS [--effects delay,overdrive,...] [--dimensions 2,4,8] [--run RUN]
 Writes bench/results/controllers.md and controllers.png; an effect that has fewer knobs than dimensions is given
 as many dimensions as it has knobs. About four minutes an effect for nine controllers on a quiet core. Ctrl-C
 loses one controller at most: what is done lies in bench/results/controllers.jsonl, and the same command goes
@@ -18,10 +18,14 @@ import numpy as np
 import result
 
 from timbrespace.controller.controller import Controller
+from timbrespace.controller.fit import Heard
+from timbrespace.controller.heard import Ear
 from timbrespace.controller.make import KINDS, SETTINGS, fitted, listen
 from timbrespace.controller.measure import measure
-from timbrespace.controller.sounds import dry_sounds
+from timbrespace.controller.sounds import DrySounds, dry_sounds
 from timbrespace.effects.catalogue import find
+from timbrespace.effects.effect import Effect
+from timbrespace.runs import Run
 
 TEN = (
     "delay", "overdrive", "reverb", "chorus", "phaser", "compressor", "eq", "bitcrush", "multiband",
@@ -35,7 +39,10 @@ FIGURES = (  # of a controller, by heading
     ("(knobs, same ends)", "roughness_same"), ("bend", "non_linearity"),
     ("(knobs, same ends)", "non_linearity_same"), ("sensitivity", "sensitivity"),
     ("axis 1, effect", "first"), ("axis 2, brightness", "second"), ("less than clean", "clean_rank"),
+    ("axis 1 rises", "rises_first"), ("axis 2 rises", "rises_second"), ("loudness, best axis", "loudness"),
 )  # fmt: skip
+
+OF_LATENTS = " of latents"
 
 Rows = dict[tuple[str, str, int], dict[str, Any]]  # by effect, kind, dimensions asked
 
@@ -46,42 +53,58 @@ def main() -> None:
     parser.add_argument("--effects", default=",".join(TEN))
     parser.add_argument("--dimensions", default="2,4,8")
     parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--run", help="a space of effects: each kind of its latents, too")
     parser.add_argument("--settings", type=int, default=SETTINGS)
     parser.add_argument("--out", type=Path, default=result.FOLDER / "controllers.md")
     asked = parser.parse_args()
     kinds, sizes = asked.kinds.split(","), [int(d) for d in asked.dimensions.split(",")]
+    kinds += [f"{kind}{OF_LATENTS}" for kind in kinds if asked.run]
     effects, sounds = asked.effects.split(","), dry_sounds([asked.corpus])
     jobs = [(name, kind, size) for name in effects for kind in kinds for size in sizes]
-    made_of = [asked.settings, sounds.about]
+    made_of, run = [asked.settings, sounds.about], Run.open(asked.run) if asked.run else None
     done = asked.out.with_suffix(".jsonl")
     rows = {job: row for job, row in finished(done, made_of).items() if job in jobs}
     for name in effects:
         left = [job for job in jobs if job[0] == name and job not in rows]
         if not left:
             continue
-        effect = find(name)
-        known = listen(effect, sounds.made_on, asked.settings, 0)
+        effect, known, rest = find(name), {}, {}
         for job in left:
             _, kind, size = job
-            began = time.process_time()
-            made = fitted(effect, known, kind, min(size, len(effect.knobs)), 0)
-            seconds = time.process_time() - began
-            found = measure(made, sounds.kept)
-            rows[job] = {
-                **found, "first": abs(found["axes"][0]["effect"]),
-                "second": abs(found["axes"][1]["brightness"]), "seconds": seconds,
-            }  # fmt: skip
+            whole = min(size, len(effect.knobs))
+            if (kind, whole) not in rest:
+                plain = kind.removesuffix(OF_LATENTS)
+                by = None if plain == kind else run
+                if (plain == kind) not in known:
+                    known[plain == kind] = listen(effect, sounds.made_on, asked.settings, 0, by)
+                rest[kind, whole] = measured(effect, known[plain == kind], plain, whole, sounds)
+            rows[job] = rest[kind, whole]
             with open(done, "a", encoding="utf-8") as file:
                 if file.tell() and not done.read_text(encoding="utf-8").endswith("\n"):
                     file.write("\n")  # a line was cut short
                 file.write(json.dumps({"of": made_of, "job": job, "row": rows[job]}) + "\n")
-            words = (
-                f"{len(rows)} of {len(jobs)}: {name} {kind} {size}, knob R² {found['knob_r2']:.2f}"
-            )
+            words = f"{len(rows)} of {len(jobs)}: {name} {kind} {size}, knob R² {rows[job]['knob_r2']:.2f}"
             print(words, file=sys.stderr, flush=True)
-            if job == jobs[0]:
-                draw(made, asked.out.with_suffix(".png"))
+    first = find(effects[0])
+    heard = listen(first, sounds.made_on, asked.settings, 0)
+    draw(fitted(first, heard, kinds[0], sizes[0], 0), asked.out.with_suffix(".png"))
     write(asked.out, {job: rows[job] for job in jobs}, kinds, sizes, asked)
+
+
+def measured(
+    effect: Effect, known: tuple[Ear, Heard], kind: str, size: int, sounds: DrySounds
+) -> dict[str, Any]:
+    """What one controller is worth, and the seconds that it took to fit."""
+    began = time.process_time()
+    made = fitted(effect, known, kind, size, 0)
+    seconds = time.process_time() - began
+    found = measure(made, sounds.kept)
+    first, second = found["rises"]
+    return {
+        **found, "seconds": seconds, "rises_first": first, "rises_second": second,
+        "first": abs(found["axes"][0]["effect"]), "second": abs(found["axes"][1]["brightness"]),
+        "loudness": max(abs(axis["loudness"]) for axis in found["axes"]),
+    }  # fmt: skip
 
 
 def finished(path: Path, made_of: list[Any]) -> Rows:
@@ -117,7 +140,8 @@ def write(out: Path, rows: Rows, kinds: list[str], sizes: list[int], asked: Any)
     result.write(
         out, "Controllers: UMAP or a bottleneck?",
         result.made_by(
-            f"python bench/controllers.py CORPUS --effects {','.join(effects)} --dimensions {asked.dimensions}",
+            f"python bench/controllers.py CORPUS --effects {','.join(effects)} --dimensions {asked.dimensions}"
+            + (" --run RUN" if asked.run else ""),
             f"{asked.settings} random settings on 3 notes, measured on other settings and a note of "
             "the test split",
         ),

@@ -218,6 +218,18 @@ def test_half_way_lies_between_where_sounds_lie_on_a_line():
     assert bent["midpoint"] > 1.01 and bent["non_linearity"] > 0.1
 
 
+def test_an_axis_that_only_rises_is_told_from_one_that_also_falls(made):
+    at = np.linspace(0.0, 0.9, 50)[:, None] * np.ones(2)
+    axes = [{"effect": 0.9, "brightness": 0.0}, {"effect": 0.0, "brightness": -0.9}]
+
+    def heard(knobs: np.ndarray) -> np.ndarray:
+        return 20.0 * np.stack([at[:, 0] + 0.1, np.sin(12.0 * (at[:, 1] + 0.1)), at[:, 0]], 1)
+
+    told = 20.0 * np.stack([at[:, 0], np.sin(12.0 * at[:, 1]), at[:, 0]], 1)
+    first, second = measure.rises(made, lambda knobs: (knobs, heard(knobs)), at, told, axes)
+    assert first == 1.0 and 0.3 < second < 0.7
+
+
 def test_random_settings_cover_themselves_and_one_sound_covers_little():
     spread = np.random.default_rng(7).random((200, 3))
     assert measure.coverage(spread, spread) == 1.0

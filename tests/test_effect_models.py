@@ -20,6 +20,8 @@ from timbrespace import recipe, verbs
 from timbrespace.audio.files import read, write
 from timbrespace.batches import Pictures, shared_tensor, together
 from timbrespace.cli import app
+from timbrespace.controller import Controller, fit, measure
+from timbrespace.controller.make import listen
 from timbrespace.data.corpus import Corpus
 from timbrespace.data.pair_parts import DRY_PEAK
 from timbrespace.effects import catalogue
@@ -31,11 +33,12 @@ from timbrespace.matching.match import match_one_of
 from timbrespace.matching.prediction import predictor
 from timbrespace.models.heads import PLACES, Heads
 from timbrespace.models.vocabulary import Vocabulary
-from timbrespace.recognition import predict
+from timbrespace.recognition import between, predict
 from timbrespace.runs import Run
 from timbrespace.training import loop, step
 from timbrespace.training.state import State
 from timbrespace.training.step import train_step
+from timbrespace.verbs_effects import effects_controller
 
 RATE, SAMPLES = 16000, 8192
 EFFECTS = ("delay", "overdrive", "ringmod")
@@ -382,6 +385,29 @@ def test_a_run_hears_effects_without_its_corpus(pairs, run, tmp_path):
     assert Run.open(alone).vocabulary.knobs == KNOBS
 
 
+def test_a_controller_can_lay_out_what_a_run_hears(run, tiny_run, tmp_path, monkeypatch):
+    """In place of the ear's timbre: mu of what lies between dry and wet, of each sound."""
+    for name, few in (("RENDERED", 6), ("PLACES", 12), ("PATHS", 2)):
+        monkeypatch.setattr(measure, name, few)
+    monkeypatch.setattr(fit, "EAR_STEPS", 20)
+    monkeypatch.setattr(fit, "STEPS", 20)
+    dry = np.random.default_rng(0).normal(size=(2, 9000)).astype(np.float32) * 0.1
+    _, heard = listen(find("overdrive"), dry, 60, seed=0, run=run)
+    setting = find("overdrive").from_units(heard.units[7])
+    wet = np.stack([find("overdrive").render(one, RATE, setting) for one in dry])
+    np.testing.assert_allclose(heard.timbre[7], between(run, dry, wet).ravel(), atol=1e-5)
+    assert heard.timbre.shape == (60, 2 * run.model.heard) and run.model.heard < run.model.latent
+    out = tmp_path / "pad.safetensors"
+    words = ["--effect", "overdrive", "--kind", "umap", "--settings", "60", "--out", str(out)]
+    told = CliRunner().invoke(app, ["effects", "controller", *words, "--run", str(run.path)])
+    assert told.exit_code == 0 and "(umap of latents of run)" in told.stdout
+    made = Controller.open(out)
+    assert made.kind == "umap" and made.made["run"] == "run" and len(made.measures["rises"]) == 2
+    for place in (tiny_run, tmp_path / "none"):
+        with pytest.raises(RunError, match="no space of effects|none"):
+            effects_controller("overdrive", out, settings=60, run=place)
+
+
 def opinionated(run: Run, to: Path, places: dict[str, float]) -> Run:
     """A copy of the run whose heads say of every pair: overdrive, its knobs at these `places`."""
     shutil.copytree(run.path, to)
@@ -428,7 +454,7 @@ def test_a_match_starts_where_a_run_hears_the_knobs(run, tmp_path):
         for more in (["--run", str(made.path)], [])
     )
     steps = {step["name"]: step["distance"] for step in with_run["steps"]}
-    assert list(steps) == ["nothing", "centre", "prediction", "search"]
+    assert list(steps) == ["nothing", "centre", "prediction", "Sobol", "polish"]
     heard = effect.render(
         dry, RATE, effect.from_units(predict(made, dry, wet).units["overdrive"][0])
     )

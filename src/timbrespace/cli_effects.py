@@ -200,6 +200,9 @@ def effects_controller(
     kind: Annotated[str, typer.Option(help="bottleneck, umap or pca.")] = "bottleneck",
     dimensions: Annotated[int, typer.Option(help="2 to 8.")] = 2,
     settings: Annotated[int, typer.Option(help="How many random settings to learn from.")] = 1000,
+    run: Annotated[
+        Path | None, typer.Option(help="A space of effects, whose latents are laid out.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     out: Annotated[Path | None, typer.Option("--out", help="Where it goes.")] = None,
     as_json: Json = False,
@@ -222,7 +225,7 @@ def effects_controller(
         with Bars() as bars:
             made = verbs_effects.effects_controller(
                 effect, out, sounds=sounds or (), kind=kind, dimensions=dimensions,
-                settings=settings, seed=seed, progress=bars,
+                settings=settings, seed=seed, run=run, progress=bars,
             )  # fmt: skip
     if as_json:
         print_json({"file": str(file or out), **made.facts})

@@ -32,11 +32,33 @@ def predict(run: Run, dry: np.ndarray, wet: np.ndarray) -> Prediction:
 
     What is longer than the feature's `samples` is not heard. RunError for a run without heads.
     """
-    feature, heads = run.feature, run.model.heads
-    if heads is None or not isinstance(feature, Pair):
+    heads = run.model.heads
+    if heads is None or not isinstance(run.feature, Pair):
         raise RunError(
             f"{run.path} reads no effects; train one on pairs with: timbrespace train effects"
         )
+    with torch.no_grad():
+        heard = heads(_mean(run, run.feature, dry, wet))
+    effects = run.vocabulary.words["effect"]
+    units, spread = (
+        {name: part.numpy()[:, places] for name, places in run.vocabulary.knob_places.items()}
+        for part in (heard.units, heard.spread)
+    )
+    return Prediction(effects, heard.effects.numpy(), units, spread)
+
+
+def between(run: Run, dry: np.ndarray, wet: np.ndarray) -> np.ndarray:
+    """mu (B, Z) of what lies between the sounds of a pair, dry and wet (n,), or of several, (B, n), at the rate
+    of the run's feature: without the numbers that are the dry sound's own. RunError for a run of no pairs."""
+    if not isinstance(run.feature, Pair):
+        raise RunError(
+            f"{run.path} is no space of effects; train one on pairs with: timbrespace train effects"
+        )
+    return _mean(run, run.feature, dry, wet)[:, : run.model.heard].numpy()
+
+
+def _mean(run: Run, feature: Pair, dry: np.ndarray, wet: np.ndarray) -> torch.Tensor:
+    """mu (B, Z) of pairs; what is longer than the feature's `samples` is not heard."""
     both = np.zeros(
         (*np.broadcast_shapes(np.shape(dry)[:-1], np.shape(wet)[:-1]), 2, feature.samples),
         np.float32,
@@ -46,11 +68,4 @@ def predict(run: Run, dry: np.ndarray, wet: np.ndarray) -> Prediction:
         both[..., place, : heard.shape[-1]] = heard
     samples = torch.from_numpy(both.reshape(-1, 2 * feature.samples))
     with torch.no_grad():
-        x = feature.analyse(samples).values[:, None]
-        heard = heads(run.model.encode(x).mean)
-    effects = run.vocabulary.words["effect"]
-    units, spread = (
-        {name: part.numpy()[:, places] for name, places in run.vocabulary.knob_places.items()}
-        for part in (heard.units, heard.spread)
-    )
-    return Prediction(effects, heard.effects.numpy(), units, spread)
+        return run.model.encode(feature.analyse(samples).values[:, None]).mean.float()

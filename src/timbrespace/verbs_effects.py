@@ -153,10 +153,12 @@ def effects_play(
 
 def effects_controller(
     effect: str, out: StrPath, *, sounds: Sequence[StrPath] = (), kind: str = "bottleneck",
-    dimensions: int = 2, settings: int = 1000, seed: int = 0, progress: Progress | None = None,
+    dimensions: int = 2, settings: int = 1000, seed: int = 0, run: StrPath | None = None,
+    progress: Progress | None = None,
 ) -> "Controller":  # fmt: skip
     """Make a controller of an effect, measure it on settings and a sound that it does not know, and write
-    it to `out`. sounds: a corpus, or files; without any, notes of the built-in instruments."""
+    it to `out`. sounds: a corpus, or files; without any, notes of the built-in instruments. run: a space of
+    effects, whose latents are laid out in place of what the ear hears."""
     from dataclasses import replace
 
     from timbrespace.controller.make import check, make
@@ -164,6 +166,7 @@ def effects_controller(
     from timbrespace.controller.sounds import dry_sounds
     from timbrespace.effects.catalogue import find
     from timbrespace.errors import EffectError
+    from timbrespace.runs import Run
 
     found = find(effect)
     check(found, kind, dimensions, settings)
@@ -172,10 +175,11 @@ def effects_controller(
     dry = dry_sounds(sounds, seed=seed)
     made = make(
         found, dry.made_on, kind=kind, dimensions=dimensions, settings=settings, seed=seed,
-        progress=progress,
+        run=None if run is None else Run.open(run), progress=progress,
     )  # fmt: skip
     measures = {**measure(made, dry.kept, progress=progress), "held_out_sound": dry.apart}
-    whole = replace(made, made={**made.made, "about": dry.about}, measures=measures)
+    about = {"about": dry.about, "run": None if run is None else Path(run).name}
+    whole = replace(made, made={**made.made, **about}, measures=measures)
     whole.save(out)
     return whole
 

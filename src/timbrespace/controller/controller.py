@@ -102,9 +102,10 @@ class Controller:
             f"{knob.name} {knob.words(knob.from_unit(float(place)))}"
             for knob, place in zip(self.knob_list, self.knobs(self.clean), strict=True)
         )
+        by = f" of latents of {self.made['run']}" if self.made.get("run") else ""
         return [
-            f"{self.effect} in {self.dimensions} dimensions ({self.kind}), from {self.made['settings']} "
-            f"settings on {self.made['sounds']} sounds",
+            f"{self.effect} in {self.dimensions} dimensions ({self.kind}{by}), from "
+            f"{self.made['settings']} settings on {self.made['sounds']} sounds",
             *(f"axis {number}: {axis.words}" for number, axis in enumerate(self.axes, 1)),
             f"clean corner: {clean}",
             *(told(self.measures) if self.measures else []),
@@ -206,6 +207,12 @@ def told(found: dict[str, Any]) -> list[str]:
             f"between the same ends: {found['midpoint_same']:.2f}), roughness {found['roughness']:.2f} "
             f"({found['roughness_same']:.2f}), bend {found['non_linearity']:.2f} "
             f"({found['non_linearity_same']:.2f})"
+        )
+    if found.get("rises"):
+        first, second = found["rises"]
+        lines.append(
+            f"monotone: {first:.0%} of small steps along axis 1 take no effect away, and {second:.0%} "
+            "along axis 2 no brightness (or darkness)"
         )
     lines.append(
         f"clean corner: {found['clean_db']:.1f} dB of effect, and {found['clean_rank']:.0%} of random "

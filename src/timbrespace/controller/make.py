@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from timbrespace.audio.files import resample
 from timbrespace.controller import layout
 from timbrespace.controller.controller import Axis, Controller
 from timbrespace.controller.fit import Heard, fit, wanted_axes
@@ -13,6 +14,8 @@ from timbrespace.controller.heard import FOLLOWED, SAMPLE_RATE, Ear
 from timbrespace.effects.effect import Effect
 from timbrespace.errors import EffectError
 from timbrespace.geometry.axes import rank_correlation
+from timbrespace.recognition import between
+from timbrespace.runs import Run
 
 Kind = Literal["bottleneck", "umap", "pca"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -26,18 +29,21 @@ Progress = Callable[[str, int, int, dict[str, float]], None]
 
 def make(
     effect: Effect, sounds: Sequence[np.ndarray], *, kind: str = "bottleneck", dimensions: int = 2,
-    settings: int = SETTINGS, seed: int = 0, progress: Progress | None = None,
+    settings: int = SETTINGS, seed: int = 0, run: Run | None = None,
+    progress: Progress | None = None,
 ) -> Controller:  # fmt: skip
     """A controller of `effect`, made on dry sounds (n,), mono, at `heard.SAMPLE_RATE`.
 
-    So many random `settings` are rendered on every sound. The same arguments give the same controller.
-    EffectError for a kind that there is not, dimensions beyond 2 to 8 or more than the effect has
-    knobs, and sounds that are too soft; MissingExtra for `umap` without umap-learn.
+    So many random `settings` are rendered on every sound. What is heard of them is told by the latents of
+    `run`, a space of effects, in place of the ear's timbre. The same arguments give the same controller.
+    RunError for a run that is none; EffectError for a kind that there is not, dimensions beyond 2 to 8 or
+    more than the effect has knobs, and sounds that are too soft; MissingExtra for `umap` without umap-learn.
     """
     check(effect, kind, dimensions, settings)
     return fitted(
-        effect, listen(effect, sounds, settings, seed, progress), kind, dimensions, seed, progress
-    )
+        effect, listen(effect, sounds, settings, seed, run, progress), kind, dimensions, seed,
+        progress,
+    )  # fmt: skip
 
 
 def check(effect: Effect, kind: str, dimensions: int, settings: int = SETTINGS) -> None:
@@ -64,21 +70,29 @@ def check(effect: Effect, kind: str, dimensions: int, settings: int = SETTINGS) 
 
 def listen(
     effect: Effect, sounds: Sequence[np.ndarray], settings: int, seed: int,
-    progress: Progress | None = None,
+    run: Run | None = None, progress: Progress | None = None,
 ) -> tuple[Ear, Heard]:  # fmt: skip
-    """Random settings rendered on all sounds, and what was heard of them."""
+    """Random settings rendered on all sounds, and what was heard of them: by the ear alone, or with the
+    latents of a run as their timbre."""
     ear = Ear(sounds)
     units = np.random.default_rng(seed).random((settings, len(effect.knobs)))
     timbre, told = [], []
     for number, places in enumerate(units, 1):
-        one, figures = ear.hear(rendered(effect, ear, places))
-        timbre.append(one)
+        wet = rendered(effect, ear, places)
+        one, figures = ear.hear(wet)
+        timbre.append(one if run is None else _latents(run, ear.sounds, wet))
         told.append(figures)
         if progress is not None:
             progress("render", number, settings, {})
     table = np.array(told)
     least = units[int(table[:, 0].argmin())] if effect.dry is None else effect.to_units(effect.dry)
     return ear, Heard(units, np.array(timbre), table, least)
+
+
+def _latents(run: Run, dry: np.ndarray, wet: np.ndarray) -> np.ndarray:
+    """mu of what lies between dry and wet sounds (S, n), one after the other."""
+    rate = run.feature.sample_rate
+    return between(run, *(resample(x, SAMPLE_RATE, rate) for x in (dry, wet))).ravel()
 
 
 def rendered(effect: Effect, ear: Ear, units: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ RENDERED, PLACES, PATHS = 100, 300, 40  # settings and positions that are heard,
 FOLDS = 5
 STEPS = 7  # of a path, as in SPINVAE
 MOVE = 0.05  # of a position
+RISE, STILL = 0.1, 0.1  # of a position, and dB
 CELLS = 5  # of evenness, along either of the first two axes
 
 Hear = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -39,7 +40,7 @@ def measure(
     played = controller.find_effect() if effect is None else effect
     ear = Ear(sounds)
     count = len(controller.knob_list)
-    total = RENDERED + PLACES + 1 + 3 * PATHS * STEPS + 2 * (PLACES // 3)
+    total = RENDERED + PLACES + 1 + 3 * PATHS * STEPS + 4 * (PLACES // 3)
     done = 0
 
     def hear(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -54,6 +55,7 @@ def measure(
     some = rng.random((RENDERED, count))
     places = rng.random((PLACES, controller.dimensions))
     reached, told = hear(controller.knobs(places))
+    axes = alignment(places, told)
     return {
         **knobs_from_position(controller, settings),
         **audio_error(controller, played, ear, some),
@@ -61,7 +63,8 @@ def measure(
         "evenness": evenness(controller.position(settings)),
         **paths(controller, hear, rng),
         "sensitivity": sensitivity(controller, hear, places[: PLACES // 3], rng),
-        "axes": alignment(places, told),
+        "axes": axes,
+        "rises": rises(controller, hear, places[: PLACES // 3], told[: PLACES // 3], axes),
         **clean_corner(told, hear(controller.knobs(controller.clean)[None])[1][0]),
     }
 
@@ -196,6 +199,23 @@ def alignment(places: np.ndarray, told: np.ndarray) -> list[dict[str, float]]:
         }
         for along in places.T
     ]
+
+
+def rises(
+    controller: Controller, hear: Hear, places: np.ndarray, told: np.ndarray,
+    axes: list[dict[str, float]],
+) -> list[float]:  # fmt: skip
+    """Of the first axis with how much effect there is, and the second with brightness (or darkness, where its
+    `axes` say so): the share of steps of RISE from places (N, d), heard as `told` (N, 3), that take none
+    away, STILL dB allowed. 1 where the axis is monotone."""
+    found = []
+    for axis, name in enumerate(FOLLOWED[:2]):
+        sign = -1.0 if axes[axis][name] < 0.0 else 1.0
+        step = RISE * np.eye(places.shape[1])[axis]
+        low = places[:, axis] <= 1.0 - RISE
+        above = hear(controller.knobs(places[low] + step))[1]
+        found.append(float(np.mean(sign * (above - told[low])[:, axis] >= -STILL)))
+    return found
 
 
 def clean_corner(told: np.ndarray, clean: np.ndarray) -> dict[str, float]:
