@@ -461,7 +461,7 @@ def test_a_match_starts_where_a_run_hears_the_knobs(run, tmp_path):
     gain = np.float32(DRY_PEAK / np.abs(dry).max())
     assert steps["prediction"] == pytest.approx(mr_stft(gain * heard, gain * wet), rel=1e-3)
     assert steps["polish"] <= steps["prediction"] < 0.5 * steps["centre"]
-    assert [step["name"] for step in alone["steps"]] == ["nothing", "centre", "search"]
+    assert [step["name"] for step in alone["steps"]] == ["nothing", "centre", "Sobol", "polish"]
     assert with_run["ratio"] < 0.5 * alone["ratio"]
 
 
