@@ -23,7 +23,7 @@ from timbrespace.matching.distance import mr_stft, spectra
 from timbrespace.matching.match import Match, Predict, match
 from timbrespace.matching.prediction import predictor
 from timbrespace.matching.search import sobol
-from timbrespace.matching.style import match_style
+from timbrespace.matching.style import WITHOUT, match_style
 
 RATE, SAMPLES = 16000, 32768
 TEN = "delay,overdrive,reverb,chorus,phaser,compressor,eq,bitcrush,multiband,ringmod"
@@ -55,9 +55,11 @@ def learnt(effect: Effect, dry: np.ndarray, wet: np.ndarray, seed: int) -> dict[
 
 def measured(
     corpus: Corpus, effect: Effect, count: int, rng: np.random.Generator, predict: Predict | None
-) -> dict[str, list[dict[str, float]]]:
+) -> tuple[dict[str, list[dict[str, float]]], list[list[bool]]]:
     """By way, one row a sound: mr_stft, nothing, mae, squared error, spread of the true knobs about the centre,
-    rails, seconds and, of a search, held."""
+    rails, seconds and, of a search, held; and of each sound, whether the reference of a style is said to be
+    without the effect perhaps, where it has it and where it has not."""
+    doubts: list[list[bool]] = []
     rows = corpus.split_rows("test")
     instruments = np.array([str(value) for value in corpus.labels("instrument")])
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
@@ -107,7 +109,9 @@ def measured(
         began = time.perf_counter()
         made = match_style(effect, dry, reference, RATE, seed=number)
         tell("style", effect.to_units(made.setting), time.perf_counter() - began, made)
-    return found
+        without = match_style(effect, dry, dry_sound(corpus, other), RATE, seed=number)
+        doubts.append([WITHOUT in str(one.note) for one in (made, without)])
+    return found, doubts
 
 
 def main() -> None:
@@ -123,9 +127,10 @@ def main() -> None:
     if given.run:
         predict = predictor(given.run)
     names = given.effects.split(",")
-    all_found = {}
+    all_found, doubts = {}, []
     for name in names:
-        all_found[name] = measured(corpus, EFFECTS[name], given.sounds, rng, predict)
+        all_found[name], some = measured(corpus, EFFECTS[name], given.sounds, rng, predict)
+        doubts += some
         print(
             name, {way: f"{ratio(rows):.2f}" for way, rows in all_found[name].items()}, flush=True
         )
@@ -152,6 +157,8 @@ def main() -> None:
         f"found within {RAIL} of a rail where the true is not, share of true knobs within their told interval, "
         "and seconds:",
         table(("way", "difference", "interval", "knob MAE", "R2", "rails", "held", "seconds"), rest),
+        f"Of {len(doubts)} references of style with the effect {np.mean(doubts, 0)[0]:.0%} are said to be without it "
+        f"perhaps, and of as many without it {np.mean(doubts, 0)[1]:.0%}.",
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from timbrespace.matching.trials import FEWEST, Progress
 
 SIMULATED = 300  # renders on other sounds
 DOUBT = 1.0 / 3.0  # how probable it is that the reference has no effect, from which on it is said
+WITHOUT = "the reference may as well be without"
 EVERY = 8  # of the spectra's numbers, every so many is compared
 
 
@@ -84,8 +85,7 @@ def match_style(
         )
     if without >= DOUBT:
         notes.append(
-            f"the reference may as well be without {effect.name} ({100 * without:.0f} %): another sound tells "
-            "little of that"
+            f"{WITHOUT} {effect.name} ({100 * without:.0f} %): another sound tells little of that"
         )
     spent = time.monotonic() - began
     return Match(
