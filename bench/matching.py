@@ -157,8 +157,8 @@ def main() -> None:
         f"found within {RAIL} of a rail where the true is not, share of true knobs within their told interval, "
         "and seconds:",
         table(("way", "difference", "interval", "knob MAE", "R2", "rails", "held", "seconds"), rest),
-        f"Of {len(doubts)} references of style with the effect {np.mean(doubts, 0)[0]:.0%} are said to be without it "
-        f"perhaps, and of as many without it {np.mean(doubts, 0)[1]:.0%}.",
+        f"Of {len(doubts)} references of style with the effect {np.mean(doubts, 0)[0]:.0%} are said to be "
+        f"without it perhaps, and of as many without it {np.mean(doubts, 0)[1]:.0%}.",
     )  # fmt: skip
 
 
