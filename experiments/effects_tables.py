@@ -73,7 +73,10 @@ def sections(table: Sequence[Mapping[str, Any]]) -> list[str]:
             ("", "MAE of those that can be told", "R²", "knobs", *_same_knobs(turned)),
             _lines(
                 turned, {"head": "its head", "mu_ridge": "ridge on mu", "mu_trees": "trees on mu"},
-                {"untrained": "untrained_ridge", "pca": "pca_ridge", "hand": "hand_trees", "centre": "centre"},
+                {
+                    "untrained": "untrained_ridge", "pca": "pca_ridge",
+                    "pca_difference": "pca_difference_ridge", "hand": "hand_trees", "centre": "centre",
+                },
                 lambda found, method: _knobs(found, method, _told_by_all(turned)),
             ),
         ),
