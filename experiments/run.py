@@ -23,7 +23,8 @@ Several corpora are folds of the same sounds (`timbrespace instruments --folds`)
 
 A run that is finished is kept and one that was stopped goes on, so the command can be given again
 after Ctrl-C or a change of the file. The table, results/EXPERIMENT.md, holds mean and 95 % interval
-over the seeds of what `timbrespace compare` shows; rows that are not trained yet are left out.
+over the seeds of what `timbrespace compare` shows; rows that are not trained yet are left out. Where
+`effects` is asked, tables of what each run knows of effects follow, beside all baselines.
 """
 
 import json
@@ -41,6 +42,7 @@ from timbrespace.recipe import load
 from timbrespace.runs import Run
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
+import effects_tables
 import result
 
 RESULTS = Path(__file__).parent / "results"
@@ -175,6 +177,7 @@ def write(path: Path, experiment: Experiment, there: list[Path], runs: Path) -> 
         said = differences(experiment, there, runs)
         for line in found:
             line["sentence"] = said.get(line["run"].split(", ")[0])
+    known = effects_tables.sections(found) if "effects" in experiment.ask else []
     for line in found:
         line["run"] = Path(line["run"]).name  # where the runs lie is of this machine alone
     corpus = Run.open(there[0]).corpus
@@ -187,7 +190,7 @@ def write(path: Path, experiment: Experiment, there: list[Path], runs: Path) -> 
         f"{result.made_by(command)} Sounds {counts} (train, valid, test){held}, instruments in one of them "
         f"only; figures on {experiment.split}, with 95 % intervals over the seeds or folds where there are "
         "several. What a column means: docs/metrics.md, compare.",
-        comparison.markdown(found), f"![The rate-distortion plane]({plane.name})",
+        comparison.markdown(found), *known, f"![The rate-distortion plane]({plane.name})",
     )  # fmt: skip
 
 

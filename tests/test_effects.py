@@ -13,6 +13,8 @@ from timbrespace import verbs_effects
 from timbrespace.cli import app
 from timbrespace.effects import Chain, Effect, Knob
 from timbrespace.effects.catalogue import EFFECTS, find
+from timbrespace.effects.knobs import Lag
+from timbrespace.effects.mono import listened
 from timbrespace.effects.reverb import decay_time
 from timbrespace.errors import AudioError, EffectError
 
@@ -117,6 +119,62 @@ def test_what_cannot_be_heard_says_so():
     assert "needs 1 s to be heard, and this sound has 0.5 s" in str(rate.unheard(1, 0.5))
     assert rate.unheard(1, 1.5) is None
     assert "mono" in str(Knob("width", "", 0.0, 1.0, 0.5, stereo=True).unheard(1, 9.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "knob", "value", "seconds", "said"),
+    [
+        ("delay", "time", 600.0, 0.25, "time is 600 ms, and this sound has ended by then (0.25 s)"),
+        ("reverb", "predelay", 80.0, 0.05, "predelay is 80 ms, and"),
+        ("chorus", "delay", 25.0, 0.02, "delay is 25 ms, and"),
+        ("pedalboard:Delay", "delay_seconds", 0.5, 0.4, "delay_seconds is 0.5 s, and"),
+        ("phaser", "rate", 0.1, 2.0, "rate needs 10 s for one turn, and this sound has 2 s"),
+        ("tremolo", "rate", 20.0, 0.1, "rate needs 0.5 s to be heard, and this sound has 0.1 s"),
+    ],
+)
+def test_what_lies_beyond_the_end_of_a_sound_says_so(name, knob, value, seconds, said):
+    effect = find(name)
+    (told,) = effect.unheard({knob: value}, 1, seconds)
+    assert told.startswith(said)
+    assert effect.unheard({knob: value}, 1, 20.0) == ()
+    assert effect.unheard({}, 1, 20.0) == ()
+
+
+def test_an_echo_that_nobody_set_says_so_too_and_in_a_chain():
+    assert "time is 250 ms" in find("delay").unheard({"mix": 1.0}, 1, 0.2)[0]
+    (told,) = find("overdrive+delay").unheard({"overdrive.drive": 3.0}, 1, 0.2)
+    assert told.startswith("delay.time is 250 ms")
+    dry = np.ones(4000, np.float32)  # 0.25 s
+    wet = find("delay").render(dry, RATE, {"time": 260.0, "mix": 0.5})
+    assert np.array_equal(wet, 0.5 * dry)  # as it says
+    assert next(k for k in find("delay").knobs if k.name == "time").unheard(1, 0.01)
+
+
+class Wide(Effect):
+    """`width` turns the difference of left and right, `loud` all, `mode` nothing; `odd` cannot be turned."""
+
+    name, words, host = "wide", "a stand-in for a plug-in", "test"
+    knobs = tuple(Knob(name, "", 0.0, 1.0, 0.5) for name in ("width", "loud", "mode", "odd"))
+
+    def process(self, samples, sample_rate, **values):
+        if values["odd"] != 0.5:
+            raise EffectError("wide crashed")
+        middle = samples.mean(0, keepdims=samples.ndim > 1)
+        if samples.ndim == 1:
+            return values["loud"] * samples
+        return values["loud"] * (middle + values["width"] * (samples - middle))
+
+
+def test_knobs_that_change_nothing_in_mono_are_found_by_listening():
+    assert [k.name for k in listened(Wide()).knobs if k.stereo] == ["width"]
+    assert [k.name for k in listened(Wide(), {"loud"}).knobs if k.stereo] == []
+    assert [k.name for k in listened(Chain([Wide(), find("delay")])).knobs if k.stereo] == [
+        "wide.width"
+    ]
+    assert listened(Wide()).unheard({"width": 1.0}, 1, 9.0)[0].endswith("this sound is mono")
+    assert listened(Wide()).unheard({"width": 1.0}, 2, 9.0) == ()
+    assert not any(knob.stereo for knob in Wide.knobs)
+    assert isinstance(listened(Chain([Wide(), find("delay")])).knobs[4], Lag)
 
 
 # What each does

@@ -73,7 +73,9 @@ def test_a_latent_that_is_the_effect_and_the_knob_is_perfect(world):
     assert [line[r]["mean"] for r in ("knn", "logistic", "forest")] == [1.0, 1.0, 1.0]
     assert line["silhouette"]["mean"] > 0.95 and line["ari"] == line["nmi"] == 1.0
     assert np.array_equal(line["forest"]["confusion"], np.eye(3))
-    knobs = effect_knobs.evaluate({"mu": view}, view, settings, asked, learnt, rng=RNG(0), seed=0)
+    knobs = effect_knobs.evaluate(
+        {"mu": view, "hand": view}, settings, asked, learnt, rng=RNG(0), seed=0
+    )
     assert knobs["identifiable"] == 3 and not knobs["unidentifiable"]
     best = knobs["methods"]["mu_ridge"]
     assert best["mae"] < 0.01 and best["r2"] > 0.99
@@ -90,7 +92,9 @@ def test_noise_knows_nothing(world):
     line = which["views"]["mu"]
     assert max(line[r]["mean"] for r in ("knn", "logistic", "forest")) < 0.5
     assert line["silhouette"]["mean"] < 0.0 and abs(line["ari"]) < 0.1
-    knobs = effect_knobs.evaluate({"mu": view}, view, settings, asked, learnt, rng=RNG(0), seed=0)
+    knobs = effect_knobs.evaluate(
+        {"mu": view, "hand": view}, settings, asked, learnt, rng=RNG(0), seed=0
+    )
     assert knobs["unidentifiable"] == settings.knobs and knobs["identifiable"] == 0
     assert knobs["methods"] == {}  # no mean of what nobody can tell
     shared = effect_clusters.invariance({"mu": view[0]}, asked)["views"]["mu"]["shared_variance"]
@@ -128,12 +132,33 @@ def test_rails_by_hand():
     assert effect_knobs.rails(truth, None) is None
 
 
+def test_knobs_are_read_off_what_a_latent_has_to_beat(world):
+    asked, learnt, settings = world
+    told = latent_of(asked, settings.asked), latent_of(learnt, settings.learnt)
+    noise = RNG(1).standard_normal((120, 4)), RNG(2).standard_normal((240, 4))
+    views = {"mu": noise, "untrained": noise, "pca": told, "pca_difference": told, "hand": noise}
+    knobs = effect_knobs.evaluate(views, settings, asked, learnt, rng=RNG(0), seed=0)
+    assert set(knobs["methods"]) <= set(effects.METHODS)
+    assert knobs["identifiable"] == 3  # by principal components alone
+    errors = {name: line["mae"] for name, line in knobs["methods"].items()}
+    assert max(errors["pca_ridge"], errors["pca_difference_ridge"]) < 0.01
+    assert errors["untrained_ridge"] > 0.15 and errors["hand_trees"] > 0.15
+
+
+def test_the_section_of_an_evaluation_from_before_those(world):
+    asked, learnt, settings = world
+    view = latent_of(asked, settings.asked), latent_of(learnt, settings.learnt)
+    found = effect_knobs.evaluate({"mu": view}, settings, asked, learnt, rng=RNG(0), seed=0)
+    shown = "".join(effects._knobs_shown(found, {}))
+    assert "ridge, mu" in shown and "hand" in shown
+
+
 def test_the_head_is_taken_at_its_word(world):
     asked, learnt, settings = world
     view = RNG(1).standard_normal((120, 4)), RNG(2).standard_normal((240, 4))
     head = np.where(np.isfinite(settings.asked), settings.asked + 0.1, 0.0)
     knobs = effect_knobs.evaluate(
-        {"mu": view}, view, settings, asked, learnt, head=head, rng=RNG(0), seed=0
+        {"mu": view, "hand": view}, settings, asked, learnt, head=head, rng=RNG(0), seed=0
     )
     inside = np.clip(settings.asked + 0.1, 0.0, 1.0) - settings.asked
     each = np.nanmean(np.abs(inside), 0)
@@ -149,12 +174,16 @@ def test_knobs_that_cannot_be_asked_for_are_named(world):
     rare[6:, 1] = np.nan
     some = Settings(settings.knobs, settings.effects, still, rare)
     view = RNG(1).standard_normal((120, 4)), RNG(2).standard_normal((240, 4))
-    found = effect_knobs.evaluate({"mu": view}, view, some, asked, learnt, rng=RNG(0), seed=0)
+    found = effect_knobs.evaluate(
+        {"mu": view, "hand": view}, some, asked, learnt, rng=RNG(0), seed=0
+    )
     assert "stands still" in found["not_asked"]["chorus.mix"]
     assert "too few" in found["not_asked"]["delay.mix"]
     assert list(found["knobs"]) == ["overdrive.mix"]
     none = Settings([], [], np.empty((120, 0)), np.empty((240, 0)))
-    found = effect_knobs.evaluate({"mu": view}, view, none, asked, learnt, rng=RNG(0), seed=0)
+    found = effect_knobs.evaluate(
+        {"mu": view, "hand": view}, none, asked, learnt, rng=RNG(0), seed=0
+    )
     assert found["why_not"] == "the effects of these pairs have no knobs"
 
 
@@ -232,6 +261,8 @@ def test_a_run_of_pairs_from_end_to_end(pair_run):
     }  # fmt: skip
     assert "overdrive.drive" in section["knobs"]["knobs"]
     assert section["knobs"]["rails"]["said"] >= 0.0
+    methods = section["knobs"]["knobs"]["overdrive.drive"]["methods"]
+    assert set(methods) == set(effects.METHODS)
     crossfade = section["paths"]["two_effects"]
     if "why_not" not in crossfade:  # a dry sound that came with both
         assert crossfade["crossfade"]["dry_db"]["mean"] < 0.5

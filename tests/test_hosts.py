@@ -15,12 +15,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 from misbehaving import BAD, GOOD, misbehaving, worker
 
-from timbrespace import verbs
+from timbrespace import verbs, verbs_effects
+from timbrespace.cli import app
 from timbrespace.effects import hosts
 from timbrespace.effects.catalogue import find
-from timbrespace.effects.hosts import lv2, pedalboard, turtle
+from timbrespace.effects.hosts import lv2, pedalboard, turtle, vst3
 from timbrespace.effects.knobs import Knob
 from timbrespace.errors import EffectError, MissingExtra
 
@@ -210,6 +212,34 @@ def test_every_plugin_that_is_listed_is_found_and_has_knobs_in_order():
         assert np.allclose(effect.to_units(effect.from_units(places)), places)
 
 
+def test_the_list_has_the_ranges_of_plugins_and_loads_none(tmp_path, monkeypatch, capsys):
+    (tmp_path / "Far.vst3").mkdir()
+    monkeypatch.setattr(vst3, "folders", lambda: [tmp_path])
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", None)
+        listed = {one["name"]: one for one in verbs_effects.effects_list()}
+        app(["effects", "list"], standalone_mode=False)
+    for name in ("lv2:Delay", "lv2:Leslie", "pedalboard:Chorus"):
+        assert listed[name]["knobs"] == [knob.facts for knob in hosts.find(name).knobs]
+    far = f"vst3:{tmp_path / 'Far.vst3'}"
+    assert listed[far]["knobs"] is None and listed["lv2:zm1"]["knobs"] == []
+    told = capsys.readouterr().out
+    assert "threshold_db -40 to 0 dB" in told and "l_delay 0 to 1; r_delay 0 to 1; " in told
+    assert "Far\n    knobs are told by loading it\n" in told and "z-1\n    no knobs\n" in told
+
+
+def test_a_plugin_says_what_of_it_cannot_be_heard_in_mono(tmp_path):
+    (leslie,) = verbs_effects.effects_list("lv2:Leslie")
+    assert [knob["name"] for knob in leslie["knobs"] if knob["stereo"]] == ["hi_width"]
+    soundfile.write(tmp_path / "mono.wav", sine(440.0), RATE)
+    soundfile.write(tmp_path / "stereo.wav", np.tile(sine(440.0), (2, 1)).T, RATE)
+    mono, stereo = verbs_effects.effects_apply(
+        [tmp_path / "mono.wav", tmp_path / "stereo.wav"], tmp_path / "wet", effect="lv2:Leslie",
+        setting={"hi_width": 0.2, "output": 0.4},
+    )  # fmt: skip
+    assert stereo.unheard == () and [words.split()[0] for words in mono.unheard] == ["hi_width"]
+
+
 def test_pedalboard_delay_is_ours_in_time():
     theirs, ours = hosts.find("pedalboard:Delay"), find("delay")
     setting = {"delay_seconds": 0.25, "feedback": 0.0, "mix": 1.0}
@@ -380,7 +410,7 @@ def test_a_vst3_that_a_reset_does_not_empty_is_loaded_anew(monkeypatch, forgets)
 def test_the_doctor_says_which_hosts_are_there():
     facts = verbs.doctor()["plug-ins"]
     assert list(facts) == list(hosts.HOSTS)
-    assert facts["lv2"].split()[0] == str(len(lv2.listed()))
+    assert facts["lv2"].split()[0] == str(len(lv2.described()))
 
 
 def test_without_pedalboard_the_rest_goes_on(monkeypatch):

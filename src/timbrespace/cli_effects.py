@@ -32,13 +32,18 @@ def effects_list(
     if as_json:
         print_json({"effects": found})
         return
-    whole = [effect for effect in found if "knobs" in effect]
+    whole = [effect for effect in found if "level" in effect]
     for effect in whole:
         _table(effect)
     if len(found) > len(whole):
-        typer.echo("Of hosts (name one to see its knobs)")
+        typer.echo("Of hosts (name one to see more of it)")
     for effect in found[len(whole) :]:
         typer.echo(f"  {effect['name']:28} {effect['words']}")
+        knobs = effect["knobs"]
+        ranges = "; ".join(f"{knob['name']} {knob['range']}" for knob in knobs or ())
+        typer.echo(
+            f"    {'knobs are told by loading it' if knobs is None else ranges or 'no knobs'}"
+        )
 
 
 def _table(effect: dict[str, Any]) -> None:

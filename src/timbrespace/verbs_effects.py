@@ -22,15 +22,21 @@ log = logging.getLogger(__name__)
 def effects_list(name: str | None = None) -> list[dict[str, Any]]:
     """All effects, or the one of this name: name, host, words, level, whether it is differentiable, its
     dry setting (None where it has none), and its knobs with unit, range, default, curve and what cannot
-    be heard. Among all, those of hosts say name, host and words: ask for one by name for its knobs."""
+    be heard. Among all, no plug-in is loaded: those of hosts say name, host, words and knobs, None where
+    only loading would tell them; of one by name it is also listened which knobs change nothing in mono."""
     from timbrespace.effects import hosts
     from timbrespace.effects.catalogue import EFFECTS, find
+    from timbrespace.effects.mono import listened
 
     if name is not None:
-        return [find(name).facts]
+        return [listened(find(name)).facts]
     found = [
-        {"name": n, "host": n.partition(":")[0], "words": words} for n, words in hosts.listed()
-    ]
+        {
+            "name": one.name, "host": one.name.partition(":")[0], "words": one.words,
+            "knobs": None if one.knobs is None else [knob.facts for knob in one.knobs],
+        }
+        for one in hosts.described()
+    ]  # fmt: skip
     return [*(effect.facts for effect in EFFECTS.values()), *found]
 
 
@@ -61,11 +67,13 @@ def effects_apply(
 
     from timbrespace.audio.files import suffix_of
     from timbrespace.effects.catalogue import find
+    from timbrespace.effects.mono import listened
     from timbrespace.errors import TimbrespaceError
     from timbrespace.verbs import folder_for, free_names
 
     found = find(effect)
     found.complete(setting or {})
+    found = listened(found, setting or {})
     ending = suffix_of(format)
     folder, title = folder_for(out), re.sub(r"[^\w.+-]+", "-", effect)
     made = []
@@ -90,9 +98,8 @@ def _apply(effect: "Effect", setting: "Setting", file: StrPath, to: Path, format
     wet = effect.render(dry.samples, dry.sample_rate, setting)
     safe = limit(wet, dry.sample_rate)
     write(to, safe, dry.sample_rate, format=format)
-    told = [k.unheard(len(wet), dry.seconds) for k in effect.knobs if k.name in setting]
     lowered = peak_db(wet) - peak_db(safe)
-    return Applied(str(file), to, None, lowered, tuple(words for words in told if words))
+    return Applied(str(file), to, None, lowered, effect.unheard(setting, len(wet), dry.seconds))
 
 
 def effects_pairs(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from timbrespace.effects.differentiable import Differentiable
-from timbrespace.effects.knobs import Knob
+from timbrespace.effects.knobs import Knob, Lag, Rate
 from timbrespace.effects.moving import read, swing
 
 SWING = 0.003  # seconds that a voice moves to either side at full depth
@@ -18,9 +18,9 @@ class Chorus(Differentiable):
     words = "two copies that drift in pitch and time beside the sound"
     level = "softer where the copies do not agree, by about 4 dB for most sounds"
     knobs = (
-        Knob("rate", "Hz", 0.1, 5.0, 0.8, "log", seconds=1.0),
+        Rate("rate", "Hz", 0.1, 5.0, 0.8, "log", seconds=1.0),
         Knob("depth", "", 0.0, 1.0, 0.5),
-        Knob("delay", "ms", 5.0, 25.0, 12.0),
+        Lag("delay", "ms", 5.0, 25.0, 12.0),
         Knob("mix", "", 0.0, 1.0, 0.5),
     )
     dry = {"mix": 0.0}

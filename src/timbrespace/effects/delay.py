@@ -7,7 +7,7 @@ from scipy.signal import lfilter
 
 from timbrespace.effects.effect import Effect
 from timbrespace.effects.filters import radians
-from timbrespace.effects.knobs import Knob
+from timbrespace.effects.knobs import Knob, Lag
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +22,7 @@ class Delay(Effect):
     words = "echoes that grow softer and darker"
     level = "kept by each sound and echo; they add where they meet, at most to 1 / (1 - feedback)"
     knobs = (
-        Knob("time", "ms", 20.0, 600.0, 250.0, "log"),
+        Lag("time", "ms", 20.0, 600.0, 250.0, "log"),
         Knob("feedback", "", 0.0, 0.85, 0.4),
         Knob("tone", "Hz", 500.0, 7000.0, 3000.0, "log"),
         Knob("mix", "", 0.0, 1.0, 0.4),

@@ -2,12 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from timbrespace.effects.knobs import Knob
+from timbrespace.effects.knobs import Knob, Lag
 from timbrespace.errors import EffectError, suggestion
 
 if TYPE_CHECKING:
@@ -44,10 +43,7 @@ class Effect(ABC):
         return {
             "name": self.name, "host": self.host, "words": self.words, "level": self.level,
             "differentiable": self.differentiable, "dry": self.dry,
-            "knobs": [
-                {**asdict(knob), "range": f"{knob.low:.4g} to {knob.words(knob.high)}"}
-                for knob in self.knobs
-            ],
+            "knobs": [knob.facts for knob in self.knobs],
         }  # fmt: skip
 
     @abstractmethod
@@ -115,6 +111,17 @@ class Effect(ABC):
             knob.name: knob.from_unit(float(place))
             for knob, place in zip(self.knobs, inside, strict=True)
         }
+
+    def unheard(self, setting: Setting, channels: int, seconds: float) -> tuple[str, ...]:
+        """What of a setting nobody can hear in such a sound, a sentence each: knobs that it names, and
+        what would begin after the sound has ended."""
+        values = self.complete(setting)
+        told = (
+            knob.unheard(channels, seconds, values[knob.name])
+            for knob in self.knobs
+            if knob.name in setting or isinstance(knob, Lag)
+        )
+        return tuple(words for words in told if words)
 
     def told(self, setting: Setting) -> str:
         """A setting for people, such as "drive 12 dB, tone 4000 Hz"."""

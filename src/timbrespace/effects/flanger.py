@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from timbrespace.effects.differentiable import Differentiable
-from timbrespace.effects.knobs import Knob
+from timbrespace.effects.knobs import Knob, Lag, Rate
 from timbrespace.effects.moving import read, swing
 
 INAUDIBLE = 10.0 ** (-50.0 / 20.0)  # echoes below this are left out
@@ -22,9 +22,9 @@ class Flanger(Differentiable):
     words = "a comb of notches that sweeps up and down"
     level = "up to 6 dB louder or softer at each frequency, more with feedback"
     knobs = (
-        Knob("rate", "Hz", 0.05, 2.0, 0.3, "log", seconds=1.0),
+        Rate("rate", "Hz", 0.05, 2.0, 0.3, "log", seconds=1.0),
         Knob("depth", "", 0.0, 1.0, 0.7),
-        Knob("delay", "ms", 0.5, 8.0, 2.0, "log"),
+        Lag("delay", "ms", 0.5, 8.0, 2.0, "log"),
         Knob("feedback", "", 0.0, 0.8, 0.3),
         Knob("mix", "", 0.0, 1.0, 0.5),
     )

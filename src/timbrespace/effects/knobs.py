@@ -1,8 +1,8 @@
 """A knob: one number of an effect, with its unit, range and curve."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from timbrespace.errors import EffectError
 
@@ -59,14 +59,47 @@ class Knob:
             )
         return number
 
-    def unheard(self, channels: int, seconds: float) -> str | None:
-        """Why nobody can hear this knob in such a sound, in words; None where one can."""
+    def unheard(self, channels: int, seconds: float, value: float | None = None) -> str | None:
+        """Why nobody can hear this knob in such a sound, at this value if one is given, in words; None
+        where one can."""
         if self.stereo and channels < 2:
             return f"{self.name} changes only how left and right differ, and this sound is mono"
         if seconds < self.seconds:
             return f"{self.name} needs {self.seconds:g} s to be heard, and this sound has {seconds:.2g} s"
         return None
 
+    @property
+    def range(self) -> str:
+        """In words."""
+        return f"{self.low:.4g} to {self.words(self.high)}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What it is as plain data."""
+        return {**asdict(self), "range": self.range}
+
     def words(self, value: float) -> str:
         """A value with its unit, for people: four digits."""
         return f"{float(f'{value:.4g}'):g} {self.unit}".rstrip()
+
+
+class Lag(Knob):
+    """A knob in ms or s: how much later than the sound an echo, a room or a copy begins."""
+
+    def unheard(self, channels: int, seconds: float, value: float | None = None) -> str | None:
+        lag = self.low if value is None else value
+        if lag * {"ms": 0.001, "s": 1.0}[self.unit] >= seconds:
+            return f"{self.name} is {self.words(lag)}, and this sound has ended by then ({seconds:.2g} s)"
+        return super().unheard(channels, seconds, value)
+
+
+class Rate(Knob):
+    """A knob in Hz: how often a second something goes up and down or round."""
+
+    def unheard(self, channels: int, seconds: float, value: float | None = None) -> str | None:
+        turn = 1.0 / (self.high if value is None else value)
+        if turn > seconds:
+            return (
+                f"{self.name} needs {turn:.2g} s for one turn, and this sound has {seconds:.2g} s"
+            )
+        return super().unheard(channels, seconds, value)

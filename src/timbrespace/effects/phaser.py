@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from timbrespace.effects.differentiable import Differentiable
-from timbrespace.effects.knobs import Knob
+from timbrespace.effects.knobs import Knob, Rate
 from timbrespace.effects.moving import swing
 
 STAGES = 4
@@ -26,7 +26,7 @@ class Phaser(Differentiable):
     words = "two notches that sweep up and down"
     level = "kept between the notches, up to 9.5 dB louder there with feedback"
     knobs = (
-        Knob("rate", "Hz", 0.1, 5.0, 0.5, "log", seconds=1.0),
+        Rate("rate", "Hz", 0.1, 5.0, 0.5, "log", seconds=1.0),
         Knob("depth", "", 0.0, 1.0, 0.7),
         Knob("centre", "Hz", 200.0, 4000.0, 900.0, "log"),
         Knob("feedback", "", 0.0, 0.8, 0.3),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from timbrespace.effects.differentiable import Differentiable
-from timbrespace.effects.knobs import Knob
+from timbrespace.effects.knobs import Knob, Lag
 
 LOWEST = 250.0  # Hz, where the lowest of the bands, an octave each, ends
 SHORTEST, LONGEST = 0.2, 4.0  # seconds in which a small and a large room lose 60 dB
@@ -28,7 +28,7 @@ class Reverb(Differentiable):
     knobs = (
         Knob("size", "", 0.0, 1.0, 0.4),
         Knob("damping", "", 0.0, 1.0, 0.5),
-        Knob("predelay", "ms", 0.0, 80.0, 10.0),
+        Lag("predelay", "ms", 0.0, 80.0, 10.0),
         Knob("mix", "", 0.0, 1.0, 0.3),
     )
     dry = {"mix": 0.0}

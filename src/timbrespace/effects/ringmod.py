@@ -3,7 +3,7 @@
 from typing import Any
 
 from timbrespace.effects.differentiable import Differentiable
-from timbrespace.effects.knobs import Knob
+from timbrespace.effects.knobs import Knob, Rate
 from timbrespace.effects.moving import swing
 
 HARDEST = 8.0  # at full shape the oscillator is tanh(8 sine), nearly a square
@@ -36,7 +36,7 @@ class Tremolo(Differentiable):
     words = "the level goes up and down"
     level = "kept at the top of each swing, softer by depth at its bottom"
     knobs = (
-        Knob("rate", "Hz", 1.0, 20.0, 5.0, "log", seconds=0.5),
+        Rate("rate", "Hz", 1.0, 20.0, 5.0, "log", seconds=0.5),
         Knob("depth", "", 0.0, 1.0, 0.6),
         Knob("shape", "", 0.0, 1.0, 0.0),
     )

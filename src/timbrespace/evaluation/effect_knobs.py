@@ -29,7 +29,10 @@ LEAST = 10  # training pairs of an effect that readers learn from, and half as m
 IDENTIFIABLE = 0.1  # of R2
 RAIL = 0.05
 CONSTANT = ("centre", "mean")  # methods that look at nothing
-READERS = ("ridge", "knn", "trees")
+READERS = ("ridge", "knn", "trees")  # of a latent
+BASELINES = {  # and of what it has to beat
+    "untrained": ("ridge",), "pca": ("ridge",), "pca_difference": ("ridge",), "hand": ("trees",),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,16 @@ class Settings:
 
 
 def evaluate(
-    views: dict[str, View], hand: View, settings: Settings, asked: Marks, learnt: Marks, *,
+    views: dict[str, View], settings: Settings, asked: Marks, learnt: Marks, *,
     head: np.ndarray | None = None, rng: np.random.Generator, seed: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Errors of every method: of each knob, and their means over the identifiable ones.
 
-    `views` are latents, each read by `READERS`; `hand` are features of the pairs' sounds, read by trees:
-    what can be known at all, as far as hand features go. `head`: what the model itself says, (N, K), NaN
-    where it says nothing. {"why_not": a sentence} where no knob moves.
+    A method is called VIEW_READER: `BASELINES` are read by the readers named there, all other `views` by
+    `READERS`. Of hand features that says what can be known at all, as far as they go. `head`: what the
+    model itself says, (N, K), NaN where it says nothing. {"why_not": a sentence} where no knob moves.
     """
-    said, why_not = _answers(views, hand, settings, asked, learnt, head, seed)
+    said, why_not = _answers(views, settings, asked, learnt, head, seed)
     knobs: dict[str, dict[str, Any]] = {}
     for k, name in enumerate(settings.knobs):
         truth = settings.asked[:, k]
@@ -103,12 +106,13 @@ def rails(truth: np.ndarray, said: np.ndarray | None) -> dict[str, float] | None
 
 
 def _answers(
-    views: dict[str, View], hand: View, settings: Settings, asked: Marks, learnt: Marks,
+    views: dict[str, View], settings: Settings, asked: Marks, learnt: Marks,
     head: np.ndarray | None, seed: int,
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:  # fmt: skip
     """What each method says (N, K), NaN where it is not asked, and why of some knobs none is."""
-    methods = [*CONSTANT, *(f"{view}_{reader}" for view in views for reader in READERS)]
-    said = {name: np.full(settings.asked.shape, np.nan) for name in (*methods, "hand_trees")}
+    read = [(view, reader) for view in views for reader in BASELINES.get(view, READERS)]
+    methods = (*CONSTANT, *map("_".join, read))
+    said = {name: np.full(settings.asked.shape, np.nan) for name in methods}
     if head is not None:
         said["head"] = np.clip(head, 0.0, 1.0)
     why_not: dict[str, str] = {}
@@ -132,11 +136,9 @@ def _answers(
         where = np.ix_(here, moving)
         said["centre"][where] = 0.5
         said["mean"][where] = y.mean(0)
-        for view, (mine, learn) in views.items():
-            for reader in READERS:
-                answers = _read(reader, learn[there], y, mine[here], seed)
-                said[f"{view}_{reader}"][where] = answers
-        said["hand_trees"][where] = _read("trees", hand[1][there], y, hand[0][here], seed)
+        for view, reader in read:
+            mine, learn = views[view]
+            said[f"{view}_{reader}"][where] = _read(reader, learn[there], y, mine[here], seed)
     return said, why_not
 
 

@@ -30,9 +30,13 @@ METHODS = {
     "centre": "always the centre", "mean": "the mean of training", "head": "the model's head",
     "mu_ridge": "ridge, mu", "mu_knn": "5 nearest, mu", "mu_trees": "trees, mu",
     "z_ridge": "ridge, z", "z_knn": "5 nearest, z", "z_trees": "trees, z",
+    "untrained_ridge": "ridge, the same encoder untrained",
+    "pca_ridge": "ridge, PCA of the same pictures", "pca_difference_ridge": "ridge, PCA of wet less dry",
     "hand_trees": "trees, hand features",
 }  # fmt: skip
-KNOB_COLUMNS = ("centre", "mean", "head", "mu_ridge", "mu_trees", "hand_trees")  # of single knobs
+KNOB_COLUMNS = (
+    "centre", "mean", "head", "mu_ridge", "mu_trees", "pca_difference_ridge", "hand_trees"
+)  # fmt: skip
 
 
 def measure(facts: Facts) -> dict[str, Any]:
@@ -54,8 +58,7 @@ def measure(facts: Facts) -> dict[str, Any]:
         "which": which,
         "invariance": effect_clusters.invariance(known, pairs.asked),
         "knobs": effect_knobs.evaluate(
-            latents, pairs.hand, pairs.settings, pairs.asked, pairs.learnt, head=places, rng=rng,
-            seed=facts.seed,
+            views, pairs.settings, pairs.asked, pairs.learnt, head=places, rng=rng, seed=facts.seed
         ),
         "channels": _channels(pairs, rng),
         "paths": effect_paths.measure(pairs, rng),

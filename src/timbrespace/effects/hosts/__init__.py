@@ -4,6 +4,7 @@ from types import ModuleType
 
 from timbrespace.effects.effect import Effect
 from timbrespace.effects.hosts import lv2, pedalboard, vst3
+from timbrespace.effects.hosts.plugin import Described
 from timbrespace.errors import EffectError, suggestion
 
 HOSTS: dict[str, ModuleType] = {"pedalboard": pedalboard, "vst3": vst3, "lv2": lv2}
@@ -24,9 +25,14 @@ def is_plugin(name: str) -> bool:
     return host in HOSTS and bool(plugin)
 
 
+def described() -> list[Described]:
+    """Every plug-in that was found; none is loaded."""
+    return [one for host in HOSTS.values() for one in host.described()]
+
+
 def listed() -> list[tuple[str, str]]:
     """Name and words of every plug-in that was found."""
-    return [one for host in HOSTS.values() for one in host.listed()]
+    return [(one.name, one.words) for one in described()]
 
 
 def state() -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from timbrespace.effects.hosts.plugin import PluginEffect
+from timbrespace.effects.hosts.plugin import Described, PluginEffect
 from timbrespace.effects.hosts.turtle import RDF, Graph, Node, Unreadable, Value, parse
 from timbrespace.effects.knobs import Curve, Knob
 from timbrespace.errors import EffectError, suggestion
@@ -122,23 +122,24 @@ def find(name: str) -> Lv2:
     return Lv2(f"lv2:{name}", plugin.words, knobs, f"{known[uri]}\n{uri}")
 
 
-def listed() -> list[tuple[str, str]]:
-    """Name and words of every plug-in that can be used here."""
+def described() -> list[Described]:
+    """Every plug-in that can be used here."""
     known = plugins()
-    found: list[tuple[str, str]] = []
+    found: list[Described] = []
     for uri, name in names(known).items():
         try:
             plugin = describe(known[uri], uri)
+            one = Described(f"lv2:{name}", plugin.words, plugin.knobs())
         except (Unreadable, OSError, ValueError):
             continue
         if not plugin.unusable:
-            found.append((f"lv2:{name}", plugin.words))
-    return sorted(found)
+            found.append(one)
+    return sorted(found, key=lambda one: one.name)
 
 
 def state() -> str:
     """How many there are, in words."""
-    return f"{len(listed())} in {', '.join(map(str, folders()))}; LV2_PATH may name more folders"
+    return f"{len(described())} in {', '.join(map(str, folders()))}; LV2_PATH may name more folders"
 
 
 def folders() -> list[Path]:

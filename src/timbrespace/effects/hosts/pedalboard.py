@@ -6,8 +6,8 @@ Its setters take almost any number, so the ranges are ours: what is heard, and w
 import importlib.metadata
 
 from timbrespace.effects.effect import Setting
-from timbrespace.effects.hosts.plugin import PluginEffect
-from timbrespace.effects.knobs import Knob
+from timbrespace.effects.hosts.plugin import Described, PluginEffect
+from timbrespace.effects.knobs import Knob, Lag, Rate
 from timbrespace.errors import EffectError, MissingExtra, suggestion
 
 MISSING = "pedalboard is not installed: pip install 'timbrespace[plugins]'"
@@ -17,7 +17,7 @@ _ATTACK = Knob("attack_ms", "ms", 0.1, 50.0, 1.0, "log")
 _RELEASE = Knob("release_ms", "ms", 10.0, 500.0, 100.0, "log")
 _GAIN = Knob("gain_db", "dB", -18.0, 18.0, 6.0)
 _Q = Knob("q", "", 0.3, 5.0, 0.7071, "log")
-_RATE = Knob("rate_hz", "Hz", 0.1, 5.0, 1.0, "log")
+_RATE = Rate("rate_hz", "Hz", 0.1, 5.0, 1.0, "log")
 
 BUILT_IN: dict[str, tuple[str, tuple[Knob, ...]]] = {
     "Bitcrush": ("fewer bits", (Knob("bit_depth", "bit", 2.0, 16.0, 8.0),)),
@@ -26,7 +26,7 @@ BUILT_IN: dict[str, tuple[str, tuple[Knob, ...]]] = {
         (
             _RATE,
             Knob("depth", "", 0.0, 1.0, 0.25),
-            Knob("centre_delay_ms", "ms", 1.0, 25.0, 7.0),
+            Lag("centre_delay_ms", "ms", 1.0, 25.0, 7.0),
             Knob("feedback", "", 0.0, 0.85, 0.0),
             _MIX,
         ),
@@ -44,7 +44,7 @@ BUILT_IN: dict[str, tuple[str, tuple[Knob, ...]]] = {
     "Delay": (
         "echoes",
         (
-            Knob("delay_seconds", "s", 0.02, 0.6, 0.25, "log"),
+            Lag("delay_seconds", "s", 0.02, 0.6, 0.25, "log"),
             Knob("feedback", "", 0.0, 0.85, 0.0),
             _MIX,
         ),
@@ -153,10 +153,10 @@ def find(name: str) -> PedalboardEffect:
     return effect
 
 
-def listed() -> list[tuple[str, str]]:
+def described() -> list[Described]:
     if version() is None:
         return []
-    return [(f"pedalboard:{name}", words) for name, (words, _) in BUILT_IN.items()]
+    return [Described(f"pedalboard:{name}", *about) for name, about in BUILT_IN.items()]
 
 
 def state() -> str:

@@ -1,6 +1,6 @@
 """A plug-in as an effect: its knobs here, its sound made in a process of its own."""
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -9,6 +9,14 @@ from timbrespace.effects.hosts.process import worker
 from timbrespace.effects.knobs import Knob
 
 LIMIT = 10.0  # seconds a render may take beside twice the length of the sound
+
+
+class Described(NamedTuple):
+    """A plug-in that was found and not loaded; `knobs` is None where only loading it would tell them."""
+
+    name: str
+    words: str
+    knobs: tuple[Knob, ...] | None
 
 
 class PluginEffect(Effect):

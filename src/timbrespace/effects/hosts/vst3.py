@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from timbrespace.effects.hosts import pedalboard
-from timbrespace.effects.hosts.plugin import PluginEffect
+from timbrespace.effects.hosts.plugin import Described, PluginEffect
 from timbrespace.effects.hosts.process import worker
 from timbrespace.effects.knobs import Knob
 from timbrespace.errors import EffectError
@@ -29,20 +29,20 @@ def find(path: str) -> Vst3:
     return Vst3(f"vst3:{path}", facts["words"], knobs, path)
 
 
-def listed() -> list[tuple[str, str]]:
+def described() -> list[Described]:
     """Those in the system's usual folders, none of them loaded."""
     if pedalboard.version() is None:
         return []
     found = (path for folder in folders() if folder.is_dir() for path in folder.rglob("*.vst3"))
     outer = (path for path in found if not any(p.suffix == ".vst3" for p in path.parents))
-    return sorted((f"vst3:{path}", path.stem) for path in outer)
+    return [Described(f"vst3:{path}", path.stem, None) for path in sorted(outer)]
 
 
 def state() -> str:
     """How many there are, in words."""
     if pedalboard.version() is None:
         return pedalboard.MISSING
-    return f"{len(listed())} in {', '.join(map(str, folders()))}; others by their path"
+    return f"{len(described())} in {', '.join(map(str, folders()))}; others by their path"
 
 
 def folders() -> list[Path]:
