@@ -141,7 +141,7 @@ class Corpus:
     def __init__(self, rows: list[Row], pitches: list[int], feature: LogMel) -> None:
         self.rows, self.feature = Rows(rows), feature
         self.pitches = {row.row: pitch for row, pitch in zip(rows, pitches, strict=True)}
-        self.gone = False
+        self.path, self.gone = Path("no-such-corpus"), False
 
     def audio(self, row: int, sample_rate: int | None = None) -> Audio:
         if self.gone:

@@ -17,9 +17,11 @@ from explorer_stand_in import build
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from starlette.testclient import TestClient
 
+from timbrespace import verbs, verbs_effects
 from timbrespace.audio.files import Audio
 from timbrespace.audio.level import fade_edges
 from timbrespace.controller import Axis
+from timbrespace.data.pairs import Pairs
 from timbrespace.effects.catalogue import find
 from timbrespace.errors import EffectError
 from timbrespace.explorer import effects_server, server
@@ -282,6 +284,35 @@ def test_the_explorer_plays_effects_on_the_sounds_of_its_corpus():
     parts[0].corpus.gone = True
     lost = rendered(client, sound=106)
     assert lost.status_code == 404 and "private" not in lost.json()["error"]
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory) -> Pairs:
+    """Pairs of tones with overdrive."""
+    folder, sounds = tmp_path_factory.mktemp("pairs"), tmp_path_factory.mktemp("tones")
+    t = np.arange(RATE) / RATE
+    for number in range(24):
+        tone = 0.3 * np.sin(2 * np.pi * (100 + 20 * number) * t) * np.exp(-2 * t)
+        (sounds / f"{number}.wav").write_bytes(wav(tone))
+    verbs.prepare(sounds, folder / "dry", workers=0)
+    return verbs_effects.effects_pairs(
+        folder / "pairs", corpus=folder / "dry", effects="overdrive", n=12, seconds=0.512, workers=0
+    )  # fmt: skip
+
+
+def test_of_a_pair_the_dry_sound_is_played_and_the_wet_one_is_its_reference(pairs):
+    (dry, _), (wet, _) = pairs.sounds([1, 2])
+    known = Playing(effects_server.source_of([pairs.path]))
+    client = TestClient(build_app(known), base_url="http://127.0.0.1:8765")
+    told = client.post("/api/effects/effect", json={"effect": "overdrive", "sound": 1}).json()
+    assert told["sound"]["seconds"] == 0.512
+    assert told["reference"]["name"] == f"{told['sound']['name']}, with the effect"
+    for sound, own in ((1, dry), (told["reference"]["sound"], wet)):
+        played = heard(rendered(client, sound=sound, effect=None, values={}))
+        assert np.array_equal(played[0], fade_edges(own, RATE, 5.0)), sound
+    again = {"effect": "overdrive", "sound": told["reference"]["sound"]}
+    assert client.post("/api/effects/effect", json=again).json()["reference"] is None
+    known.work.close()
 
 
 def test_work_is_one_at_a_time_told_and_stopped():
@@ -554,6 +585,32 @@ def test_what_cannot_be_matched_is_a_sentence(client):
     question = {"effect": "overdrive", "sound": 0, "reference": silent}
     answer = client.post("/api/effects/match", json=question)
     assert answer.status_code == 422 and "the reference is silent" in answer.json()["error"]
+
+
+def test_a_pair_s_wet_sound_is_the_reference_until_another_sound_is_chosen(
+    browser, pairs, tmp_path
+):
+    known = Playing(effects_server.source_of([pairs.path]))
+    url, stop, thread = served(known)
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.goto(url)
+    expect(page.locator("#said")).to_contain_text("the wet sound of its pair is the reference")
+    first = page.locator("#reference-name").inner_text()
+    assert first.endswith(", with the effect.")
+    page.keyboard.press("3")
+    expect(page.locator("#said")).to_have_text("Playing the reference.")
+    page.locator("#list [role=option]").nth(1).click()
+    expect(page.locator("#reference-name")).not_to_have_text(first)
+    expect(page.locator("#match")).to_be_enabled()
+    noise = tmp_path / "noise.wav"
+    noise.write_bytes(wav(0.1 * np.random.default_rng(0).standard_normal(RATE)))
+    page.set_input_files("#file", noise)
+    expect(page.locator("#said")).to_have_text("noise.wav is played.")
+    expect(page.locator("#reference-name")).to_contain_text("Drop here")
+    expect(page.locator("#match")).to_be_disabled()
+    page.close()
+    stop.set()
+    thread.join(10)
 
 
 def test_a_preset_is_kept_by_name_and_a_setting_copied_as_text(page):

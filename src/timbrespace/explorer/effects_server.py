@@ -182,14 +182,14 @@ def serve(
     interrupted; `port`, `browser`, `ready` and `stop` as for web.serve_app. EffectError, CorpusError or
     AudioError for what cannot be played."""
     opened = open_controllers([Path(path) for path in controllers])
-    playing = Playing(_source(sounds), effect=effect, controllers=opened)
+    playing = Playing(source_of(sounds), effect=effect, controllers=opened)
     try:
         serve_app(build_app(playing), port=port, browser=browser, ready=ready, stop=stop)
     finally:
         playing.work.close()
 
 
-def _source(sounds: Sequence[str | Path]) -> Source:
+def source_of(sounds: Sequence[str | Path]) -> Source:
     """What the given names are: files, of which the first must be a sound, or one corpus."""
     from timbrespace.data.corpus import Corpus
     from timbrespace.data.storage import is_address

@@ -114,8 +114,9 @@ class Playing:
         return found
 
     def told(self, name: str, number: int) -> dict[str, Any]:
-        """An effect and its knobs, with what cannot be heard of them in the sound of this id."""
-        effect, sound = self.effect(name), self.shelf.sound(number)
+        """An effect and its knobs, with what cannot be heard of them in the sound of this id; of a pair the
+        wet sound, too, as the reference."""
+        effect, sound, wet = self.effect(name), self.shelf.sound(number), self.shelf.wet(number)
         facts = effect.facts
         for knob, about in zip(effect.knobs, facts["knobs"], strict=True):
             about["unheard"] = knob.unheard(len(sound.samples), sound.seconds)
@@ -125,6 +126,7 @@ class Playing:
                 "name": sound.name, "seconds": round(sound.seconds, 3), "whole": round(sound.whole, 3),
                 "sample_rate": sound.sample_rate, "channels": len(sound.samples),
             },
+            "reference": None if wet is None else {"sound": wet, "name": self.shelf.sound(wet).name},
         }  # fmt: skip
 
     def setting(

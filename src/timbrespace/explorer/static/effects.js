@@ -24,6 +24,7 @@ const MOST_PARTS = 4; // of a chain
 const PICTURE_AFTER = 140; // milliseconds of rest before the picture is drawn
 const POLL = 300; // milliseconds between looks at work
 const MOVES = 40; // of which the delay is told
+const HOW_TO_REFER = $("reference-name").textContent; // before there is a reference
 
 /** @type {{sounds: [number, string][], effects: {name: string, words: string}[], controllers: Controller[], source: string, first: string, map: boolean}} */
 let known = { sounds: [], effects: [], controllers: [], source: "", first: "", map: false };
@@ -36,7 +37,7 @@ let sound = -1;
 const axes = { x: 0, y: 1, flipX: false, flipY: false };
 /** @type {Source} */ let source = "effect";
 let mode = "loop";
-/** @type {{sound: number, name: string} | null} */ let reference = null;
+/** @type {{sound: number, name: string, ofPair?: boolean} | null} */ let reference = null;
 /** @type {{effect: string, values: Record<string, number>} | null} */ let prediction = null;
 /** @type {Map<Source, Wet>} */ const kept = new Map(); // what was rendered last of each
 /** @type {Loop | null} */ let loop = null;
@@ -325,10 +326,13 @@ async function chooseSound(number) {
   kept.delete("reference"); // at the other sound's rate
   try {
     await loadEffect();
+    if (number !== sound) return;
+    if (told.reference) takeReference({ ...told.reference, ofPair: true });
+    else if (reference?.ofPair) takeReference(null);
     list.mark(known.sounds.findIndex(([id]) => id === number));
     if (loop?.voice) await hear(source, { again: true });
     else await look();
-    say(`${told.sound.name} is played${told.sound.whole > told.sound.seconds + 0.01 ? `, its first ${told.sound.seconds.toFixed(0)} s of ${told.sound.whole.toFixed(0)} s` : ""}.`);
+    say(`${told.sound.name} is played${told.sound.whole > told.sound.seconds + 0.01 ? `, its first ${told.sound.seconds.toFixed(0)} s of ${told.sound.whole.toFixed(0)} s` : ""}${told.reference ? "; the wet sound of its pair is the reference" : ""}.`);
   } catch (error) {
     if (before >= 0 && error instanceof Refusal) sound = before;
     sayError(error);
@@ -500,19 +504,19 @@ async function dropped(file, asReference) {
   }
 }
 
-/** @param {{sound: number, name: string}} taken */
+/** @param {{sound: number, name: string, ofPair?: boolean} | null} taken null: there is none any more */
 function takeReference(taken) {
   reference = taken;
   prediction = null;
   kept.delete("reference");
   kept.delete("prediction");
-  button("match").disabled = false;
-  $("reference-name").textContent = `Reference: ${taken.name}.`;
+  button("match").disabled = !taken || working;
+  $("reference-name").textContent = taken ? `Reference: ${taken.name}.` : HOW_TO_REFER;
   showMatch("");
   if (source === "reference" || source === "prediction") source = "effect";
-  select("blind-a").value = "reference";
+  select("blind-a").value = taken ? "reference" : "dry";
   showSource();
-  say(`${taken.name} is the reference.`);
+  if (taken) say(`${taken.name} is the reference.`);
 }
 
 /** @param {string} words */
