@@ -164,6 +164,31 @@ def test_a_knob_that_cannot_be_heard_in_this_sound_says_why(client):
     assert unheard(short)["mix"] is None
 
 
+def long_sound(seconds: float = 5.0, rate: int = 44100) -> np.ndarray:
+    """Struck twice a second, in stereo (2, n)."""
+    t = np.arange(round(seconds * rate)) / rate
+    tone = 0.2 * np.exp(-6 * (t % 0.5)) * np.sin(2 * np.pi * 220 * t)
+    return np.stack([tone, tone[::-1]]).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["phaser", "flanger", "multiband", "delay", "lv2:Overdrive"])
+@pytest.mark.parametrize("moment", [0.0, 1.7, 4.6])
+def test_what_is_heard_next_of_a_long_sound_is_a_stretch_of_the_whole(client, name, moment):
+    sound = dropped(client, wav(long_sound().T, 44100)).json()["sound"]
+    question = {"sound": sound, "effect": name, "values": {}}
+    whole, part = heard(rendered(client, **question)), rendered(client, moment=moment, **question)
+    stretch, first = heard(part), facts(part)["first"]
+    assert stretch.shape == (2, 44100) and first == round(44100 * moment)
+    own = np.take(whole, np.arange(first, first + 44100), axis=1, mode="wrap")
+    off = np.sqrt(np.mean((stretch - own) ** 2)) / np.sqrt(np.mean(own**2))
+    assert off < 0.02 and facts(part)["setting"] == facts(rendered(client, **question))["setting"]
+
+
+def test_a_short_sound_comes_whole_whenever_it_is_listened_to(client):
+    answer = rendered(client, moment=1.0)
+    assert facts(answer)["first"] is None and heard(answer).shape == (1, 2 * RATE)
+
+
 def test_the_picture_is_that_of_what_is_heard(client):
     question = {"sound": 0, "effect": "overdrive", "values": {"tone": 800.0, "drive": 0.0}}
     dark = client.post("/api/effects/picture", json=question)
@@ -192,6 +217,7 @@ def test_the_picture_is_that_of_what_is_heard(client):
         ({"at": [0.5, 0.5]}, 422, "a place lies on the pad of a controller"),
         ({"at": [0.5, 1.5], "controller": 0}, 422, "at: "),
         ({"rate": 100}, 422, "rate: "),
+        ({"moment": 11.0}, 422, "moment: "),
         ({"path": "/etc/passwd"}, 422, "path: "),
     ],
 )  # fmt: skip
@@ -363,6 +389,12 @@ LOOP = """async () => {
 }"""
 
 
+SPLICE = """async ([first, sound, part]) => {
+    const { spliced } = await import("/static/loop.js");
+    return [...spliced([new Float32Array(sound)], [new Float32Array(part)], first, 16000)[0]];
+}"""
+
+
 # whether it may be let go, is said so, is taken, and is no longer said
 DROP = """([name, sound, on]) => {
     const given = new DataTransfer();
@@ -512,6 +544,40 @@ def test_buffers_change_without_a_click_and_never_add_up(page):
     assert np.abs(np.diff(made, 2))[200:].max() < 0.25 * slope
     assert np.abs(made[int(1.45 * RATE) : int(1.5 * RATE)]).max() > 0.2
     assert np.abs(made[int(1.55 * RATE) :]).max() < 1e-4
+
+
+def test_a_stretch_lies_in_the_older_sound_without_a_click(page):
+    t = np.arange(RATE) / RATE
+    old, new = 0.25 * np.sin(2 * np.pi * 200 * t), 0.5 * np.sin(2 * np.pi * 200 * t)
+    for first in (4000, 12000):  # the second goes round the end
+        places = (first + np.arange(6000)) % RATE
+        made = np.array(page.evaluate(SPLICE, [first, old.tolist(), new[places].tolist()]))
+        inside, outside = places[100:-100], np.setdiff1d(np.arange(RATE), places)
+        assert np.allclose(made[inside], new[inside], atol=1e-6)
+        assert np.allclose(made[outside], old[outside], atol=1e-6)
+        assert np.abs(np.diff(made)).max() < 1.15 * 0.5 * 2 * np.pi * 200 / RATE
+
+
+def test_a_long_sound_is_heard_in_stretches_while_a_hand_moves_and_whole_when_it_rests(page):
+    long = {"name": "long.wav", "mimeType": "audio/wav", "buffer": wav(long_sound().T, 44100)}
+    page.set_input_files("#file", long)
+    expect(page.locator("#said")).to_have_text("long.wav is played.")
+    answers = []
+    page.on("response", lambda r: answers.append(r) if r.url.endswith("/render") else None)
+    drag(page, (0.1, 0.1), (0.3, 0.1), (0.6, 0.5))
+    until(page, SOUNDS)
+    page.wait_for_timeout(800)
+    asked = [json.loads(answer.request.post_data) for answer in answers]
+    sizes = [len(answer.body()) // 8 for answer in answers]
+    assert len(asked) >= 2 and asked[0]["moment"] == 0
+    assert sizes == [44100] * (len(asked) - 1) + [5 * 44100] and "moment" not in asked[-1]
+    assert asked[-1]["values"] == facts(answers[-2])["setting"]
+    expect(page.locator("#picture-caption")).to_contain_text("0 to 5.00 s")
+    del answers[:]
+    page.locator("#pad").press("ArrowUp")
+    page.wait_for_timeout(500)
+    asked = [json.loads(answer.request.post_data) for answer in answers]
+    assert len(asked) == 2 and asked[0]["moment"] > 0.5
 
 
 def test_dry_effect_and_reference_are_heard_in_turn_and_blind(page, place, tmp_path):

@@ -20,10 +20,13 @@ class Bitcrush(Effect):
         Knob("mix", "", 0.0, 1.0, 1.0),
     )
     dry = {"mix": 0.0}
+    swings = True
 
     def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
         mix, steps = np.float32(values["mix"]), np.float32(2.0 ** (values["bits"] - 1.0))
         ticks = min(1.0, values["rate"] / sample_rate)  # a sample
-        held = np.ceil(np.floor(np.arange(samples.shape[-1]) * ticks) / ticks).astype(np.intp)
-        wet = np.rint(np.take(samples, held, axis=-1) * steps) / steps
+        start = int(values.get("start", 0))
+        now = start + np.arange(samples.shape[-1])
+        held = np.ceil(np.floor(now * ticks) / ticks).astype(np.intp) - start
+        wet = np.rint(np.take(samples, np.maximum(held, 0), axis=-1) * steps) / steps
         return (1 - mix) * samples + mix * wet

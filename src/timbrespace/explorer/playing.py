@@ -6,9 +6,10 @@ A sound that leaves here is safe for ears: its peak is at most -1 dBFS, and it i
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,18 +36,27 @@ KEPT_WET = 8
 MELS, FLOOR_DB, COLUMNS = 80, -80.0, 480  # of a picture
 KIND = "bottleneck"  # of controllers that are made for the page
 MATCH_SECONDS = 8.0
+# While a hand moves only what is heard next is rendered of a long sound, with as much of what lies before
+# as can be rendered in time: of that an effect's echoes, envelopes and filters come.
+WHOLE = 2**17  # samples of all channels: a sound with no more is rendered whole
+AHEAD = 1.0  # seconds that are heard next: until the hand has rested and the whole is there
+IN_TIME = 0.015  # seconds that the render of a stretch may take
+LEAST_BEFORE = 0.25  # seconds, however slow the effect is
 CONTROLLER_SETTINGS = 300  # renders of a controller made for the page: it is there within a minute
 
 
 @dataclass(frozen=True)
 class Wet:
     """A sound as it is heard: samples (1 or 2, n) float32, the setting (None for the dry sound), and how
-    much the loudest peak had to come down."""
+    much the loudest peak had to come down. `first`: of a stretch, where it begins in the sound, which has
+    `of` samples."""
 
     samples: np.ndarray
     sample_rate: int
     setting: dict[str, float] | None
     lowered_db: float
+    first: int | None = None
+    of: int | None = None
 
 
 class Playing:
@@ -66,6 +76,7 @@ class Playing:
         first = effect or (self.controllers[0].effect if self.controllers else next(iter(EFFECTS)))
         self._effects: OrderedDict[str, Effect] = OrderedDict()
         self._wet: OrderedDict[tuple[Any, ...], Wet] = OrderedDict()
+        self._pace: dict[str, float] = {}  # seconds that a sample takes an effect, the least so far
         self._guard = threading.Lock()
         self.known = {name: one.words for name, one in EFFECTS.items()} | dict(hosts.listed())
         # what was named when the page was started may be played, too: a plug-in by its path
@@ -161,12 +172,55 @@ class Playing:
         sound = self.shelf.sound(number)
         samples = sound.samples
         if name is not None:
-            samples = self.effect(name).render(samples, sound.sample_rate, values)
+            samples = self._timed(self.effect(name), samples, sound.sample_rate, values or {})
         made = _safe(samples, sound, sample_rate or sound.sample_rate, values)
         with self._guard:
             self._wet[key] = made
             while len(self._wet) > KEPT_WET:
                 self._wet.popitem(last=False)
+        return made
+
+    def stretch(self, number: int, name: str, setting: Mapping[str, float], moment: float) -> Wet:
+        """What is heard next of `render`, from `moment` (seconds) on and round the sound's end to its
+        beginning, where the whole would take too long: AHEAD seconds, nearly as they are in the whole."""
+        effect, sound = self.effect(name), self.shelf.sound(number)
+        values = effect.complete(setting)
+        channels, n = sound.samples.shape
+        ahead = round(AHEAD * sound.sample_rate)
+        if channels * n <= WHOLE or n <= ahead:
+            return self.render(number, name, values)
+        first = round(moment * sound.sample_rate) % n
+        in_time = round(IN_TIME / self._pace.get(effect.name, IN_TIME) / channels)
+        before = max(round(LEAST_BEFORE * sound.sample_rate), in_time - ahead)
+        parts = [(first, min(first + ahead, n)), (0, max(0, first + ahead - n))]
+        made = [
+            self._part(effect, sound, values, begin, end, before) for begin, end in parts if end
+        ]
+        lowered = max(part.lowered_db for part in made)
+        samples = np.concatenate([part.samples for part in made], axis=1)
+        return Wet(samples, sound.sample_rate, values, lowered, first, n)
+
+    def _part(
+        self, effect: Effect, sound: Sound, values: dict[str, float], begin: int, end: int, before: int
+    ) -> Wet:  # fmt: skip
+        """Samples begin to end of a render, begun `before` samples earlier."""
+        # a plug-in knows no `start`: it has to begin where the sound does
+        start = max(0, begin - before) if effect.host == "own" else 0
+        samples = self._timed(
+            effect, sound.samples[:, start:end], sound.sample_rate, values, start=start
+        )
+        edges = {"start": start == 0, "end": end == sound.samples.shape[1]}
+        made = _safe(samples, sound, sound.sample_rate, values, **edges)
+        return replace(made, samples=made.samples[:, begin - start :])
+
+    def _timed(
+        self, effect: Effect, samples: np.ndarray, sample_rate: int, values: dict[str, float], start: int = 0
+    ) -> np.ndarray:  # fmt: skip
+        """The effect's render, by which its pace is known."""
+        began = time.perf_counter()
+        made = effect.render(samples, sample_rate, values, start=start)
+        pace = (time.perf_counter() - began) / samples.size
+        self._pace[effect.name] = min(pace, self._pace.get(effect.name, pace))
         return made
 
     def keep(self, wet: Wet, number: int) -> int:
@@ -259,13 +313,15 @@ def open_controllers(paths: Sequence[Path]) -> list[Controller]:
 
 
 def _safe(
-    samples: np.ndarray, sound: Sound, sample_rate: int, setting: dict[str, float] | None
-) -> Wet:
-    """Faded at both ends and limited to a peak of -1 dBFS."""
+    samples: np.ndarray, sound: Sound, sample_rate: int, setting: dict[str, float] | None,
+    **edges: bool,
+) -> Wet:  # fmt: skip
+    """Faded at both ends, or at those of its `edges` (start, end) that are ends, and limited to a peak of
+    -1 dBFS."""
     from timbrespace.audio.files import resample
 
     moved = resample(np.asarray(samples, np.float32), sound.sample_rate, sample_rate)
-    faded = fade_edges(moved, sample_rate, FADE_MS)
+    faded = fade_edges(moved, sample_rate, FADE_MS, **edges)
     lowered = max(0.0, peak_db(faded) - 20.0 * float(np.log10(PEAK)))
     return Wet(limit(faded, sample_rate, ceiling=PEAK), sample_rate, setting, round(lowered, 2))
 

@@ -5,7 +5,7 @@ import { Blind } from "./compare.js";
 import { $, button, canvas, element, input, select } from "./dom.js";
 import { fromUnit, Knobs, plain, toUnit } from "./knobs.js";
 import { SoundList } from "./list.js";
-import { Loop } from "./loop.js";
+import { Loop, spliced } from "./loop.js";
 import { Pad } from "./pad.js";
 import { drawPicture } from "./picture.js";
 import { forget, store, stored } from "./presets.js";
@@ -21,6 +21,7 @@ const SOURCES = /** @type {Record<Source, string>} */ ({ dry: "the dry sound", e
 const MODES = ["loop", "once", "release"];
 const FIRST_DROPPED = 1e9; // ids from here on are dropped files
 const MOST_PARTS = 4; // of a chain
+const REST = 120; // milliseconds without a move after which the whole sound is rendered
 const PICTURE_AFTER = 140; // milliseconds of rest before the picture is drawn
 const POLL = 300; // milliseconds between looks at work
 const MOVES = 40; // of which the delay is told
@@ -40,6 +41,7 @@ let mode = "loop";
 /** @type {{sound: number, name: string, ofPair?: boolean} | null} */ let reference = null;
 /** @type {{effect: string, values: Record<string, number>} | null} */ let prediction = null;
 /** @type {Map<Source, Wet>} */ const kept = new Map(); // what was rendered last of each
+/** @type {Wet | null} */ let draft = null; // the effect as it is heard while a hand moves: new where it plays, else older
 /** @type {Loop | null} */ let loop = null;
 /** @type {number[]} */ const delays = [];
 const blind = new Blind();
@@ -202,40 +204,78 @@ function showFigures(wet) {
 
 /** @type {Change | null} */ let waiting = null; // the newest change while an older one is rendered
 let busy = false;
+let resting = 0;
 
 /** Render a change and hear it; while one is rendered only the newest waits. @param {Change} change */
 async function follow(change) {
   waiting = waiting?.done && !change.done ? { ...change, done: true } : change;
   source = "effect";
   blind.listening = false;
+  clearTimeout(resting);
   if (busy) return;
   busy = true;
+  let rested = false;
   try {
     while (waiting) {
       const { event, done, at, values: asked } = waiting;
       waiting = null;
-      const name = effectName(), whose = controller;
-      const wet = await render({ sound, effect: name, ...at ? { at } : { values: asked }, ...whose === null ? {} : { controller: whose } });
-      if (name !== effectName() || whose !== controller) continue;
+      rested = done;
+      const name = effectName(), whose = controller, number = sound, again = mode === "release";
+      const wet = await render({ sound, effect: name, ...at ? { at } : { values: asked }, ...whose === null ? {} : { controller: whose }, moment: again ? 0 : loop?.place ?? 0 });
+      if (name !== effectName() || whose !== controller || number !== sound) continue;
       if (at) values = /** @type {Record<string, number>} */ (wet.facts.setting);
       else if (wet.facts.place && !waiting) place = wet.facts.place;
-      kept.set("effect", wet);
-      if (mode !== "release" || done) {
-        const delay = performance.now() + sounds(wet, { again: mode === "release" }) - event.timeStamp;
+      const made = inPlace(wet);
+      forgetEffect();
+      if (made === wet) kept.set("effect", wet);
+      else draft = made;
+      if (!again || done) {
+        const delay = performance.now() + sounds(made, { again }) - event.timeStamp;
         if (event.isTrusted) showDelay(delay);
       }
       showPoint();
       showSource();
-      showFigures(wet);
+      if (made === wet) showFigures(wet);
       if (done && !waiting) say(`${told.name}: ${toldValues()}.`);
     }
   } catch (error) {
-    if (told) values = /** @type {Record<string, number>} */ (kept.get("effect")?.facts.setting ?? values);
+    if (told) values = /** @type {Record<string, number>} */ ((kept.get("effect") ?? draft)?.facts.setting ?? values);
     sayError(error);
   } finally {
     busy = false;
   }
   showPoint();
+  if (draft) resting = setTimeout(whole, rested ? 0 : REST);
+}
+
+/** A stretch of the effect in what was rendered before, in silence where nothing was; a whole sound as it is. @param {Wet} wet @returns {Wet} */
+function inPlace(wet) {
+  const { first, of, sample_rate } = wet.facts;
+  if (first === null || of === null) return wet;
+  const before = (kept.get("effect") ?? draft)?.channels ?? wet.channels.map(() => new Float32Array(of));
+  return { ...wet, channels: spliced(before, wet.channels, first, sample_rate) };
+}
+
+/** Nothing is rendered of the effect as it stands now. */
+function forgetEffect() {
+  kept.delete("effect");
+  draft = null;
+}
+
+/** The hand rests: the whole sound takes the place of its new stretch. */
+async function whole() {
+  const setting = values, number = sound, name = effectName();
+  try {
+    const wet = await render({ sound, effect: name, values });
+    if (busy || !draft || setting !== values || number !== sound || name !== effectName()) return;
+    draft = null;
+    kept.set("effect", wet);
+    if (source !== "effect" || blind.listening) return;
+    if (loop?.voice) sounds(wet);
+    showFigures(wet);
+  } catch (error) {
+    sayError(error);
+  }
 }
 
 /** @param {number} delay milliseconds from the hand to the sound */
@@ -318,7 +358,7 @@ async function chooseSound(number) {
   const before = sound;
   sound = number;
   kept.delete("dry");
-  kept.delete("effect");
+  forgetEffect();
   kept.delete("prediction");
   prediction = null; // it was for the other sound
   showMatch("");
@@ -468,7 +508,7 @@ function showChain() {
 async function chooseChain(parts) {
   const before = chain;
   chain = parts;
-  kept.delete("effect");
+  forgetEffect();
   try {
     await loadEffect();
     if (loop?.voice && source === "effect") await hear("effect");
