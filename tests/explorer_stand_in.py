@@ -18,12 +18,15 @@ from timbrespace.features.log_mel import LogMel
 from timbrespace.features.phase import Recovery
 from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recipe import GaussianSection
+from timbrespace.recipe.heads import HeadsSection
 
 FAMILIES = ["bass", "flute", "organ"]
 CENTRES = np.array([[-4.0, 0.0], [4.0, 0.0], [0.0, 6.0]])
 NASTY = '<img src=x onerror="document.title=1">'
 SIZE = 90
-LATENT = SimpleNamespace(model=SimpleNamespace(bottleneck=GaussianSection(latent=3)))
+LATENT = SimpleNamespace(
+    model=SimpleNamespace(bottleneck=GaussianSection(latent=3), heads=HeadsSection())
+)
 
 
 def tone(pitch: float, brightness: float, level: float, feature: LogMel) -> np.ndarray:

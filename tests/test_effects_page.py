@@ -646,6 +646,91 @@ def test_the_style_of_another_sound_is_matched(page, place, monkeypatch):
     assert values(page)[0] > 15.0
 
 
+@pytest.fixture
+def few(monkeypatch):
+    """Of our own effects three are left."""
+    left = {name: find(name) for name in ("tremolo", "overdrive", "bitcrush")}
+    monkeypatch.setattr("timbrespace.explorer.playing.EFFECTS", left)
+    monkeypatch.setattr("timbrespace.explorer.playing.NAME_SECONDS", 60.0)
+    monkeypatch.setattr("timbrespace.matching.match.TRIED", 8)
+    monkeypatch.setattr("timbrespace.matching.match.RENDERS", 24)
+    monkeypatch.setattr("timbrespace.matching.blind.RENDERS", 40)
+    monkeypatch.setattr("timbrespace.matching.blind.MORE", 40)
+    monkeypatch.setattr("timbrespace.matching.style.SIMULATED", 40)
+
+
+def test_which_effect_it_was_is_found_and_told_beside_the_others(page, few):
+    page.select_option("#pad-of", "-1")
+    drag(page, (0.9, 0.1))
+    expect(page.locator("#said")).to_contain_text("overdrive: drive 36 dB")
+    page.click("#reference-here")
+    expect(page.locator("#said")).to_contain_text("is the reference")
+    page.select_option("#chain select >> nth=0", "delay")
+    expect(page.locator("#effect-name")).to_have_text("delay")
+    page.select_option("#match-effect", "any")
+    page.click("#match")
+    expect(page.locator("#match-words")).to_contain_text(
+        "overdrive comes nearest, clearly", timeout=60_000
+    )
+    lines = page.locator("#match-steps tr").all_inner_texts()
+    assert lines[0].split("\t")[::2] == ["the dry sound", "100 %"]
+    assert [line.split("\t")[0] for line in lines[1:3]] == [
+        "all knobs in the middle",
+        "after the search",
+    ]
+    assert {line.split("\t")[0] for line in lines[3:]} <= {
+        "bitcrush in its place",
+        "tremolo in its place",
+    }
+    bars = page.locator("#match-steps meter").evaluate_all("all => all.map(one => one.value)")
+    assert bars[0] == 1 and bars[2] < 0.3 < min(bars[3:])
+    expect(page.locator("#effect-name")).to_have_text("delay")
+    page.get_by_role("button", name="Take overdrive with this setting").click()
+    expect(page.locator("#effect-name")).to_have_text("overdrive")
+    assert values(page)[0] == pytest.approx(36, rel=0.1)
+
+
+def work_of(client: TestClient, known: Playing, **question) -> dict:
+    """What came of a match."""
+    assert client.post("/api/effects/match", json=question).status_code == 200
+    known.work._thread.join(60)  # type: ignore[union-attr]
+    standing = client.get("/api/effects/work").json()
+    assert standing["state"] == "done", standing["sentence"]
+    return standing["result"]
+
+
+def test_of_another_sound_the_effect_is_named_before_its_style_is_matched(few):
+    known = playing()
+    client = TestClient(build_app(known), base_url="http://127.0.0.1:8765")
+    coarse = {"sound": 1, "effect": "bitcrush", "values": {"bits": 3.0, "rate": 2000.0}}
+    reference = client.post("/api/effects/keep", json=coarse).json()["sound"]
+    made = work_of(client, known, effect=None, sound=0, reference=reference, style=True)
+    assert made["effect"] == "bitcrush"
+    assert made["words"].startswith("The reference alone sounds like bitcrush (")
+    assert [words for words, _ in made["steps"]] == ["the dry sound", "after the search"]
+
+
+def test_with_a_run_that_hears_knobs_a_match_begins_where_it_expects_them(pairs, tmp_path):
+    settings = (
+        "feature.samples=8192", "feature.mels=32", "feature.resolutions=[]", "train.batch=4", "train.epochs=1",
+        "model.encoder.channels=[4, 4, 4, 4]", "model.decoder.channels=[4, 4, 4, 4]",
+        "model.encoder.hidden=16", "model.decoder.hidden=16",
+    )  # fmt: skip
+    verbs.train("effects", pairs.path, tmp_path / "run", settings=settings)
+    session = Session.open(tmp_path / "run")
+    known = server.playing_of(session)
+    client = TestClient(server.build_app(session, known), base_url="http://127.0.0.1:8765")
+    assert client.get("/api/effects").json()["predicts"]
+    asked = {"effect": "overdrive", "sound": 1}
+    wet = client.post("/api/effects/effect", json=asked).json()["reference"]["sound"]
+    made = work_of(client, known, reference=wet, **asked)
+    words = [words for words, _ in made["steps"]]
+    assert words == [
+        "the dry sound", "all knobs in the middle", "what the run expects", "after the search",
+    ]  # fmt: skip
+    assert made["steps"][3][1] < 0.5
+
+
 def test_what_cannot_be_matched_is_a_sentence(client):
     silent = dropped(client, wav(np.zeros(RATE))).json()["sound"]
     question = {"effect": "overdrive", "sound": 0, "reference": silent}

@@ -80,10 +80,10 @@ class ControllerQuestion(Question):
 
 
 class MatchQuestion(Question):
-    """The setting of an effect that brings a sound to a reference: the same sound with the effect, or with
-    `style` another one with it."""
+    """The setting of an effect, None for whichever of our own it is, that brings a sound to a reference: the
+    same sound with the effect, or with `style` another one with it."""
 
-    effect: EffectName
+    effect: EffectName | None
     sound: Number
     reference: Number
     style: bool = False

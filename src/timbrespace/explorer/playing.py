@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,8 @@ from timbrespace.explorer.work import Tell, Work
 
 if TYPE_CHECKING:
     from timbrespace.controller import Controller
-    from timbrespace.matching.match import Match
+    from timbrespace.matching.blind import Blind
+    from timbrespace.matching.match import Match, Predict
 
 FADE_MS = 5.0
 KEPT_EFFECTS = 16
@@ -36,6 +37,12 @@ KEPT_WET = 8
 MELS, FLOOR_DB, COLUMNS = 80, -80.0, 480  # of a picture
 KIND = "bottleneck"  # of controllers that are made for the page
 MATCH_SECONDS = 8.0
+NAME_SECONDS = 15.0  # in which it is found out which effect it may be
+LIKELY, OTHERS = 0.1, 3  # from which probability on, and how many, other effects are told
+STEPS = {
+    "nothing": "the dry sound", "centre": "all knobs in the middle", "prediction": "what the run expects",
+    "search": "after the search", "style": "after the search",
+}  # fmt: skip
 # While a hand moves only what is heard next is rendered of a long sound, with as much of what lies before
 # as can be rendered in time: of that an effect's echoes, envelopes and filters come.
 WHOLE = 2**17  # samples of all channels: a sound with no more is rendered whole
@@ -62,13 +69,13 @@ class Wet:
 class Playing:
     """Sounds, effects and controllers of one page.
 
-    `effect` is chosen first, or that of the first controller, or the first of all. `map_page`: whether
-    the server has a map beside.
+    `effect` is chosen first, or that of the first controller, or the first of all. `predictor` gives what
+    says where a match begins, where a run can. `map_page`: whether the server has a map beside.
     """
 
     def __init__(
         self, source: Source, *, effect: str | None = None, controllers: Sequence[Controller] = (),
-        map_page: bool = False,
+        predictor: Callable[[], Predict] | None = None, map_page: bool = False,
     ) -> None:  # fmt: skip
         self.shelf = Shelf(source)
         self.work = Work()
@@ -83,6 +90,7 @@ class Playing:
         named = [first, *(one.effect for one in self.controllers)]
         self._may = {*self.known, *(part for name in named for part in name.split("+"))}
         self.first, self.map_page = self.effect(first).name, map_page
+        self.predictor = predictor
 
     def describe(self) -> dict[str, Any]:
         """Sounds, effects by name, controllers, and what comes first."""
@@ -96,6 +104,7 @@ class Playing:
             "controllers": self.told_controllers(),
             "first": self.first,
             "map": self.map_page,
+            "predicts": self.predictor is not None,
         }
 
     def told_controllers(self) -> list[dict[str, Any]]:
@@ -246,28 +255,43 @@ class Playing:
             values = feature.analyse_all(torch.from_numpy(samples)).values.numpy()
         return np.rint((np.clip(values, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
 
-    def match(self, name: str, number: int, reference: int, style: bool = False) -> None:
+    def match(self, name: str | None, number: int, reference: int, style: bool = False) -> None:
         """Begin to search the setting with which the sound of the one id comes nearest to that of the other,
-        the same sound with the effect, or with `style` another one; `work` tells about it. EffectError where
-        they cannot be compared."""
-        from timbrespace.matching.match import check, match
+        the same sound with the effect, or with `style` another one; without a name the effect, too, among
+        our own. `work` tells about it. EffectError where they cannot be compared."""
+        from timbrespace.matching.blind import match_blind
+        from timbrespace.matching.match import check, match_one_of
         from timbrespace.matching.pairing import paired
         from timbrespace.matching.style import match_style
 
-        effect, found = self.effect(name), match_style if style else match
+        effects = [*EFFECTS.values()] if name is None else [self.effect(name)]
+        seconds = MATCH_SECONDS + (NAME_SECONDS if name is None and not style else 0.0)
         sounds = (self.shelf.sound(number), self.shelf.sound(reference))
         check(*(one.samples for one in sounds))
         pair = paired(*(Audio(one.samples, one.sample_rate) for one in sounds), style=style)
 
         def do(tell: Tell) -> dict[str, Any]:
-            made = found(
-                effect, pair.dry, pair.reference, pair.sample_rate, seconds=MATCH_SECONDS,
-                progress=lambda stage, done, total, facts: tell(stage, done, total),
-            )  # fmt: skip
-            words = " ".join(
-                (_told_match(made), *(f"{one[0].upper()}{one[1:]}." for one in pair.words))
-            )
-            return {"effect": effect.name, "values": made.setting, "words": words}
+            progress = lambda stage, done, total, facts: tell(stage, done, total)  # noqa: E731
+            named = None
+            if style:
+                if name is None:
+                    named = match_blind(
+                        effects, pair.reference, pair.sample_rate, seconds=NAME_SECONDS, progress=progress
+                    )  # fmt: skip
+                made = match_style(
+                    effects[0] if named is None else named.effect, pair.dry, pair.reference,
+                    pair.sample_rate, seconds=seconds, progress=progress,
+                )  # fmt: skip
+            else:
+                made = match_one_of(
+                    effects, pair.dry, pair.reference, pair.sample_rate, seconds=seconds,
+                    predict=self.predictor and self.predictor(), progress=progress,
+                )  # fmt: skip
+            words = (*_told_effect(made, named), _told_match(made), *map(_sentence, pair.words))
+            return {
+                "effect": made.effect.name, "values": made.setting, "words": " ".join(words),
+                "steps": _shares(made),
+            }  # fmt: skip
 
         self.work.begin("match", do)
 
@@ -331,6 +355,28 @@ def _mono(sound: Sound, sample_rate: int) -> np.ndarray:
     from timbrespace.audio.files import resample
 
     return resample(sound.samples.mean(0), sound.sample_rate, sample_rate)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _told_effect(found: Match, named: Blind | None) -> list[str]:
+    """Which effect it is, in a sentence, where that was asked."""
+    if named is not None:
+        likely = [f"{n} ({100 * p:.0f} %)" for n, p in named.probabilities.items() if p >= LIKELY]
+        return [f"The reference alone sounds like {', '.join(likely) or 'nothing certain'}."]
+    how = "clearly" if found.sure == "sure" else "but not by much"
+    return [f"{found.effect.name} comes nearest, {how}."] if found.others else []
+
+
+def _shares(found: Match) -> list[tuple[str, float]]:
+    """What each step left of the dry sound's distance, and what the nearest other effects did."""
+    nothing = max(found.steps[0].distance, 1e-12)
+    others = sorted(found.others.items(), key=lambda one: one[1])[:OTHERS]
+    told = [(STEPS[step.name], step.distance) for step in found.steps]
+    told += [(f"{name} in its place", far) for name, far in others]
+    return [(words, far / nothing) for words, far in told]
 
 
 def _told_match(found: Match) -> str:

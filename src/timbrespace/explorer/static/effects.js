@@ -27,8 +27,8 @@ const POLL = 300; // milliseconds between looks at work
 const MOVES = 40; // of which the delay is told
 const HOW_TO_REFER = $("reference-name").textContent; // before there is a reference
 
-/** @type {{sounds: [number, string][], effects: {name: string, words: string}[], controllers: Controller[], source: string, first: string, map: boolean}} */
-let known = { sounds: [], effects: [], controllers: [], source: "", first: "", map: false };
+/** @type {{sounds: [number, string][], effects: {name: string, words: string}[], controllers: Controller[], source: string, first: string, map: boolean, predicts: boolean}} */
+let known = { sounds: [], effects: [], controllers: [], source: "", first: "", map: false, predicts: false };
 let sound = -1;
 /** @type {string[]} */ let chain = [];
 /** @type {any} */ let told = null; // the effect and its knobs, for this sound
@@ -361,7 +361,7 @@ async function chooseSound(number) {
   forgetEffect();
   kept.delete("prediction");
   prediction = null; // it was for the other sound
-  showMatch("");
+  showMatch(null);
   if (source === "prediction") source = "effect";
   kept.delete("reference"); // at the other sound's rate
   try {
@@ -552,17 +552,32 @@ function takeReference(taken) {
   kept.delete("prediction");
   button("match").disabled = !taken || working;
   $("reference-name").textContent = taken ? `Reference: ${taken.name}.` : HOW_TO_REFER;
-  showMatch("");
+  showMatch(null);
   if (source === "reference" || source === "prediction") source = "effect";
   select("blind-a").value = taken ? "reference" : "dry";
   showSource();
   if (taken) say(`${taken.name} is the reference.`);
 }
 
-/** @param {string} words */
-function showMatch(words) {
-  $("match-words").textContent = words;
-  $("match-words").hidden = button("match-take").hidden = !words;
+/** What came of a match, step by step; null: there is none. @param {{effect: string, words: string, steps: [string, number][]} | null} made */
+function showMatch(made) {
+  const table = element("match-steps", HTMLTableElement);
+  $("match-words").hidden = button("match-take").hidden = table.hidden = !made;
+  if (!made) return;
+  $("match-words").textContent = made.words;
+  button("match-take").textContent = `Take ${made.effect} with this setting`;
+  const most = Math.max(...made.steps.map(([, share]) => share));
+  table.tBodies[0].replaceChildren(...made.steps.map(([words, share]) => {
+    const line = document.createElement("tr"), name = document.createElement("th");
+    name.scope = "row";
+    name.textContent = words;
+    const bar = Object.assign(document.createElement("meter"), { max: most, value: share });
+    bar.setAttribute("aria-hidden", "true");
+    line.append(name);
+    line.insertCell().append(bar);
+    line.insertCell().textContent = `${Math.round(100 * share)} %`;
+    return line;
+  }));
 }
 
 /** The knobs to what was found. @param {Event} event */
@@ -611,7 +626,7 @@ async function watch(standing) {
   } else {
     prediction = { effect: standing.result.effect, values: standing.result.values };
     kept.delete("prediction");
-    showMatch(standing.result.words);
+    showMatch(standing.result);
     select("blind-b").value = "prediction";
     showSource();
     say(`The match is there: ${standing.result.words}`);
@@ -706,6 +721,7 @@ async function loadSounds() {
   known = await getJson("/api/effects");
   $("list-title").textContent = known.source;
   $("to-map").hidden = !known.map;
+  $("match-run").hidden = !known.predicts;
   fillList();
 }
 
@@ -830,7 +846,7 @@ function reset(event) {
 
 function match() {
   if (!reference) return say("Drop a reference first.");
-  return begin("/api/effects/match", { effect: effectName(), sound, reference: reference.sound, style: input("match-style").checked });
+  return begin("/api/effects/match", { effect: select("match-effect").value ? null : effectName(), sound, reference: reference.sound, style: input("match-style").checked });
 }
 
 /** @param {Source} which */
