@@ -807,7 +807,7 @@ def test_a_chain_keeps_what_has_the_same_name_and_another_sound_says_what_it_lac
 
 
 def test_a_pad_is_made_on_request_with_progress(page, place, monkeypatch):
-    def make(name: str, number: int, dimensions: int) -> None:
+    def make(name: str, number: int, kind: str, dimensions: int) -> None:
         def do(tell) -> dict:
             for done in range(4):
                 tell("render", done, 4)
@@ -820,11 +820,12 @@ def test_a_pad_is_made_on_request_with_progress(page, place, monkeypatch):
             place.known.controllers = [*place.known.controllers, line]
             return {"controllers": place.known.told_controllers()}
 
-        assert (name, number, dimensions) == ("overdrive", 0, 3)
+        assert (name, number, kind, dimensions) == ("overdrive", 0, "pca", 3)
         place.known.work.begin("controller", do)
 
     monkeypatch.setattr(place.known, "make_controller", make)
     before = place.known.controllers
+    page.select_option("#make-kind", "pca")
     page.select_option("#make-dimensions", "3")
     page.click("#make")
     expect(page.locator("#working-stage")).to_contain_text("render")
@@ -837,6 +838,42 @@ def test_a_pad_is_made_on_request_with_progress(page, place, monkeypatch):
     page.select_option("#axis-y", "2")
     assert point(page)[1] == 1.0
     place.known.controllers = before
+
+
+def test_a_pad_has_at_most_as_many_axes_as_the_effect_has_knobs(page):
+    axes = page.locator("#make-dimensions option")
+    expect(axes).to_have_text(["2 axes", "3 axes"])
+    page.select_option("#chain select >> nth=0", "multiband")
+    expect(axes).to_have_text([f"{count} axes" for count in range(2, 9)])
+    page.select_option("#make-dimensions", "7")
+    page.select_option("#chain select >> nth=0", "reverb")
+    expect(page.locator("#make-dimensions")).to_have_value("4")
+
+
+@pytest.mark.parametrize("kind", ["bottleneck", "umap", "pca"])
+def test_the_pad_that_is_made_is_of_the_kind_and_axes_that_were_asked_for(
+    client, monkeypatch, kind
+):
+    made = []
+    keep = lambda effect, sounds, **how: made.append((effect.name, how)) or Line()  # noqa: E731
+    monkeypatch.setattr("timbrespace.controller.make.make", keep)
+    monkeypatch.setattr("timbrespace.explorer.playing.find_spec", lambda name: name)
+    asked = {"effect": "delay", "sound": 0, "kind": kind, "dimensions": 3}
+    assert client.post("/api/effects/controller", json=asked).status_code == 200
+    while (standing := client.get("/api/effects/work").json())["state"] == "running":
+        time.sleep(0.02)
+    assert len(standing["result"]["controllers"]) == 2
+    ((effect, how),) = made
+    assert (effect, how["kind"], how["dimensions"]) == ("delay", kind, 3)
+
+
+def test_a_pad_that_cannot_be_made_is_a_sentence(client, monkeypatch):
+    asked = {"effect": "overdrive", "sound": 0, "kind": "tsne"}
+    answer = client.post("/api/effects/controller", json=asked)
+    assert answer.status_code == 422 and "no controller of kind 'tsne'" in answer.json()["error"]
+    monkeypatch.setattr("timbrespace.explorer.playing.find_spec", lambda name: None)
+    answer = client.post("/api/effects/controller", json={**asked, "kind": "umap"})
+    assert answer.status_code == 409 and "UMAP is not installed" in answer.json()["error"]
 
 
 def test_a_sound_is_dropped_on_the_page_and_a_reference_on_its_card(page):

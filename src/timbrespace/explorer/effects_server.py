@@ -72,10 +72,11 @@ class RenderQuestion(Question):
 
 
 class ControllerQuestion(Question):
-    """A controller of an effect, made on a sound."""
+    """A controller of an effect, made on a sound: its kind as for controller.make."""
 
     effect: EffectName
     sound: Number
+    kind: str = Field(default="bottleneck", max_length=KNOB)
     dimensions: int = Field(default=2, ge=2, le=8)
 
 
@@ -137,7 +138,10 @@ def routes(playing: Playing, turns: Turns) -> list[Route]:
     async def make_controller(request: Request) -> Response:
         asked = await question(request, ControllerQuestion)
         await turns.take(
-            request, lambda: playing.make_controller(asked.effect, asked.sound, asked.dimensions)
+            request,
+            lambda: playing.make_controller(
+                asked.effect, asked.sound, asked.kind, asked.dimensions
+            ),
         )
         return JSONResponse(playing.work.standing.told())
 

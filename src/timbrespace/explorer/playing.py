@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from timbrespace.audio.level import fade_edges, limit, peak_db
 from timbrespace.effects import hosts
 from timbrespace.effects.catalogue import EFFECTS, find
 from timbrespace.effects.effect import Effect
-from timbrespace.errors import EffectError, suggestion
+from timbrespace.errors import EffectError, MissingExtra, suggestion
 from timbrespace.explorer.session import PEAK
 from timbrespace.explorer.sounds import Shelf, Sound, Source
 from timbrespace.explorer.view import NotHere
@@ -35,7 +36,6 @@ FADE_MS = 5.0
 KEPT_EFFECTS = 16
 KEPT_WET = 8
 MELS, FLOOR_DB, COLUMNS = 80, -80.0, 480  # of a picture
-KIND = "bottleneck"  # of controllers that are made for the page
 MATCH_SECONDS = 8.0
 NAME_SECONDS = 15.0  # in which it is found out which effect it may be
 LIKELY, OTHERS = 0.1, 3  # from which probability on, and how many, other effects are told
@@ -295,18 +295,24 @@ class Playing:
 
         self.work.begin("match", do)
 
-    def make_controller(self, name: str, number: int, dimensions: int) -> None:
-        """Begin to make a controller of an effect on the sound of this id, which `work` tells about."""
+    def make_controller(self, name: str, number: int, kind: str, dimensions: int) -> None:
+        """Begin to make a controller of an effect on the sound of this id, which `work` tells about.
+        EffectError for a controller that cannot be made."""
         from timbrespace.controller.heard import SAMPLE_RATE
         from timbrespace.controller.make import check, make
 
         effect = self.effect(name)
-        check(effect, KIND, dimensions, CONTROLLER_SETTINGS)
+        check(effect, kind, dimensions, CONTROLLER_SETTINGS)
+        if kind == "umap" and find_spec("umap") is None:  # else it is said after a minute's renders
+            raise MissingExtra(
+                'UMAP is not installed: pip install "timbrespace[maps]"; the other kinds of pads need '
+                "nothing extra"
+            )
         dry = _mono(self.shelf.sound(number), SAMPLE_RATE)
 
         def do(tell: Tell) -> dict[str, Any]:
             made = make(
-                effect, [dry], kind=KIND, dimensions=dimensions, settings=CONTROLLER_SETTINGS,
+                effect, [dry], kind=kind, dimensions=dimensions, settings=CONTROLLER_SETTINGS,
                 progress=lambda stage, done, total, facts: tell(stage, done, total),
             )  # fmt: skip
             with self._guard:

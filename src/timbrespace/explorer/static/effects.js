@@ -18,8 +18,10 @@ import { Player } from "./sound.js";
 /** @typedef {{event: Event, done: boolean, at?: number[], values?: Record<string, number>}} Change */
 
 const SOURCES = /** @type {Record<Source, string>} */ ({ dry: "the dry sound", effect: "the effect", reference: "the reference", prediction: "the match" });
+/** @type {Record<string, string>} */ const KINDS = { bottleneck: "learnt", umap: "UMAP", pca: "PCA" };
 const MODES = ["loop", "once", "release"];
 const FIRST_DROPPED = 1e9; // ids from here on are dropped files
+const LEAST_AXES = 2, MOST_AXES = 8; // of a pad that is made
 const MOST_PARTS = 4; // of a chain
 const REST = 120; // milliseconds without a move after which the whole sound is rendered
 const PICTURE_AFTER = 140; // milliseconds of rest before the picture is drawn
@@ -389,6 +391,7 @@ async function loadEffect() {
   const old = values;
   values = Object.fromEntries(told.knobs.map((/** @type {Knob} */ knob) => [knob.name, old[knob.name] >= knob.low && old[knob.name] <= knob.high ? old[knob.name] : knob.default]));
   knobs.build(told.knobs);
+  offerAxes();
   $("effect-name").textContent = told.name;
   $("effect-words").textContent = `${told.words[0].toUpperCase()}${told.words.slice(1)}. Level: ${told.level}.`;
   const { name: title, seconds, sample_rate, channels } = told.sound;
@@ -397,6 +400,16 @@ async function loadEffect() {
   if (!same) choosePad(known.controllers.findLastIndex((one) => one.effect === told.name));
   else await locate();
   showPoint();
+}
+
+/** From two axes to as many as the effect has knobs, at most eight. */
+function offerAxes() {
+  const most = Math.min(MOST_AXES, told.knobs.length), list = select("make-dimensions"), chosen = Number(list.value) || LEAST_AXES;
+  const counts = Array.from({ length: Math.max(0, most - LEAST_AXES + 1) }, (_, i) => LEAST_AXES + i);
+  list.replaceChildren(...counts.map((count) => new Option(`${count} axes`, String(count))));
+  list.value = String(Math.min(chosen, most));
+  list.disabled = select("make-kind").disabled = !counts.length;
+  button("make").disabled = working || !counts.length;
 }
 
 /** Render and draw what is chosen, without a sound. */
@@ -413,7 +426,7 @@ function choosePad(index) {
   axes.y = 1;
   axes.flipX = axes.flipY = false;
   const names = axisNames();
-  const own = known.controllers.flatMap((one, i) => one.effect === told.name ? [new Option(`${one.kind}, ${one.axes.length} axes`, String(i))] : []);
+  const own = known.controllers.flatMap((one, i) => one.effect === told.name ? [new Option(`${KINDS[one.kind] ?? one.kind}, ${one.axes.length} axes`, String(i))] : []);
   select("pad-of").replaceChildren(new Option("two knobs", "-1"), ...own);
   select("pad-of").value = String(index);
   for (const id of ["axis-x", "axis-y"]) select(id).replaceChildren(...names.map((/** @type {string} */ name, /** @type {number} */ i) => new Option(name, String(i))));
@@ -614,7 +627,7 @@ async function watch(standing) {
   } finally {
     working = false;
     $("working").hidden = true;
-    button("make").disabled = false;
+    offerAxes();
     button("match").disabled = !reference;
   }
   if (standing.state !== "done") return say(standing.sentence, standing.state === "failed");
@@ -779,7 +792,7 @@ button("swap").addEventListener("click", () => {
 select("axis-x").addEventListener("change", () => chooseAxis("x", Number(select("axis-x").value)));
 select("axis-y").addEventListener("change", () => chooseAxis("y", Number(select("axis-y").value)));
 select("pad-of").addEventListener("change", () => choosePad(Number(select("pad-of").value)));
-button("make").addEventListener("click", () => begin("/api/effects/controller", { effect: effectName(), sound, dimensions: Number(select("make-dimensions").value) }));
+button("make").addEventListener("click", () => begin("/api/effects/controller", { effect: effectName(), sound, kind: select("make-kind").value, dimensions: Number(select("make-dimensions").value) }));
 button("match").addEventListener("click", () => match());
 button("match-take").addEventListener("click", (event) => { takeMatch(event); });
 button("working-stop").addEventListener("click", () => { ask("/api/effects/stop", {}).catch(sayError); });
