@@ -959,6 +959,7 @@ def test_a_move_is_not_taken_back_by_the_answer_to_what_was_asked_before(page, w
 
 def test_eight_axes_have_eight_sliders(page, wide):
     was = values(page)
+    assert page.evaluate("document.documentElement.scrollHeight") == 900  # it scrolls inside
     for axis, words in ((3, "mid_threshold -5 dB"), (7, "high_gain 12 dB")):
         page.locator(f"#axis-{axis}").press("End")
         expect(page.locator("#said")).to_contain_text(words)
