@@ -18,12 +18,15 @@ from timbrespace.features.log_mel import LogMel
 from timbrespace.features.phase import Recovery
 from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recipe import GaussianSection
+from timbrespace.recipe.heads import HeadsSection
 
 FAMILIES = ["bass", "flute", "organ"]
 CENTRES = np.array([[-4.0, 0.0], [4.0, 0.0], [0.0, 6.0]])
 NASTY = '<img src=x onerror="document.title=1">'
 SIZE = 90
-LATENT = SimpleNamespace(model=SimpleNamespace(bottleneck=GaussianSection(latent=3)))
+LATENT = SimpleNamespace(
+    model=SimpleNamespace(bottleneck=GaussianSection(latent=3), heads=HeadsSection())
+)
 
 
 def tone(pitch: float, brightness: float, level: float, feature: LogMel) -> np.ndarray:
@@ -141,7 +144,7 @@ class Corpus:
     def __init__(self, rows: list[Row], pitches: list[int], feature: LogMel) -> None:
         self.rows, self.feature = Rows(rows), feature
         self.pitches = {row.row: pitch for row, pitch in zip(rows, pitches, strict=True)}
-        self.gone = False
+        self.path, self.gone = Path("no-such-corpus"), False
 
     def audio(self, row: int, sample_rate: int | None = None) -> Audio:
         if self.gone:

@@ -75,6 +75,19 @@ def test_the_same_sound_and_setting_give_the_same_samples_in_any_company(effect)
 
 
 @named
+def test_begun_late_it_swings_as_it_would_have(effect):
+    sound = 0.3 * np.random.default_rng(2).standard_normal(3 * RATE).astype(np.float32)
+    setting = {"size": 0.2} if effect.name == "reverb" else {}
+    whole, start = effect.render(sound, RATE, setting), 7001
+    late = effect.render(sound[start:], RATE, setting, start=start)
+    off = (late - whole[start:])[RATE:]
+    assert np.sqrt(np.mean(off**2)) < 0.01 * np.sqrt(np.mean(whole**2))
+    behind = Chain([find("eq"), effect]).render(sound[start:], RATE, start=start)
+    alone = effect.render(find("eq").render(sound[start:], RATE), RATE, start=start)
+    assert np.array_equal(behind, alone)
+
+
+@named
 def test_a_sound_is_made_as_it_goes_on(effect):
     setting = effect.from_units(RNG.random(len(effect.knobs)))
     whole = effect.render(NOISE, RATE, setting)

@@ -17,9 +17,11 @@ from explorer_stand_in import build
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from starlette.testclient import TestClient
 
+from timbrespace import verbs, verbs_effects
 from timbrespace.audio.files import Audio
 from timbrespace.audio.level import fade_edges
 from timbrespace.controller import Axis
+from timbrespace.data.pairs import Pairs
 from timbrespace.effects.catalogue import find
 from timbrespace.errors import EffectError
 from timbrespace.explorer import effects_server, server
@@ -162,6 +164,31 @@ def test_a_knob_that_cannot_be_heard_in_this_sound_says_why(client):
     assert unheard(short)["mix"] is None
 
 
+def long_sound(seconds: float = 5.0, rate: int = 44100) -> np.ndarray:
+    """Struck twice a second, in stereo (2, n)."""
+    t = np.arange(round(seconds * rate)) / rate
+    tone = 0.2 * np.exp(-6 * (t % 0.5)) * np.sin(2 * np.pi * 220 * t)
+    return np.stack([tone, tone[::-1]]).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["phaser", "flanger", "multiband", "delay", "lv2:Overdrive"])
+@pytest.mark.parametrize("moment", [0.0, 1.7, 4.6])
+def test_what_is_heard_next_of_a_long_sound_is_a_stretch_of_the_whole(client, name, moment):
+    sound = dropped(client, wav(long_sound().T, 44100)).json()["sound"]
+    question = {"sound": sound, "effect": name, "values": {}}
+    whole, part = heard(rendered(client, **question)), rendered(client, moment=moment, **question)
+    stretch, first = heard(part), facts(part)["first"]
+    assert stretch.shape == (2, 44100) and first == round(44100 * moment)
+    own = np.take(whole, np.arange(first, first + 44100), axis=1, mode="wrap")
+    off = np.sqrt(np.mean((stretch - own) ** 2)) / np.sqrt(np.mean(own**2))
+    assert off < 0.02 and facts(part)["setting"] == facts(rendered(client, **question))["setting"]
+
+
+def test_a_short_sound_comes_whole_whenever_it_is_listened_to(client):
+    answer = rendered(client, moment=1.0)
+    assert facts(answer)["first"] is None and heard(answer).shape == (1, 2 * RATE)
+
+
 def test_the_picture_is_that_of_what_is_heard(client):
     question = {"sound": 0, "effect": "overdrive", "values": {"tone": 800.0, "drive": 0.0}}
     dark = client.post("/api/effects/picture", json=question)
@@ -190,6 +217,7 @@ def test_the_picture_is_that_of_what_is_heard(client):
         ({"at": [0.5, 0.5]}, 422, "a place lies on the pad of a controller"),
         ({"at": [0.5, 1.5], "controller": 0}, 422, "at: "),
         ({"rate": 100}, 422, "rate: "),
+        ({"moment": 11.0}, 422, "moment: "),
         ({"path": "/etc/passwd"}, 422, "path: "),
     ],
 )  # fmt: skip
@@ -284,6 +312,35 @@ def test_the_explorer_plays_effects_on_the_sounds_of_its_corpus():
     assert lost.status_code == 404 and "private" not in lost.json()["error"]
 
 
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory) -> Pairs:
+    """Pairs of tones with overdrive."""
+    folder, sounds = tmp_path_factory.mktemp("pairs"), tmp_path_factory.mktemp("tones")
+    t = np.arange(RATE) / RATE
+    for number in range(24):
+        tone = 0.3 * np.sin(2 * np.pi * (100 + 20 * number) * t) * np.exp(-2 * t)
+        (sounds / f"{number}.wav").write_bytes(wav(tone))
+    verbs.prepare(sounds, folder / "dry", workers=0)
+    return verbs_effects.effects_pairs(
+        folder / "pairs", corpus=folder / "dry", effects="overdrive", n=12, seconds=0.512, workers=0
+    )  # fmt: skip
+
+
+def test_of_a_pair_the_dry_sound_is_played_and_the_wet_one_is_its_reference(pairs):
+    (dry, _), (wet, _) = pairs.sounds([1, 2])
+    known = Playing(effects_server.source_of([pairs.path]))
+    client = TestClient(build_app(known), base_url="http://127.0.0.1:8765")
+    told = client.post("/api/effects/effect", json={"effect": "overdrive", "sound": 1}).json()
+    assert told["sound"]["seconds"] == 0.512
+    assert told["reference"]["name"] == f"{told['sound']['name']}, with the effect"
+    for sound, own in ((1, dry), (told["reference"]["sound"], wet)):
+        played = heard(rendered(client, sound=sound, effect=None, values={}))
+        assert np.array_equal(played[0], fade_edges(own, RATE, 5.0)), sound
+    again = {"effect": "overdrive", "sound": told["reference"]["sound"]}
+    assert client.post("/api/effects/effect", json=again).json()["reference"] is None
+    known.work.close()
+
+
 def test_work_is_one_at_a_time_told_and_stopped():
     known, may = playing(), threading.Event()
 
@@ -329,6 +386,12 @@ LOOP = """async () => {
     context.suspend(1.5).then(() => { loop.stop(); context.resume(); });
     const made = await context.startRendering();
     return [...made.getChannelData(0)];
+}"""
+
+
+SPLICE = """async ([first, sound, part]) => {
+    const { spliced } = await import("/static/loop.js");
+    return [...spliced([new Float32Array(sound)], [new Float32Array(part)], first, 16000)[0]];
 }"""
 
 
@@ -483,6 +546,40 @@ def test_buffers_change_without_a_click_and_never_add_up(page):
     assert np.abs(made[int(1.55 * RATE) :]).max() < 1e-4
 
 
+def test_a_stretch_lies_in_the_older_sound_without_a_click(page):
+    t = np.arange(RATE) / RATE
+    old, new = 0.25 * np.sin(2 * np.pi * 200 * t), 0.5 * np.sin(2 * np.pi * 200 * t)
+    for first in (4000, 12000):  # the second goes round the end
+        places = (first + np.arange(6000)) % RATE
+        made = np.array(page.evaluate(SPLICE, [first, old.tolist(), new[places].tolist()]))
+        inside, outside = places[100:-100], np.setdiff1d(np.arange(RATE), places)
+        assert np.allclose(made[inside], new[inside], atol=1e-6)
+        assert np.allclose(made[outside], old[outside], atol=1e-6)
+        assert np.abs(np.diff(made)).max() < 1.15 * 0.5 * 2 * np.pi * 200 / RATE
+
+
+def test_a_long_sound_is_heard_in_stretches_while_a_hand_moves_and_whole_when_it_rests(page):
+    long = {"name": "long.wav", "mimeType": "audio/wav", "buffer": wav(long_sound().T, 44100)}
+    page.set_input_files("#file", long)
+    expect(page.locator("#said")).to_have_text("long.wav is played.")
+    answers = []
+    page.on("response", lambda r: answers.append(r) if r.url.endswith("/render") else None)
+    drag(page, (0.1, 0.1), (0.3, 0.1), (0.6, 0.5))
+    until(page, SOUNDS)
+    page.wait_for_timeout(800)
+    asked = [json.loads(answer.request.post_data) for answer in answers]
+    sizes = [len(answer.body()) // 8 for answer in answers]
+    assert len(asked) >= 2 and asked[0]["moment"] == 0
+    assert sizes == [44100] * (len(asked) - 1) + [5 * 44100] and "moment" not in asked[-1]
+    assert asked[-1]["values"] == facts(answers[-2])["setting"]
+    expect(page.locator("#picture-caption")).to_contain_text("0 to 5.00 s")
+    del answers[:]
+    page.locator("#pad").press("ArrowUp")
+    page.wait_for_timeout(500)
+    asked = [json.loads(answer.request.post_data) for answer in answers]
+    assert len(asked) == 2 and asked[0]["moment"] > 0.5
+
+
 def test_dry_effect_and_reference_are_heard_in_turn_and_blind(page, place, tmp_path):
     said = page.locator("#said")
     page.keyboard.press("1")
@@ -549,11 +646,120 @@ def test_the_style_of_another_sound_is_matched(page, place, monkeypatch):
     assert values(page)[0] > 15.0
 
 
+@pytest.fixture
+def few(monkeypatch):
+    """Of our own effects three are left."""
+    left = {name: find(name) for name in ("tremolo", "overdrive", "bitcrush")}
+    monkeypatch.setattr("timbrespace.explorer.playing.EFFECTS", left)
+    monkeypatch.setattr("timbrespace.explorer.playing.NAME_SECONDS", 60.0)
+    monkeypatch.setattr("timbrespace.matching.match.TRIED", 8)
+    monkeypatch.setattr("timbrespace.matching.match.RENDERS", 24)
+    monkeypatch.setattr("timbrespace.matching.blind.RENDERS", 40)
+    monkeypatch.setattr("timbrespace.matching.blind.MORE", 40)
+    monkeypatch.setattr("timbrespace.matching.style.SIMULATED", 40)
+
+
+def test_which_effect_it_was_is_found_and_told_beside_the_others(page, few):
+    page.select_option("#pad-of", "-1")
+    drag(page, (0.9, 0.1))
+    expect(page.locator("#said")).to_contain_text("overdrive: drive 36 dB")
+    page.click("#reference-here")
+    expect(page.locator("#said")).to_contain_text("is the reference")
+    page.select_option("#chain select >> nth=0", "delay")
+    expect(page.locator("#effect-name")).to_have_text("delay")
+    page.select_option("#match-effect", "any")
+    page.click("#match")
+    expect(page.locator("#match-words")).to_contain_text(
+        "overdrive comes nearest, clearly", timeout=60_000
+    )
+    lines = page.locator("#match-steps tr").all_inner_texts()
+    assert lines[0].split("\t")[::2] == ["the dry sound", "100 %"]
+    names = [line.split("\t")[0] for line in lines]
+    others = [number for number, name in enumerate(names) if name.endswith("in its place")]
+    assert names[1:5] == [
+        "all knobs in the middle", "settings all over", "evolved (CMA-ES)", "polished"
+    ]  # fmt: skip
+    assert {names[n] for n in others} <= {"bitcrush in its place", "tremolo in its place"}
+    bars = page.locator("#match-steps meter").evaluate_all("all => all.map(one => one.value)")
+    assert bars[0] == 1 and bars[others[0] - 1] < 0.3 < min(bars[n] for n in others)
+    expect(page.locator("#effect-name")).to_have_text("delay")
+    page.get_by_role("button", name="Take overdrive with this setting").click()
+    expect(page.locator("#effect-name")).to_have_text("overdrive")
+    assert values(page)[0] == pytest.approx(36, rel=0.1)
+
+
+def work_of(client: TestClient, known: Playing, **question) -> dict:
+    """What came of a match."""
+    assert client.post("/api/effects/match", json=question).status_code == 200
+    known.work._thread.join(60)  # type: ignore[union-attr]
+    standing = client.get("/api/effects/work").json()
+    assert standing["state"] == "done", standing["sentence"]
+    return standing["result"]
+
+
+def test_of_another_sound_the_effect_is_named_before_its_style_is_matched(few):
+    known = playing()
+    client = TestClient(build_app(known), base_url="http://127.0.0.1:8765")
+    coarse = {"sound": 1, "effect": "bitcrush", "values": {"bits": 3.0, "rate": 2000.0}}
+    reference = client.post("/api/effects/keep", json=coarse).json()["sound"]
+    made = work_of(client, known, effect=None, sound=0, reference=reference, style=True)
+    assert made["effect"] == "bitcrush"
+    assert made["words"].startswith("The reference alone sounds like bitcrush (")
+    assert [words for words, _ in made["steps"]] == ["the dry sound", "after the search"]
+
+
+def test_with_a_run_that_hears_knobs_a_match_begins_where_it_expects_them(pairs, tmp_path):
+    settings = (
+        "feature.samples=8192", "feature.mels=32", "feature.resolutions=[]", "train.batch=4", "train.epochs=1",
+        "model.encoder.channels=[4, 4, 4, 4]", "model.decoder.channels=[4, 4, 4, 4]",
+        "model.encoder.hidden=16", "model.decoder.hidden=16",
+    )  # fmt: skip
+    verbs.train("effects", pairs.path, tmp_path / "run", settings=settings)
+    session = Session.open(tmp_path / "run")
+    known = server.playing_of(session)
+    client = TestClient(server.build_app(session, known), base_url="http://127.0.0.1:8765")
+    assert client.get("/api/effects").json()["predicts"]
+    asked = {"effect": "overdrive", "sound": 1}
+    wet = client.post("/api/effects/effect", json=asked).json()["reference"]["sound"]
+    made = work_of(client, known, reference=wet, **asked)
+    words = [words for words, _ in made["steps"]]
+    assert words == [
+        "the dry sound", "all knobs in the middle", "what the run expects", *words[3:],
+    ]  # fmt: skip
+    assert words[3] == "settings all over" and made["steps"][-1][1] < 0.5
+
+
 def test_what_cannot_be_matched_is_a_sentence(client):
     silent = dropped(client, wav(np.zeros(RATE))).json()["sound"]
     question = {"effect": "overdrive", "sound": 0, "reference": silent}
     answer = client.post("/api/effects/match", json=question)
     assert answer.status_code == 422 and "the reference is silent" in answer.json()["error"]
+
+
+def test_a_pair_s_wet_sound_is_the_reference_until_another_sound_is_chosen(
+    browser, pairs, tmp_path
+):
+    known = Playing(effects_server.source_of([pairs.path]))
+    url, stop, thread = served(known)
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.goto(url)
+    expect(page.locator("#said")).to_contain_text("the wet sound of its pair is the reference")
+    first = page.locator("#reference-name").inner_text()
+    assert first.endswith(", with the effect.")
+    page.keyboard.press("3")
+    expect(page.locator("#said")).to_have_text("Playing the reference.")
+    page.locator("#list [role=option]").nth(1).click()
+    expect(page.locator("#reference-name")).not_to_have_text(first)
+    expect(page.locator("#match")).to_be_enabled()
+    noise = tmp_path / "noise.wav"
+    noise.write_bytes(wav(0.1 * np.random.default_rng(0).standard_normal(RATE)))
+    page.set_input_files("#file", noise)
+    expect(page.locator("#said")).to_have_text("noise.wav is played.")
+    expect(page.locator("#reference-name")).to_contain_text("Drop here")
+    expect(page.locator("#match")).to_be_disabled()
+    page.close()
+    stop.set()
+    thread.join(10)
 
 
 def test_a_preset_is_kept_by_name_and_a_setting_copied_as_text(page):
@@ -599,7 +805,7 @@ def test_a_chain_keeps_what_has_the_same_name_and_another_sound_says_what_it_lac
 
 
 def test_a_pad_is_made_on_request_with_progress(page, place, monkeypatch):
-    def make(name: str, number: int, dimensions: int) -> None:
+    def make(name: str, number: int, kind: str, dimensions: int) -> None:
         def do(tell) -> dict:
             for done in range(4):
                 tell("render", done, 4)
@@ -612,11 +818,12 @@ def test_a_pad_is_made_on_request_with_progress(page, place, monkeypatch):
             place.known.controllers = [*place.known.controllers, line]
             return {"controllers": place.known.told_controllers()}
 
-        assert (name, number, dimensions) == ("overdrive", 0, 3)
+        assert (name, number, kind, dimensions) == ("overdrive", 0, "pca", 3)
         place.known.work.begin("controller", do)
 
     monkeypatch.setattr(place.known, "make_controller", make)
     before = place.known.controllers
+    page.select_option("#make-kind", "pca")
     page.select_option("#make-dimensions", "3")
     page.click("#make")
     expect(page.locator("#working-stage")).to_contain_text("render")
@@ -629,6 +836,42 @@ def test_a_pad_is_made_on_request_with_progress(page, place, monkeypatch):
     page.select_option("#axis-y", "2")
     assert point(page)[1] == 1.0
     place.known.controllers = before
+
+
+def test_a_pad_has_at_most_as_many_axes_as_the_effect_has_knobs(page):
+    axes = page.locator("#make-dimensions option")
+    expect(axes).to_have_text(["2 axes", "3 axes"])
+    page.select_option("#chain select >> nth=0", "multiband")
+    expect(axes).to_have_text([f"{count} axes" for count in range(2, 9)])
+    page.select_option("#make-dimensions", "7")
+    page.select_option("#chain select >> nth=0", "reverb")
+    expect(page.locator("#make-dimensions")).to_have_value("4")
+
+
+@pytest.mark.parametrize("kind", ["bottleneck", "umap", "pca"])
+def test_the_pad_that_is_made_is_of_the_kind_and_axes_that_were_asked_for(
+    client, monkeypatch, kind
+):
+    made = []
+    keep = lambda effect, sounds, **how: made.append((effect.name, how)) or Line()  # noqa: E731
+    monkeypatch.setattr("timbrespace.controller.make.make", keep)
+    monkeypatch.setattr("timbrespace.explorer.playing.find_spec", lambda name: name)
+    asked = {"effect": "delay", "sound": 0, "kind": kind, "dimensions": 3}
+    assert client.post("/api/effects/controller", json=asked).status_code == 200
+    while (standing := client.get("/api/effects/work").json())["state"] == "running":
+        time.sleep(0.02)
+    assert len(standing["result"]["controllers"]) == 2
+    ((effect, how),) = made
+    assert (effect, how["kind"], how["dimensions"]) == ("delay", kind, 3)
+
+
+def test_a_pad_that_cannot_be_made_is_a_sentence(client, monkeypatch):
+    asked = {"effect": "overdrive", "sound": 0, "kind": "tsne"}
+    answer = client.post("/api/effects/controller", json=asked)
+    assert answer.status_code == 422 and "no controller of kind 'tsne'" in answer.json()["error"]
+    monkeypatch.setattr("timbrespace.explorer.playing.find_spec", lambda name: None)
+    answer = client.post("/api/effects/controller", json={**asked, "kind": "umap"})
+    assert answer.status_code == 409 and "UMAP is not installed" in answer.json()["error"]
 
 
 def test_a_sound_is_dropped_on_the_page_and_a_reference_on_its_card(page):
@@ -714,6 +957,7 @@ def test_a_move_is_not_taken_back_by_the_answer_to_what_was_asked_before(page, w
 
 def test_eight_axes_have_eight_sliders(page, wide):
     was = values(page)
+    assert page.evaluate("document.documentElement.scrollHeight") == 900  # it scrolls inside
     for axis, words in ((3, "mid_threshold -5 dB"), (7, "high_gain 12 dB")):
         page.locator(f"#axis-{axis}").press("End")
         expect(page.locator("#said")).to_contain_text(words)

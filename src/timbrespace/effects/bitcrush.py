@@ -20,12 +20,14 @@ class Bitcrush(Effect):
         Knob("mix", "", 0.0, 1.0, 1.0),
     )
     dry = {"mix": 0.0}
+    swings = True
 
     def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
         mix, steps = np.float32(values["mix"]), np.float32(2.0 ** (values["bits"] - 1.0))
         ticks = min(1.0, values["rate"] / sample_rate)  # a sample
-        now = np.arange(samples.shape[-1])
+        start = int(values.get("start", 0))
+        now = start + np.arange(samples.shape[-1])
         held = np.ceil(np.floor(now * ticks) / ticks).astype(np.intp)
-        held = np.minimum(held, now)  # rounding can lead to the next sample
+        held = np.maximum(np.minimum(held, now) - start, 0)  # rounding can lead to the next sample
         wet = np.rint(np.take(samples, held, axis=-1) * steps) / steps
         return (1 - mix) * samples + mix * wet

@@ -32,6 +32,7 @@ class Chain(Effect):
         self.level = "; ".join(f"{title}: {e.level}" for title, e in self._titled.items())
         self.host = " and ".join(dict.fromkeys(effect.host for effect in flat))
         self.differentiable = all(effect.differentiable for effect in flat)
+        self.swings = any(effect.swings for effect in flat)
         self.knobs = tuple(
             replace(knob, name=f"{title}.{knob.name}")
             for title, effect in self._titled.items()
@@ -45,10 +46,10 @@ class Chain(Effect):
             }
 
     def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
+        start = int(values.get("start", 0))
         for title, effect in self._titled.items():
-            samples = effect.render(
-                samples, sample_rate, {k.name: values[f"{title}.{k.name}"] for k in effect.knobs}
-            )
+            own = {k.name: values[f"{title}.{k.name}"] for k in effect.knobs}
+            samples = effect.render(samples, sample_rate, own, start=start)
         return samples
 
     def process_tensor(self, x: "Tensor", sample_rate: int, **values: "Tensor") -> "Tensor":

@@ -24,12 +24,13 @@ class Chorus(Differentiable):
         Knob("mix", "", 0.0, 1.0, 0.5),
     )
     dry = {"mix": 0.0}
+    swings = True
 
     def formula(self, x: Any, sample_rate: int, maths: Any, **values: Any) -> Any:
-        mix, now = values["mix"], maths.times(x)
+        mix, now, start = values["mix"], maths.times(x), values.get("start", 0)
         made = (1.0 - mix) * x
         for phase in VOICES:
-            moved = SWING * values["depth"] * swing(x, sample_rate, values["rate"], maths, phase)
-            behind = (0.001 * values["delay"] + moved) * sample_rate
+            swung = swing(x, sample_rate, values["rate"], maths, phase, start)
+            behind = (0.001 * values["delay"] + SWING * values["depth"] * swung) * sample_rate
             made = made + mix / len(VOICES) * read(x, now - behind, maths)
         return made

@@ -26,7 +26,8 @@ class Effect(ABC):
 
     `dry` is a setting that leaves a sound as it is, None where the effect has none; `level` says in
     words what becomes of the level; `differentiable`, whether `process_tensor` gives each knob a
-    gradient. Rows of a sound (channels, or the sounds of a batch) do not hear each other.
+    gradient; `swings`, whether an oscillator or a clock runs in it, so that it matters when a sound
+    begins. Rows of a sound (channels, or the sounds of a batch) do not hear each other.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Effect(ABC):
     level: str = "kept"
     host: str = "own"
     differentiable: bool = False
+    swings: bool = False
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -48,7 +50,8 @@ class Effect(ABC):
 
     @abstractmethod
     def process(self, samples: np.ndarray, sample_rate: int, **values: float) -> np.ndarray:
-        """The samples (..., n) float32 with the effect, equally many; each knob has a value."""
+        """The samples (..., n) float32 with the effect, equally many; each knob has a value, and where the
+        effect `swings`, `start` too, as for `render`."""
 
     def process_tensor(self, x: "Tensor", sample_rate: int, **values: "Tensor") -> "Tensor":
         """x (B, n) with the effect, each sound by its own value (B,) of each knob: what `process` gives,
@@ -58,10 +61,12 @@ class Effect(ABC):
         )
 
     def render(
-        self, samples: np.ndarray, sample_rate: int, setting: Setting | None = None
-    ) -> np.ndarray:
+        self, samples: np.ndarray, sample_rate: int, setting: Setting | None = None, *,
+        start: int = 0,
+    ) -> np.ndarray:  # fmt: skip
         """samples (..., n) at `sample_rate` Hz with the effect: float32 of the same shape, begun from
-        rest, cut where the sound ends, and as loud as comes of it (not limited).
+        rest, cut where the sound ends, and as loud as comes of it (not limited). `start`: which sample of a
+        longer sound the first one is; oscillators are where they would be there.
 
         Knobs that `setting` leaves out stand at their defaults. EffectError for a sound that is empty or
         not finite, for a knob that is not there or out of range, and for a result that cannot be used.
@@ -74,7 +79,8 @@ class Effect(ABC):
             raise EffectError(
                 f"{self.name} got a sound with NaN or infinity; repair the sound first"
             )
-        made = np.asarray(self.process(sound, sample_rate, **values))
+        begun = {"start": start} if self.swings else {}
+        made = np.asarray(self.process(sound, sample_rate, **values, **begun))
         if made.shape != sound.shape:
             raise EffectError(
                 f"{self.name} gave samples of shape {made.shape} for {sound.shape}; equally many were "

@@ -29,11 +29,13 @@ class Flanger(Differentiable):
         Knob("mix", "", 0.0, 1.0, 0.5),
     )
     dry = {"mix": 0.0}
+    swings = True
 
     def formula(self, x: Any, sample_rate: int, maths: Any, **values: Any) -> Any:
         mix, echo, now = values["mix"], values["feedback"], maths.times(x)
         most = 0.001 * values["delay"] * sample_rate  # samples, at the top of the swing
-        moved = 0.45 * values["depth"] * (1.0 - swing(x, sample_rate, values["rate"], maths, 0.25))
+        swung = swing(x, sample_rate, values["rate"], maths, 0.25, values.get("start", 0))
+        moved = 0.45 * values["depth"] * (1.0 - swung)
         behind = maths.xp.clip(most * (1.0 - moved), 1.0, None)
         wet = read(x, now - behind, maths)
         heard = _heard(echo, -maths.largest(-behind), len(now), maths)

@@ -4,9 +4,11 @@ import math
 from typing import Any
 
 
-def swing(x: Any, sample_rate: int, rate: Any, maths: Any, phase: float = 0.0) -> Any:
-    """A sine beside the samples of x, of `rate` Hz, that begins at `phase` (in turns)."""
-    turns = maths.times(x) * (rate / sample_rate) + phase
+def swing(
+    x: Any, sample_rate: int, rate: Any, maths: Any, phase: float = 0.0, start: float = 0
+) -> Any:
+    """A sine beside the samples of x, of `rate` Hz, that begins at `phase` (turns) `start` samples before."""
+    turns = (maths.times(x) + start) * (rate / sample_rate) + phase
     return maths.xp.sin(2.0 * math.pi * turns)
 
 

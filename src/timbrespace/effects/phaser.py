@@ -31,10 +31,14 @@ class Phaser(Differentiable):
         Knob("centre", "Hz", 200.0, 4000.0, 900.0, "log"),
         Knob("feedback", "", 0.0, 0.8, 0.3),
     )
+    swings = True
 
     def formula(self, x: Any, sample_rate: int, maths: Any, **values: Any) -> Any:
         xp = maths.xp
-        octaves = OCTAVES * values["depth"] * swing(x, sample_rate, values["rate"], maths)
+        start = values.get("start", 0)
+        octaves = (
+            OCTAVES * values["depth"] * swing(x, sample_rate, values["rate"], maths, 0.0, start)
+        )
         corner = xp.clip(values["centre"] * xp.exp2(octaves) / sample_rate, None, 0.45)
         tangent = xp.tan(math.pi * corner)
         a = (tangent - 1.0) / (tangent + 1.0)  # A = (a + 1/z) / (1 + a / z)

@@ -22,9 +22,10 @@ class Ringmod(Differentiable):
         Knob("shape", "", 0.0, 1.0, 0.0),
     )
     dry = {"depth": 0.0}
+    swings = True
 
     def formula(self, x: Any, sample_rate: int, maths: Any, **values: Any) -> Any:
-        wave = _wave(x, sample_rate, values["carrier"], values["shape"], maths)
+        wave = _wave(x, sample_rate, values["carrier"], values, maths)
         return x * ((1.0 - values["depth"]) + values["depth"] * wave)
 
 
@@ -41,14 +42,15 @@ class Tremolo(Differentiable):
         Knob("shape", "", 0.0, 1.0, 0.0),
     )
     dry = {"depth": 0.0}
+    swings = True
 
     def formula(self, x: Any, sample_rate: int, maths: Any, **values: Any) -> Any:
-        wave = _wave(x, sample_rate, values["rate"], values["shape"], maths, 0.25)
+        wave = _wave(x, sample_rate, values["rate"], values, maths, 0.25)
         return x * (1.0 - 0.5 * values["depth"] * (1.0 - wave))
 
 
-def _wave(x: Any, sample_rate: int, rate: Any, shape: Any, maths: Any, phase: float = 0.0) -> Any:
+def _wave(x: Any, sample_rate: int, rate: Any, values: Any, maths: Any, phase: float = 0.0) -> Any:
     """An oscillator beside the samples of x, between -1 and 1, from a sine to nearly a square."""
-    sine = maths.single(swing(x, sample_rate, rate, maths, phase))
-    hard = maths.xp.clip(HARDEST * shape, 1e-3, None)
+    sine = maths.single(swing(x, sample_rate, rate, maths, phase, values.get("start", 0)))
+    hard = maths.xp.clip(HARDEST * values["shape"], 1e-3, None)
     return maths.xp.tanh(hard * sine) / maths.xp.tanh(hard)

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from timbrespace.errors import AudioError
 from timbrespace.explorer.playing import Playing, Wet, open_controllers
-from timbrespace.explorer.sounds import DROPPED_BYTES, RATES, BuiltIn, Files, Rows, Source
+from timbrespace.explorer.sounds import DROPPED_BYTES, PLAYED, RATES, BuiltIn, Files, Rows, Source
 from timbrespace.explorer.web import (
     Question,
     Refused,
@@ -59,7 +59,8 @@ class EffectQuestion(Question):
 class RenderQuestion(Question):
     """A sound through an effect, None for the dry sound; its knobs by `values`, or by the place `at` on the
     pad of a controller. With a controller, values are told their place. `rate`: in Hz, None for the
-    sound's own."""
+    sound's own. `moment`: where in the sound one listens, in seconds: of an effect on a long sound only what is
+    heard next comes, at the sound's own rate, as soon as may be."""
 
     sound: Number
     effect: EffectName | None = None
@@ -67,21 +68,23 @@ class RenderQuestion(Question):
     at: Place | None = None
     controller: Number | None = None
     rate: int | None = Field(default=None, ge=RATES[0], le=RATES[1])
+    moment: float | None = Field(default=None, ge=0, le=PLAYED)
 
 
 class ControllerQuestion(Question):
-    """A controller of an effect, made on a sound."""
+    """A controller of an effect, made on a sound: its kind as for controller.make."""
 
     effect: EffectName
     sound: Number
+    kind: str = Field(default="bottleneck", max_length=KNOB)
     dimensions: int = Field(default=2, ge=2, le=8)
 
 
 class MatchQuestion(Question):
-    """The setting of an effect that brings a sound to a reference: the same sound with the effect, or with
-    `style` another one with it."""
+    """The setting of an effect, None for whichever of our own it is, that brings a sound to a reference: the
+    same sound with the effect, or with `style` another one with it."""
 
-    effect: EffectName
+    effect: EffectName | None
     sound: Number
     reference: Number
     style: bool = False
@@ -93,6 +96,7 @@ class StopQuestion(Question):
 
 def routes(playing: Playing, turns: Turns) -> list[Route]:
     """The page's questions; its files are those in FILES."""
+    hand = Turns()  # what a moving hand waits for does not wait for the rest
 
     async def described(request: Request) -> Response:
         return JSONResponse(await anyio.to_thread.run_sync(playing.describe))
@@ -105,7 +109,8 @@ def routes(playing: Playing, turns: Turns) -> list[Route]:
 
     async def render(request: Request) -> Response:
         asked = await question(request, RenderQuestion)
-        wet, place = await turns.take(request, lambda: _rendered(playing, asked))
+        lane = turns if asked.moment is None else hand
+        wet, place = await lane.take(request, lambda: _rendered(playing, asked))
         return _raw(wet, place)
 
     async def picture(request: Request) -> Response:
@@ -133,7 +138,10 @@ def routes(playing: Playing, turns: Turns) -> list[Route]:
     async def make_controller(request: Request) -> Response:
         asked = await question(request, ControllerQuestion)
         await turns.take(
-            request, lambda: playing.make_controller(asked.effect, asked.sound, asked.dimensions)
+            request,
+            lambda: playing.make_controller(
+                asked.effect, asked.sound, asked.kind, asked.dimensions
+            ),
         )
         return JSONResponse(playing.work.standing.told())
 
@@ -182,14 +190,14 @@ def serve(
     interrupted; `port`, `browser`, `ready` and `stop` as for web.serve_app. EffectError, CorpusError or
     AudioError for what cannot be played."""
     opened = open_controllers([Path(path) for path in controllers])
-    playing = Playing(_source(sounds), effect=effect, controllers=opened)
+    playing = Playing(source_of(sounds), effect=effect, controllers=opened)
     try:
         serve_app(build_app(playing), port=port, browser=browser, ready=ready, stop=stop)
     finally:
         playing.work.close()
 
 
-def _source(sounds: Sequence[str | Path]) -> Source:
+def source_of(sounds: Sequence[str | Path]) -> Source:
     """What the given names are: files, of which the first must be a sound, or one corpus."""
     from timbrespace.data.corpus import Corpus
     from timbrespace.data.storage import is_address
@@ -216,6 +224,8 @@ def _rendered(playing: Playing, asked: RenderQuestion) -> tuple[Wet, list[float]
     place = asked.at
     if place is None and asked.controller is not None:
         place = playing.place(asked.effect, setting, asked.controller)
+    if asked.moment is not None:
+        return playing.stretch(asked.sound, asked.effect, setting, asked.moment), place
     return playing.render(asked.sound, asked.effect, setting, asked.rate), place
 
 
@@ -223,7 +233,8 @@ def _raw(wet: Wet, place: list[float] | None) -> Response:
     """Samples as float32, little-endian, one channel after the other; all else in headers."""
     facts: dict[str, Any] = {
         "sample_rate": wet.sample_rate, "channels": len(wet.samples), "lowered_db": wet.lowered_db,
-        "setting": wet.setting, "place": place,
+        "setting": wet.setting, "place": place, "first": wet.first,
+        "of": wet.of,
     }  # fmt: skip
     return Response(
         wet.samples.astype("<f4").tobytes(),

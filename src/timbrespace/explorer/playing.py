@@ -6,9 +6,11 @@ A sound that leaves here is safe for ears: its peak is at most -1 dBFS, and it i
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from timbrespace.audio.level import fade_edges, limit, peak_db
 from timbrespace.effects import hosts
 from timbrespace.effects.catalogue import EFFECTS, find
 from timbrespace.effects.effect import Effect
-from timbrespace.errors import EffectError, suggestion
+from timbrespace.errors import EffectError, MissingExtra, suggestion
 from timbrespace.explorer.session import PEAK
 from timbrespace.explorer.sounds import Shelf, Sound, Source
 from timbrespace.explorer.view import NotHere
@@ -27,38 +29,54 @@ from timbrespace.explorer.work import Tell, Work
 
 if TYPE_CHECKING:
     from timbrespace.controller import Controller
-    from timbrespace.matching.match import Match
+    from timbrespace.matching.blind import Blind
+    from timbrespace.matching.match import Match, Predict
 
 FADE_MS = 5.0
 KEPT_EFFECTS = 16
 KEPT_WET = 8
 MELS, FLOOR_DB, COLUMNS = 80, -80.0, 480  # of a picture
-KIND = "bottleneck"  # of controllers that are made for the page
 MATCH_SECONDS = 8.0
+NAME_SECONDS = 15.0  # in which it is found out which effect it may be
+LIKELY, OTHERS = 0.1, 3  # from which probability on, and how many, other effects are told
+STEPS = {
+    "nothing": "the dry sound", "centre": "all knobs in the middle", "prediction": "what the run expects",
+    "Sobol": "settings all over", "CMA-ES": "evolved (CMA-ES)", "polish": "polished", "again": "and once more",
+    "style": "after the search",
+}  # fmt: skip
+# While a hand moves only what is heard next is rendered of a long sound, with as much of what lies before
+# as can be rendered in time: of that an effect's echoes, envelopes and filters come.
+WHOLE = 2**17  # samples of all channels: a sound with no more is rendered whole
+AHEAD = 1.0  # seconds that are heard next: until the hand has rested and the whole is there
+IN_TIME = 0.015  # seconds that the render of a stretch may take
+LEAST_BEFORE = 0.25  # seconds, however slow the effect is
 CONTROLLER_SETTINGS = 300  # renders of a controller made for the page: it is there within a minute
 
 
 @dataclass(frozen=True)
 class Wet:
     """A sound as it is heard: samples (1 or 2, n) float32, the setting (None for the dry sound), and how
-    much the loudest peak had to come down."""
+    much the loudest peak had to come down. `first`: of a stretch, where it begins in the sound, which has
+    `of` samples."""
 
     samples: np.ndarray
     sample_rate: int
     setting: dict[str, float] | None
     lowered_db: float
+    first: int | None = None
+    of: int | None = None
 
 
 class Playing:
     """Sounds, effects and controllers of one page.
 
-    `effect` is chosen first, or that of the first controller, or the first of all. `map_page`: whether
-    the server has a map beside.
+    `effect` is chosen first, or that of the first controller, or the first of all. `predictor` gives what
+    says where a match begins, where a run can. `map_page`: whether the server has a map beside.
     """
 
     def __init__(
         self, source: Source, *, effect: str | None = None, controllers: Sequence[Controller] = (),
-        map_page: bool = False,
+        predictor: Callable[[], Predict] | None = None, map_page: bool = False,
     ) -> None:  # fmt: skip
         self.shelf = Shelf(source)
         self.work = Work()
@@ -66,12 +84,14 @@ class Playing:
         first = effect or (self.controllers[0].effect if self.controllers else next(iter(EFFECTS)))
         self._effects: OrderedDict[str, Effect] = OrderedDict()
         self._wet: OrderedDict[tuple[Any, ...], Wet] = OrderedDict()
+        self._pace: dict[str, float] = {}  # seconds that a sample takes an effect, the least so far
         self._guard = threading.Lock()
         self.known = {name: one.words for name, one in EFFECTS.items()} | dict(hosts.listed())
         # what was named when the page was started may be played, too: a plug-in by its path
         named = [first, *(one.effect for one in self.controllers)]
         self._may = {*self.known, *(part for name in named for part in name.split("+"))}
         self.first, self.map_page = self.effect(first).name, map_page
+        self.predictor = predictor
 
     def describe(self) -> dict[str, Any]:
         """Sounds, effects by name, controllers, and what comes first."""
@@ -85,6 +105,7 @@ class Playing:
             "controllers": self.told_controllers(),
             "first": self.first,
             "map": self.map_page,
+            "predicts": self.predictor is not None,
         }
 
     def told_controllers(self) -> list[dict[str, Any]]:
@@ -114,8 +135,9 @@ class Playing:
         return found
 
     def told(self, name: str, number: int) -> dict[str, Any]:
-        """An effect and its knobs, with what cannot be heard of them in the sound of this id."""
-        effect, sound = self.effect(name), self.shelf.sound(number)
+        """An effect and its knobs, with what cannot be heard of them in the sound of this id; of a pair the
+        wet sound, too, as the reference."""
+        effect, sound, wet = self.effect(name), self.shelf.sound(number), self.shelf.wet(number)
         facts = effect.facts
         for knob, about in zip(effect.knobs, facts["knobs"], strict=True):
             about["unheard"] = knob.unheard(len(sound.samples), sound.seconds)
@@ -125,6 +147,7 @@ class Playing:
                 "name": sound.name, "seconds": round(sound.seconds, 3), "whole": round(sound.whole, 3),
                 "sample_rate": sound.sample_rate, "channels": len(sound.samples),
             },
+            "reference": None if wet is None else {"sound": wet, "name": self.shelf.sound(wet).name},
         }  # fmt: skip
 
     def setting(
@@ -159,12 +182,55 @@ class Playing:
         sound = self.shelf.sound(number)
         samples = sound.samples
         if name is not None:
-            samples = self.effect(name).render(samples, sound.sample_rate, values)
+            samples = self._timed(self.effect(name), samples, sound.sample_rate, values or {})
         made = _safe(samples, sound, sample_rate or sound.sample_rate, values)
         with self._guard:
             self._wet[key] = made
             while len(self._wet) > KEPT_WET:
                 self._wet.popitem(last=False)
+        return made
+
+    def stretch(self, number: int, name: str, setting: Mapping[str, float], moment: float) -> Wet:
+        """What is heard next of `render`, from `moment` (seconds) on and round the sound's end to its
+        beginning, where the whole would take too long: AHEAD seconds, nearly as they are in the whole."""
+        effect, sound = self.effect(name), self.shelf.sound(number)
+        values = effect.complete(setting)
+        channels, n = sound.samples.shape
+        ahead = round(AHEAD * sound.sample_rate)
+        if channels * n <= WHOLE or n <= ahead:
+            return self.render(number, name, values)
+        first = round(moment * sound.sample_rate) % n
+        in_time = round(IN_TIME / self._pace.get(effect.name, IN_TIME) / channels)
+        before = max(round(LEAST_BEFORE * sound.sample_rate), in_time - ahead)
+        parts = [(first, min(first + ahead, n)), (0, max(0, first + ahead - n))]
+        made = [
+            self._part(effect, sound, values, begin, end, before) for begin, end in parts if end
+        ]
+        lowered = max(part.lowered_db for part in made)
+        samples = np.concatenate([part.samples for part in made], axis=1)
+        return Wet(samples, sound.sample_rate, values, lowered, first, n)
+
+    def _part(
+        self, effect: Effect, sound: Sound, values: dict[str, float], begin: int, end: int, before: int
+    ) -> Wet:  # fmt: skip
+        """Samples begin to end of a render, begun `before` samples earlier."""
+        # a plug-in knows no `start`: it has to begin where the sound does
+        start = max(0, begin - before) if effect.host == "own" else 0
+        samples = self._timed(
+            effect, sound.samples[:, start:end], sound.sample_rate, values, start=start
+        )
+        edges = {"start": start == 0, "end": end == sound.samples.shape[1]}
+        made = _safe(samples, sound, sound.sample_rate, values, **edges)
+        return replace(made, samples=made.samples[:, begin - start :])
+
+    def _timed(
+        self, effect: Effect, samples: np.ndarray, sample_rate: int, values: dict[str, float], start: int = 0
+    ) -> np.ndarray:  # fmt: skip
+        """The effect's render, by which its pace is known."""
+        began = time.perf_counter()
+        made = effect.render(samples, sample_rate, values, start=start)
+        pace = (time.perf_counter() - began) / samples.size
+        self._pace[effect.name] = min(pace, self._pace.get(effect.name, pace))
         return made
 
     def keep(self, wet: Wet, number: int) -> int:
@@ -190,43 +256,64 @@ class Playing:
             values = feature.analyse_all(torch.from_numpy(samples)).values.numpy()
         return np.rint((np.clip(values, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
 
-    def match(self, name: str, number: int, reference: int, style: bool = False) -> None:
+    def match(self, name: str | None, number: int, reference: int, style: bool = False) -> None:
         """Begin to search the setting with which the sound of the one id comes nearest to that of the other,
-        the same sound with the effect, or with `style` another one; `work` tells about it. EffectError where
-        they cannot be compared."""
-        from timbrespace.matching.match import check, match
+        the same sound with the effect, or with `style` another one; without a name the effect, too, among
+        our own. `work` tells about it. EffectError where they cannot be compared."""
+        from timbrespace.matching.blind import match_blind
+        from timbrespace.matching.match import check, match_one_of
         from timbrespace.matching.pairing import paired
         from timbrespace.matching.style import match_style
 
-        effect, found = self.effect(name), match_style if style else match
+        effects = [*EFFECTS.values()] if name is None else [self.effect(name)]
+        seconds = MATCH_SECONDS + (NAME_SECONDS if name is None and not style else 0.0)
         sounds = (self.shelf.sound(number), self.shelf.sound(reference))
         check(*(one.samples for one in sounds))
         pair = paired(*(Audio(one.samples, one.sample_rate) for one in sounds), style=style)
 
         def do(tell: Tell) -> dict[str, Any]:
-            made = found(
-                effect, pair.dry, pair.reference, pair.sample_rate, seconds=MATCH_SECONDS,
-                progress=lambda stage, done, total, facts: tell(stage, done, total),
-            )  # fmt: skip
-            words = " ".join(
-                (_told_match(made), *(f"{one[0].upper()}{one[1:]}." for one in pair.words))
-            )
-            return {"effect": effect.name, "values": made.setting, "words": words}
+            progress = lambda stage, done, total, facts: tell(stage, done, total)  # noqa: E731
+            named = None
+            if style:
+                if name is None:
+                    named = match_blind(
+                        effects, pair.reference, pair.sample_rate, seconds=NAME_SECONDS, progress=progress
+                    )  # fmt: skip
+                made = match_style(
+                    effects[0] if named is None else named.effect, pair.dry, pair.reference,
+                    pair.sample_rate, seconds=seconds, progress=progress,
+                )  # fmt: skip
+            else:
+                made = match_one_of(
+                    effects, pair.dry, pair.reference, pair.sample_rate, seconds=seconds,
+                    predict=self.predictor and self.predictor(), progress=progress,
+                )  # fmt: skip
+            words = (*_told_effect(made, named), _told_match(made), *map(_sentence, pair.words))
+            return {
+                "effect": made.effect.name, "values": made.setting, "words": " ".join(words),
+                "steps": _shares(made),
+            }  # fmt: skip
 
         self.work.begin("match", do)
 
-    def make_controller(self, name: str, number: int, dimensions: int) -> None:
-        """Begin to make a controller of an effect on the sound of this id, which `work` tells about."""
+    def make_controller(self, name: str, number: int, kind: str, dimensions: int) -> None:
+        """Begin to make a controller of an effect on the sound of this id, which `work` tells about.
+        EffectError for a controller that cannot be made."""
         from timbrespace.controller.heard import SAMPLE_RATE
         from timbrespace.controller.make import check, make
 
         effect = self.effect(name)
-        check(effect, KIND, dimensions, CONTROLLER_SETTINGS)
+        check(effect, kind, dimensions, CONTROLLER_SETTINGS)
+        if kind == "umap" and find_spec("umap") is None:  # else it is said after a minute's renders
+            raise MissingExtra(
+                'UMAP is not installed: pip install "timbrespace[maps]"; the other kinds of pads need '
+                "nothing extra"
+            )
         dry = _mono(self.shelf.sound(number), SAMPLE_RATE)
 
         def do(tell: Tell) -> dict[str, Any]:
             made = make(
-                effect, [dry], kind=KIND, dimensions=dimensions, settings=CONTROLLER_SETTINGS,
+                effect, [dry], kind=kind, dimensions=dimensions, settings=CONTROLLER_SETTINGS,
                 progress=lambda stage, done, total, facts: tell(stage, done, total),
             )  # fmt: skip
             with self._guard:
@@ -257,13 +344,15 @@ def open_controllers(paths: Sequence[Path]) -> list[Controller]:
 
 
 def _safe(
-    samples: np.ndarray, sound: Sound, sample_rate: int, setting: dict[str, float] | None
-) -> Wet:
-    """Faded at both ends and limited to a peak of -1 dBFS."""
+    samples: np.ndarray, sound: Sound, sample_rate: int, setting: dict[str, float] | None,
+    **edges: bool,
+) -> Wet:  # fmt: skip
+    """Faded at both ends, or at those of its `edges` (start, end) that are ends, and limited to a peak of
+    -1 dBFS."""
     from timbrespace.audio.files import resample
 
     moved = resample(np.asarray(samples, np.float32), sound.sample_rate, sample_rate)
-    faded = fade_edges(moved, sample_rate, FADE_MS)
+    faded = fade_edges(moved, sample_rate, FADE_MS, **edges)
     lowered = max(0.0, peak_db(faded) - 20.0 * float(np.log10(PEAK)))
     return Wet(limit(faded, sample_rate, ceiling=PEAK), sample_rate, setting, round(lowered, 2))
 
@@ -275,10 +364,35 @@ def _mono(sound: Sound, sample_rate: int) -> np.ndarray:
     return resample(sound.samples.mean(0), sound.sample_rate, sample_rate)
 
 
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _told_effect(found: Match, named: Blind | None) -> list[str]:
+    """Which effect it is, in a sentence, where that was asked."""
+    if named is not None:
+        likely = [f"{n} ({100 * p:.0f} %)" for n, p in named.probabilities.items() if p >= LIKELY]
+        return [f"The reference alone sounds like {', '.join(likely) or 'nothing certain'}."]
+    how = "clearly" if found.sure == "sure" else "but not by much"
+    return [f"{found.effect.name} comes nearest, {how}."] if found.others else []
+
+
+def _shares(found: Match) -> list[tuple[str, float]]:
+    """What each step left of the dry sound's distance, and what the nearest other effects did; nothing where the
+    reference is the sound itself."""
+    if found.ratio is None:
+        return []
+    nothing = found.steps[0].distance
+    others = sorted(found.others.items(), key=lambda one: one[1])[:OTHERS]
+    told = [(STEPS[step.name], step.distance) for step in found.steps]
+    told += [(f"{name} in its place", far) for name, far in others]
+    return [(words, far / nothing) for words, far in told]
+
+
 def _told_match(found: Match) -> str:
     """What came of a match: how near it is, and how sure each knob."""
     if found.ratio is None:
-        return f"{found.note}.".capitalize()
+        return _sentence(str(found.note))
     last = found.steps[-1]
     left = "left" if found.measure == "MR-STFT" else "expected to be left"
     told = [

@@ -188,8 +188,15 @@ def _inline(clip: Clip) -> dict[str, Any]:
 
 
 def playing_of(session: Session) -> Playing:
-    """The effects that are played on the sounds of a session's corpus."""
-    return Playing(Rows(lambda: session.run.corpus), map_page=True)
+    """The effects that are played on the sounds of a session's corpus; where its run reads knobs off pairs,
+    that is where matches begin."""
+    from timbrespace.matching.prediction import predictor
+
+    reads = session.run.recipe.model.heads.knobs
+    return Playing(
+        Rows(lambda: session.run.corpus), map_page=True,
+        predictor=(lambda: predictor(session.run.path)) if reads else None,
+    )  # fmt: skip
 
 
 def build_app(session: Session, playing: Playing | None = None) -> ASGIApp:

@@ -27,7 +27,10 @@ DROPPED_BYTES = 32 * 2**20
 DROPPED_SECONDS = 600.0
 KEPT_DROPPED = 16  # files dropped on the page that are kept
 KEPT = 32  # sounds kept ready
-FIRST_DROPPED = 10**9  # ids from here on are dropped files; those below are the source's own
+FIRST_WET = (
+    5 * 10**8
+)  # ids from here on are the wet sounds of pairs, in the order of their dry ones
+FIRST_DROPPED = 10**9  # and from here on dropped files; those below are the source's own
 LONGEST_NAME = 120  # characters
 LEVEL = 10.0 ** (-12.0 / 20.0)  # peak of a built-in note: room for what an effect adds
 
@@ -68,6 +71,10 @@ class Source(ABC):
     def audio(self, number: int) -> Audio:
         """The sound of an id; NotHere where there is none, AudioError where it cannot be read."""
 
+    def wet(self, number: int) -> Audio:
+        """The same sound with an effect; NotHere where the source has none."""
+        raise _missing(number)
+
 
 class Files(Source):
     """Files that were named when the page was started."""
@@ -87,7 +94,8 @@ class Files(Source):
 
 
 class Rows(Source):
-    """The sounds of a corpus, by row id; `find` gives the corpus as it is now."""
+    """The sounds of a corpus, by row id, of one of pairs the dry ones; `find` gives the corpus as it is
+    now."""
 
     words = "The corpus"
 
@@ -102,8 +110,23 @@ class Rows(Source):
             return []  # it moved away: files can still be dropped
 
     def audio(self, number: int) -> Audio:
+        return self._audio(number, 0)
+
+    def wet(self, number: int) -> Audio:
+        return self._audio(number, 1)
+
+    def _audio(self, number: int, part: int) -> Audio:
+        """Of a pair the dry (0) or the wet (1) part, of any other sound its only one."""
+        from timbrespace.data.pairs import FACTS, dry_and_wet, facts_in
+
         corpus = self.find()
         if number >= len(corpus.rows):
+            raise _missing(number)
+        facts = facts_in(corpus.path / FACTS)
+        if facts is not None:
+            rate, samples = (facts["request"][name] for name in ("sample_rate", "samples"))
+            return Audio(dry_and_wet(corpus, number, rate, samples)[part, None], rate)
+        if part:
             raise _missing(number)
         return corpus.audio(number)
 
@@ -153,15 +176,27 @@ class Shelf:
                     return kept[number]
         if number >= FIRST_DROPPED:
             raise NotHere("This file is not kept any more; drop it again.")
-        audio = self.source.audio(number)
+        own, is_wet = number % FIRST_WET, number >= FIRST_WET
+        audio = self.source.wet(own) if is_wet else self.source.audio(own)
         if not self._names:
             self.names()
-        sound = played(self._names.get(number, f"sound {number}"), audio)
+        name = self._names.get(own, f"sound {own}")
+        sound = played(f"{name}, with the effect" if is_wet else name, audio)
         with self._guard:
             self._ready[number] = sound
             while len(self._ready) > KEPT:
                 self._ready.popitem(last=False)
         return sound
+
+    def wet(self, number: int) -> int | None:
+        """The id of the same sound with an effect, where the source has it: of a pair."""
+        if number >= FIRST_WET:
+            return None
+        try:
+            self.sound(FIRST_WET + number)
+        except NotHere:
+            return None
+        return FIRST_WET + number
 
     def drop(self, name: str, data: bytes) -> int:
         """Keep a file that was dropped on the page; its id. AudioError where it is no usable sound."""

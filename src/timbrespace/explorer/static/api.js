@@ -59,8 +59,9 @@ export async function drop(file, name) {
 }
 
 /**
- * A sound through an effect: its channels, and what the server says of it.
- * @typedef {{channels: Float32Array[], facts: {sample_rate: number, channels: number, lowered_db: number, setting: Record<string, number> | null, place: number[] | null}}} Wet
+ * A sound through an effect: its channels, and what the server says of it; first, of: of a stretch,
+ * at which sample of the sound it begins, and how many that has.
+ * @typedef {{channels: Float32Array[], facts: {sample_rate: number, channels: number, lowered_db: number, setting: Record<string, number> | null, place: number[] | null, first: number | null, of: number | null}}} Wet
  * @param {object} question @returns {Promise<Wet>}
  */
 export async function render(question) {

@@ -5,7 +5,7 @@ import { Blind } from "./compare.js";
 import { $, button, canvas, element, input, select } from "./dom.js";
 import { fromUnit, Knobs, plain, toUnit } from "./knobs.js";
 import { SoundList } from "./list.js";
-import { Loop } from "./loop.js";
+import { Loop, spliced } from "./loop.js";
 import { Pad } from "./pad.js";
 import { drawPicture } from "./picture.js";
 import { forget, store, stored } from "./presets.js";
@@ -18,15 +18,19 @@ import { Player } from "./sound.js";
 /** @typedef {{event: Event, done: boolean, at?: number[], values?: Record<string, number>}} Change */
 
 const SOURCES = /** @type {Record<Source, string>} */ ({ dry: "the dry sound", effect: "the effect", reference: "the reference", prediction: "the match" });
+/** @type {Record<string, string>} */ const KINDS = { bottleneck: "learnt", umap: "UMAP", pca: "PCA" };
 const MODES = ["loop", "once", "release"];
 const FIRST_DROPPED = 1e9; // ids from here on are dropped files
+const LEAST_AXES = 2, MOST_AXES = 8; // of a pad that is made
 const MOST_PARTS = 4; // of a chain
+const REST = 120; // milliseconds without a move after which the whole sound is rendered
 const PICTURE_AFTER = 140; // milliseconds of rest before the picture is drawn
 const POLL = 300; // milliseconds between looks at work
 const MOVES = 40; // of which the delay is told
+const HOW_TO_REFER = $("reference-name").textContent; // before there is a reference
 
-/** @type {{sounds: [number, string][], effects: {name: string, words: string}[], controllers: Controller[], source: string, first: string, map: boolean}} */
-let known = { sounds: [], effects: [], controllers: [], source: "", first: "", map: false };
+/** @type {{sounds: [number, string][], effects: {name: string, words: string}[], controllers: Controller[], source: string, first: string, map: boolean, predicts: boolean}} */
+let known = { sounds: [], effects: [], controllers: [], source: "", first: "", map: false, predicts: false };
 let sound = -1;
 /** @type {string[]} */ let chain = [];
 /** @type {any} */ let told = null; // the effect and its knobs, for this sound
@@ -36,9 +40,10 @@ let sound = -1;
 const axes = { x: 0, y: 1, flipX: false, flipY: false };
 /** @type {Source} */ let source = "effect";
 let mode = "loop";
-/** @type {{sound: number, name: string} | null} */ let reference = null;
+/** @type {{sound: number, name: string, ofPair?: boolean} | null} */ let reference = null;
 /** @type {{effect: string, values: Record<string, number>} | null} */ let prediction = null;
 /** @type {Map<Source, Wet>} */ const kept = new Map(); // what was rendered last of each
+/** @type {Wet | null} */ let draft = null; // the effect as it is heard while a hand moves: new where it plays, else older
 /** @type {Loop | null} */ let loop = null;
 /** @type {number[]} */ const delays = [];
 const blind = new Blind();
@@ -201,40 +206,78 @@ function showFigures(wet) {
 
 /** @type {Change | null} */ let waiting = null; // the newest change while an older one is rendered
 let busy = false;
+let resting = 0;
 
 /** Render a change and hear it; while one is rendered only the newest waits. @param {Change} change */
 async function follow(change) {
   waiting = waiting?.done && !change.done ? { ...change, done: true } : change;
   source = "effect";
   blind.listening = false;
+  clearTimeout(resting);
   if (busy) return;
   busy = true;
+  let rested = false;
   try {
     while (waiting) {
       const { event, done, at, values: asked } = waiting;
       waiting = null;
-      const name = effectName(), whose = controller;
-      const wet = await render({ sound, effect: name, ...at ? { at } : { values: asked }, ...whose === null ? {} : { controller: whose } });
-      if (name !== effectName() || whose !== controller) continue;
+      rested = done;
+      const name = effectName(), whose = controller, number = sound, again = mode === "release";
+      const wet = await render({ sound, effect: name, ...at ? { at } : { values: asked }, ...whose === null ? {} : { controller: whose }, moment: again ? 0 : loop?.place ?? 0 });
+      if (name !== effectName() || whose !== controller || number !== sound) continue;
       if (at) values = /** @type {Record<string, number>} */ (wet.facts.setting);
       else if (wet.facts.place && !waiting) place = wet.facts.place;
-      kept.set("effect", wet);
-      if (mode !== "release" || done) {
-        const delay = performance.now() + sounds(wet, { again: mode === "release" }) - event.timeStamp;
+      const made = inPlace(wet);
+      forgetEffect();
+      if (made === wet) kept.set("effect", wet);
+      else draft = made;
+      if (!again || done) {
+        const delay = performance.now() + sounds(made, { again }) - event.timeStamp;
         if (event.isTrusted) showDelay(delay);
       }
       showPoint();
       showSource();
-      showFigures(wet);
+      if (made === wet) showFigures(wet);
       if (done && !waiting) say(`${told.name}: ${toldValues()}.`);
     }
   } catch (error) {
-    if (told) values = /** @type {Record<string, number>} */ (kept.get("effect")?.facts.setting ?? values);
+    if (told) values = /** @type {Record<string, number>} */ ((kept.get("effect") ?? draft)?.facts.setting ?? values);
     sayError(error);
   } finally {
     busy = false;
   }
   showPoint();
+  if (draft) resting = setTimeout(whole, rested ? 0 : REST);
+}
+
+/** A stretch of the effect in what was rendered before, in silence where nothing was; a whole sound as it is. @param {Wet} wet @returns {Wet} */
+function inPlace(wet) {
+  const { first, of, sample_rate } = wet.facts;
+  if (first === null || of === null) return wet;
+  const before = (kept.get("effect") ?? draft)?.channels ?? wet.channels.map(() => new Float32Array(of));
+  return { ...wet, channels: spliced(before, wet.channels, first, sample_rate) };
+}
+
+/** Nothing is rendered of the effect as it stands now. */
+function forgetEffect() {
+  kept.delete("effect");
+  draft = null;
+}
+
+/** The hand rests: the whole sound takes the place of its new stretch. */
+async function whole() {
+  const setting = values, number = sound, name = effectName();
+  try {
+    const wet = await render({ sound, effect: name, values });
+    if (busy || !draft || setting !== values || number !== sound || name !== effectName()) return;
+    draft = null;
+    kept.set("effect", wet);
+    if (source !== "effect" || blind.listening) return;
+    if (loop?.voice) sounds(wet);
+    showFigures(wet);
+  } catch (error) {
+    sayError(error);
+  }
 }
 
 /** @param {number} delay milliseconds from the hand to the sound */
@@ -317,18 +360,21 @@ async function chooseSound(number) {
   const before = sound;
   sound = number;
   kept.delete("dry");
-  kept.delete("effect");
+  forgetEffect();
   kept.delete("prediction");
   prediction = null; // it was for the other sound
-  showMatch("");
+  showMatch(null);
   if (source === "prediction") source = "effect";
   kept.delete("reference"); // at the other sound's rate
   try {
     await loadEffect();
+    if (number !== sound) return;
+    if (told.reference) takeReference({ ...told.reference, ofPair: true });
+    else if (reference?.ofPair) takeReference(null);
     list.mark(known.sounds.findIndex(([id]) => id === number));
     if (loop?.voice) await hear(source, { again: true });
     else await look();
-    say(`${told.sound.name} is played${told.sound.whole > told.sound.seconds + 0.01 ? `, its first ${told.sound.seconds.toFixed(0)} s of ${told.sound.whole.toFixed(0)} s` : ""}.`);
+    say(`${told.sound.name} is played${told.sound.whole > told.sound.seconds + 0.01 ? `, its first ${told.sound.seconds.toFixed(0)} s of ${told.sound.whole.toFixed(0)} s` : ""}${told.reference ? "; the wet sound of its pair is the reference" : ""}.`);
   } catch (error) {
     if (before >= 0 && error instanceof Refusal) sound = before;
     sayError(error);
@@ -345,6 +391,7 @@ async function loadEffect() {
   const old = values;
   values = Object.fromEntries(told.knobs.map((/** @type {Knob} */ knob) => [knob.name, old[knob.name] >= knob.low && old[knob.name] <= knob.high ? old[knob.name] : knob.default]));
   knobs.build(told.knobs);
+  offerAxes();
   $("effect-name").textContent = told.name;
   $("effect-words").textContent = `${told.words[0].toUpperCase()}${told.words.slice(1)}. Level: ${told.level}.`;
   const { name: title, seconds, sample_rate, channels } = told.sound;
@@ -353,6 +400,16 @@ async function loadEffect() {
   if (!same) choosePad(known.controllers.findLastIndex((one) => one.effect === told.name));
   else await locate();
   showPoint();
+}
+
+/** From two axes to as many as the effect has knobs, at most eight. */
+function offerAxes() {
+  const most = Math.min(MOST_AXES, told.knobs.length), list = select("make-dimensions"), chosen = Number(list.value) || LEAST_AXES;
+  const counts = Array.from({ length: Math.max(0, most - LEAST_AXES + 1) }, (_, i) => LEAST_AXES + i);
+  list.replaceChildren(...counts.map((count) => new Option(`${count} axes`, String(count))));
+  list.value = String(Math.min(chosen, most));
+  list.disabled = select("make-kind").disabled = !counts.length;
+  button("make").disabled = working || !counts.length;
 }
 
 /** Render and draw what is chosen, without a sound. */
@@ -369,7 +426,7 @@ function choosePad(index) {
   axes.y = 1;
   axes.flipX = axes.flipY = false;
   const names = axisNames();
-  const own = known.controllers.flatMap((one, i) => one.effect === told.name ? [new Option(`${one.kind}, ${one.axes.length} axes`, String(i))] : []);
+  const own = known.controllers.flatMap((one, i) => one.effect === told.name ? [new Option(`${KINDS[one.kind] ?? one.kind}, ${one.axes.length} axes`, String(i))] : []);
   select("pad-of").replaceChildren(new Option("two knobs", "-1"), ...own);
   select("pad-of").value = String(index);
   for (const id of ["axis-x", "axis-y"]) select(id).replaceChildren(...names.map((/** @type {string} */ name, /** @type {number} */ i) => new Option(name, String(i))));
@@ -464,7 +521,7 @@ function showChain() {
 async function chooseChain(parts) {
   const before = chain;
   chain = parts;
-  kept.delete("effect");
+  forgetEffect();
   try {
     await loadEffect();
     if (loop?.voice && source === "effect") await hear("effect");
@@ -500,25 +557,40 @@ async function dropped(file, asReference) {
   }
 }
 
-/** @param {{sound: number, name: string}} taken */
+/** @param {{sound: number, name: string, ofPair?: boolean} | null} taken null: there is none any more */
 function takeReference(taken) {
   reference = taken;
   prediction = null;
   kept.delete("reference");
   kept.delete("prediction");
-  button("match").disabled = false;
-  $("reference-name").textContent = `Reference: ${taken.name}.`;
-  showMatch("");
+  button("match").disabled = !taken || working;
+  $("reference-name").textContent = taken ? `Reference: ${taken.name}.` : HOW_TO_REFER;
+  showMatch(null);
   if (source === "reference" || source === "prediction") source = "effect";
-  select("blind-a").value = "reference";
+  select("blind-a").value = taken ? "reference" : "dry";
   showSource();
-  say(`${taken.name} is the reference.`);
+  if (taken) say(`${taken.name} is the reference.`);
 }
 
-/** @param {string} words */
-function showMatch(words) {
-  $("match-words").textContent = words;
-  $("match-words").hidden = button("match-take").hidden = !words;
+/** What came of a match, step by step; null: there is none. @param {{effect: string, words: string, steps: [string, number][]} | null} made */
+function showMatch(made) {
+  const table = element("match-steps", HTMLTableElement);
+  $("match-words").hidden = button("match-take").hidden = table.hidden = !made;
+  if (!made) return;
+  $("match-words").textContent = made.words;
+  button("match-take").textContent = `Take ${made.effect} with this setting`;
+  const most = Math.max(...made.steps.map(([, share]) => share));
+  table.tBodies[0].replaceChildren(...made.steps.map(([words, share]) => {
+    const line = document.createElement("tr"), name = document.createElement("th");
+    name.scope = "row";
+    name.textContent = words;
+    const bar = Object.assign(document.createElement("meter"), { max: most, value: share });
+    bar.setAttribute("aria-hidden", "true");
+    line.append(name);
+    line.insertCell().append(bar);
+    line.insertCell().textContent = `${Math.round(100 * share)} %`;
+    return line;
+  }));
 }
 
 /** The knobs to what was found. @param {Event} event */
@@ -555,7 +627,7 @@ async function watch(standing) {
   } finally {
     working = false;
     $("working").hidden = true;
-    button("make").disabled = false;
+    offerAxes();
     button("match").disabled = !reference;
   }
   if (standing.state !== "done") return say(standing.sentence, standing.state === "failed");
@@ -567,7 +639,7 @@ async function watch(standing) {
   } else {
     prediction = { effect: standing.result.effect, values: standing.result.values };
     kept.delete("prediction");
-    showMatch(standing.result.words);
+    showMatch(standing.result);
     select("blind-b").value = "prediction";
     showSource();
     say(`The match is there: ${standing.result.words}`);
@@ -662,6 +734,7 @@ async function loadSounds() {
   known = await getJson("/api/effects");
   $("list-title").textContent = known.source;
   $("to-map").hidden = !known.map;
+  $("match-run").hidden = !known.predicts;
   fillList();
 }
 
@@ -719,7 +792,7 @@ button("swap").addEventListener("click", () => {
 select("axis-x").addEventListener("change", () => chooseAxis("x", Number(select("axis-x").value)));
 select("axis-y").addEventListener("change", () => chooseAxis("y", Number(select("axis-y").value)));
 select("pad-of").addEventListener("change", () => choosePad(Number(select("pad-of").value)));
-button("make").addEventListener("click", () => begin("/api/effects/controller", { effect: effectName(), sound, dimensions: Number(select("make-dimensions").value) }));
+button("make").addEventListener("click", () => begin("/api/effects/controller", { effect: effectName(), sound, kind: select("make-kind").value, dimensions: Number(select("make-dimensions").value) }));
 button("match").addEventListener("click", () => match());
 button("match-take").addEventListener("click", (event) => { takeMatch(event); });
 button("working-stop").addEventListener("click", () => { ask("/api/effects/stop", {}).catch(sayError); });
@@ -786,7 +859,7 @@ function reset(event) {
 
 function match() {
   if (!reference) return say("Drop a reference first.");
-  return begin("/api/effects/match", { effect: effectName(), sound, reference: reference.sound, style: input("match-style").checked });
+  return begin("/api/effects/match", { effect: select("match-effect").value ? null : effectName(), sound, reference: reference.sound, style: input("match-style").checked });
 }
 
 /** @param {Source} which */

@@ -3,9 +3,26 @@
 
 const FADE = 0.004; // seconds in which a cross-fade has done 63 % of its way
 const FADED = 8 * FADE; // and when nothing is left to hear of it
+const SEAM = 0.005; // seconds of the cross-fades about a stretch
 const LEAD = 0.006; // seconds between deciding and sounding: less, and the two would not be in step
 
 /** @typedef {{source: AudioBufferSourceNode, gain: GainNode, began: number, buffer: AudioBuffer, loop: boolean}} Voice */
+
+/**
+ * A sound with a stretch of another in it, from sample `first` on and round its end to its beginning; at both
+ * of its ends the two fade into each other.
+ * @param {Float32Array[]} channels @param {Float32Array[]} stretch @param {number} first @param {number} rate in Hz
+ */
+export function spliced(channels, stretch, first, rate) {
+  const seam = Math.round(SEAM * rate);
+  return channels.map((samples, c) => {
+    const made = samples.slice(), part = stretch[c];
+    for (let i = 0, k = first; i < part.length; i++, k = k + 1 < made.length ? k + 1 : 0) {
+      made[k] += Math.min(1, i / seam, (part.length - 1 - i) / seam) * (part[i] - made[k]);
+    }
+    return made;
+  });
+}
 
 export class Loop {
   /** @param {BaseAudioContext} context @param {AudioNode} out @param {() => void} [onEnd] when it has come to its end */
@@ -45,6 +62,14 @@ export class Loop {
     this.fade(when);
     this.voice = voice;
     return when;
+  }
+
+  /** Where it stands, in seconds; at the beginning when nothing sounds. */
+  get place() {
+    if (!this.voice) return 0;
+    const { began, buffer, loop } = this.voice;
+    const place = Math.max(0, this.context.currentTime - began);
+    return loop ? place % buffer.duration : Math.min(place, buffer.duration);
   }
 
   stop() {
