@@ -378,8 +378,8 @@ def _told_effect(found: Match, named: Blind | None) -> list[str]:
 
 
 def _shares(found: Match) -> list[tuple[str, float]]:
-    """What each step left of the dry sound's distance, and what the nearest other effects did; nothing where the
-    reference is the sound itself."""
+    """What each step left of the dry sound's distance, and what the nearest other effects did; nothing where
+    the reference is the sound itself."""
     if found.ratio is None:
         return []
     nothing = found.steps[0].distance
