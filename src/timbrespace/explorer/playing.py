@@ -401,7 +401,7 @@ def _told_match(found: Match) -> str:
         for knob in found.knobs
     ]  # fmt: skip
     words = (
-        f"{100 * found.ratio:.0f} % of the dry sound's distance is {left}, after {last.renders} renders in "
-        f"{last.seconds:.1f} s: {', '.join(told)}."
+        f"{100 * found.ratio:.0f} % of the dry sound's distance is {left}, after {last.renders} "
+        f"{'render' if last.renders == 1 else 'renders'} in {last.seconds:.1f} s: {', '.join(told)}."
     )
     return words if found.note is None else f"{words} But {found.note}."
