@@ -212,6 +212,28 @@ def test_heads_start_undecided_with_every_knob_at_its_centre():
     assert terms["effect"].item() == pytest.approx(np.log(3))
     knobs = (len(KNOBS["delay"]) + len(KNOBS["ringmod"])) / 2
     assert terms["knobs"].item() == pytest.approx(knobs * np.log(17), rel=1e-5)
+    assert terms["knob_kl"].item() == pytest.approx(0.0, abs=1e-5)
+
+
+def test_the_kl_of_knobs_is_that_of_their_distributions_and_brings_them_back_to_the_centre():
+    heads = Heads(4, vocabulary(), effect=False, knobs=True)
+    assert heads.knobs is not None
+    last = heads.knobs[-1].get_parameter("bias")
+    with torch.no_grad():
+        last.copy_(torch.linspace(-6.0, 6.0, PLACES).repeat(heads.count))
+    z, labels = torch.randn(3, 4), labels_of("delay", "delay", "overdrive")
+    chances = torch.linspace(-6.0, 6.0, PLACES).double().softmax(0)
+    each = float((chances * (chances * PLACES).log()).sum())
+    asked = (2 * len(KNOBS["delay"]) + len(KNOBS["overdrive"])) / 3
+    assert heads.terms(z, labels)["knob_kl"].item() == pytest.approx(asked * each, rel=1e-5)
+    optimizer = torch.optim.Adam([last], 0.5)
+    for _ in range(300):
+        optimizer.zero_grad()
+        heads.terms(z, labels)["knob_kl"].backward()
+        optimizer.step()
+    own = torch.tensor([n.split(".")[0] in ("delay", "overdrive") for n, _ in vocabulary().knob_columns])
+    units = heads(z).units
+    assert (units[:, own] - 0.5).abs().max() < 0.02 and units[:, ~own].min() > 0.85
 
 
 def test_only_the_own_effects_knobs_are_trained():
@@ -252,7 +274,7 @@ def test_pairs_without_labels_have_no_part():
     unknown = {"effect": torch.full((3,), 3), "knobs": torch.full((3, heads.count), torch.nan)}
     for labels in ({}, unknown):
         assert {name: value.item() for name, value in heads.terms(z, labels).items()} == {
-            "effect": 0.0, "knobs": 0.0
+            "effect": 0.0, "knobs": 0.0, "knob_kl": 0.0
         }  # fmt: skip
 
 
@@ -505,6 +527,10 @@ def test_a_run_with_heads_resumes_to_the_same_bits(pairs, run, tmp_path, monkeyp
         (("model.encoder={kind: siamese}",), "channels: joint"),
         (("objective.weights.knobs=0",), "add objective.weights.knobs"),
         (("model.heads.knobs=false",), "add model.heads: {knobs: true}"),
+        (
+            ("objective.weights.knobs=0", "objective.weights.knob_kl=1", "model.heads.knobs=false"),
+            "knob_kl weighs what a head says",
+        ),
         (("feature={kind: log_mel}",), "use feature.kind: pair"),
         (
             (

@@ -57,7 +57,8 @@ def certainties(
         low = min(ends[0], float(near[:, number].min()))
         high = max(ends[1], float(near[:, number].max()))
         channels = 1 if trials.dry.ndim == 1 else len(trials.dry)
-        why = knob.unheard(channels, trials.dry.shape[-1] / trials.sample_rate)
+        seconds, value = trials.dry.shape[-1] / trials.sample_rate, knob.from_unit(place[number])
+        why = knob.unheard(channels, seconds, value)
         if why is None and not any(rises) and None not in rises:
             why = f"{knob.name} changes nothing that is heard in this sound at this setting"
         found.append(_told(knob, float(place[number]), low, high, why))
@@ -79,7 +80,7 @@ def remaining(
             for q in (0.1, 0.9)
         )
         low, high = min(low, float(place[number])), max(high, float(place[number]))
-        why = knob.unheard(channels, seconds)
+        why = knob.unheard(channels, seconds, knob.from_unit(place[number]))
         found.append(_told(knob, float(place[number]), low, high, why))
     return found
 

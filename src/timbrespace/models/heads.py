@@ -6,9 +6,12 @@ distribution over evenly spaced places, both rails among them, which is trained 
 its mean ("two-hot" targets: Schrittwieser et al. 2020, appendix F). It starts even, so every knob starts
 at the centre, and is pulled to a rail only by pairs that stand there; where a knob cannot be heard it
 stays as wide as the knob's settings. The raw terms `effect` and `knobs` are cross-entropies, nats per
-pair, the latter summed over the pair's knobs.
+pair, the latter summed over the pair's knobs; `knob_kl`, nats per pair and summed likewise, is the KL
+divergence of these distributions from the even one that they start as, for heads that are told no
+setting (training.through): what nothing heard speaks against goes back to the centre.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -85,6 +88,7 @@ class Heads(nn.Module):
             near = 1.0 - (truth[known][:, None] - self.places).abs() * (PLACES - 1)
             pairs = int(known.any(1).sum())
             found["knobs"] = -(near.clamp_min(0.0) * log).sum() / max(1, pairs)
+            found["knob_kl"] = (log.exp() * (log + math.log(PLACES))).sum() / max(1, pairs)
         return found
 
     def errors(self, z: Tensor, labels: dict[str, Tensor]) -> dict[str, Tensor]:

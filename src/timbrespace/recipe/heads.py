@@ -25,6 +25,11 @@ class HeadsSection(Section):
                 f"objective.weights.{rendered[0]} renders the knobs that a head reads, and there is none; "
                 "add model.heads: {knobs: true}"
             )
+        if weights.get("knob_kl") and not self.knobs:
+            yield (
+                "objective.weights.knob_kl weighs what a head says of knobs, and there is none; add "
+                "model.heads: {knobs: true}"
+            )
         for name, there in self.model_dump().items():
             weight = weights.get(name, 0.0)
             if there and not weight and not (name == "knobs" and rendered):

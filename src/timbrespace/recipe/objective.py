@@ -19,7 +19,7 @@ TermName = Literal[
 GATHERS = {"invariance": "setting", "clusters": "effect"}
 KNOWN = {
     *get_args(TermName), *CODE_TERMS, "adversary", "independence", "perceptual", "effect", "knobs",
-    *GATHERS, "audio", "audio_l1",
+    "knob_kl", *GATHERS, "audio", "audio_l1",
 }  # fmt: skip
 Band = tuple[  # from this frequency up (Hz), this weight
     Annotated[float, Field(ge=0.0, le=24000.0)], Annotated[float, Field(ge=0.0, le=1e6)]

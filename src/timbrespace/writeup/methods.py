@@ -128,6 +128,7 @@ TERMS = {
     "perceptual": r"1 - \frac{(\sum d \delta)^2}{\sum d^2 \sum \delta^2}",
     "effect": r"-\mathrm{E} \log h(\text{effect} | z)",
     "knobs": r"-\mathrm{E} \sum_k \log h(u_k | z)",
+    "knob_kl": r"\mathrm{E} \sum_k \mathrm{KL}(h(u_k | z) \,\|\, \text{even})",
     "invariance": r"\mathrm{E} \|\mu - \mu'\|^2 / \mathrm{E} \|\mu - \mu''\|^2",
     "clusters": r"\mathrm{E} \|\mu - \mu^*\|^2 / \mathrm{E} \|\mu - \mu''\|^2",
     "audio": r"\mathrm{MRSTFT}(\mathrm{fx}(x, \hat u), y)",
@@ -147,6 +148,8 @@ SYMBOLS = {  # what stands in an equation, and is not said elsewhere
     "adversary": "$a$ is a classifier that the encoder is trained against",
     "effect": "$h$ are heads that read the latent",
     "knobs": "$u_k$ is the place of a knob between its ends, told as a mean of evenly spaced places",
+    "knob_kl": "$u_k$ is the place of a knob between its ends, and $h$ its distribution over evenly spaced "
+    "places, that is read off the latent",
     "invariance": r"$\mu'$ has the same setting on another sound, and $\mu''$ is any of the batch",
     "clusters": r"$\mu^*$ has the same effect, and $\mu''$ is any of the batch",
     "audio": r"$\mathrm{fx}(x, \hat u)$ is the dry sound rendered with the knobs that are read off the "
