@@ -5,6 +5,10 @@ heads place them. The raw terms `audio` (losses.spectral.style_distance) and `au
 the samples) say how far that is from the wet sound, in the mean over these pairs. The knobs have the
 gradient of the effect where it is differentiable; where it is not, one by simultaneous perturbation.
 (After report 004, and Steinmetz, Bryan & Reiss 2022.)
+
+A gradient is local: that of an echo's time or an oscillator's pitch is of how two waves lie to each other,
+a thousand times that of what is heard, and says nothing of where the knob should go. So no slope is
+believed that is steeper than STEEPEST; else such steps are all that encoder and heads learn from.
 """
 
 import json
@@ -31,6 +35,7 @@ from timbrespace.training.parallel import Share
 
 EPSILON = 0.01  # by how much knobs are moved to either side, of 1 (report 004)
 STEPS = 32768.0  # of 1 in the sounds of pairs: what is softer than a step was silence for both
+STEEPEST = 2.0  # times a distance, per range of a knob: from the centre it would be 0 at a rail
 STAND_IN = "compressor"  # about as slow as the mean of ours
 
 log = logging.getLogger(__name__)
@@ -121,16 +126,26 @@ class Through:
             heard = rounded(heard * STEPS) / STEPS
             return torch.stack([style_distance(heard, wet), (heard - wet).abs().mean(1)], 1)
 
-        if effect.differentiable:
+        def formula(places: Tensor) -> Tensor:
             values = {
-                knob.name: value_at(knob, place) for knob, place in zip(knobs, units.T, strict=True)
+                knob.name: value_at(knob, place)
+                for knob, place in zip(knobs, places.T, strict=True)
             }
             return distances(effect.process_tensor(dry * gain, self.sample_rate, **values))
-        loud = (dry * gain).cpu().numpy()
-        return perturbed(
-            lambda places: distances(self._rendered(effect, knobs, loud, places).to(dry)),
-            units, signs,
-        )  # fmt: skip
+
+        def box(places: Tensor) -> Tensor:
+            loud = (dry * gain).cpu().numpy()
+            return distances(self._rendered(effect, knobs, loud, places).to(dry))
+
+        here, moved = units.detach(), 1 if effect.differentiable else len(knobs)  # at a time
+        value, slope = (
+            derived(formula, here) if effect.differentiable else perturbed(box, here, signs)
+        )
+        usable = value.isfinite() & slope.isfinite().all(2)
+        value = value.where(usable, 0.0)
+        most = STEEPEST * moved * value[:, :, None]
+        slope = slope.where(usable[:, :, None], 0.0).clamp(-most, most)
+        return value + (slope * (units - here)[:, None, :]).sum(2)
 
     def _rendered(
         self, effect: Effect, knobs: tuple[Knob, ...], dry: np.ndarray, units: Tensor
@@ -154,24 +169,31 @@ def value_at(knob: Knob, places: Tensor) -> Tensor:
     return knob.low + places * (knob.high - knob.low)
 
 
-def perturbed(losses: Callable[[Tensor], Tensor], units: Tensor, signs: Tensor) -> Tensor:
-    """losses (B, L) of units (B, K), 0 to 1, whose gradient is estimated by simultaneous perturbation.
+def derived(losses: Callable[[Tensor], Tensor], units: Tensor) -> tuple[Tensor, Tensor]:
+    """losses (B, L) of units (B, K), and their slopes (B, L, K)."""
+    units = units.clone().requires_grad_()
+    with torch.enable_grad():
+        value = losses(units)
+        slopes = [
+            torch.autograd.grad(column.sum(), units, retain_graph=True)[0] for column in value.T
+        ]
+    return value.detach(), torch.stack(slopes, 1)
+
+
+def perturbed(
+    losses: Callable[[Tensor], Tensor], units: Tensor, signs: Tensor
+) -> tuple[Tensor, Tensor]:
+    """losses (B, L) of units (B, K), 0 to 1, and their slopes (B, L, K) as simultaneous perturbation
+    estimates them.
 
     All of a row's knobs are moved by EPSILON at once, each to its own side (`signs`, -1 or 1), and then
     to the other: the difference of the two losses over the way between is each knob's slope, in the mean
     over signs (Spall 1998, An overview of the simultaneous perturbation method). Knobs stay within 0..1.
-    What is not finite counts as 0.
     """
-    here = units.detach()
-    more, less = ((here + way * EPSILON * signs).clamp(0.0, 1.0) for way in (1.0, -1.0))
+    more, less = ((units + way * EPSILON * signs).clamp(0.0, 1.0) for way in (1.0, -1.0))
     with torch.no_grad():
-        value = losses(here)
         rise = losses(more) - losses(less)
-        slope = rise[:, :, None] / (more - less)[:, None, :]
-        usable = (value + rise).isfinite()
-        value = value.where(usable, 0.0)
-        slope = slope.where(usable[:, :, None], 0.0)
-    return value + (slope * (units - here)[:, None, :]).sum(2)
+        return losses(units), rise[:, :, None] / (more - less)[:, None, :]
 
 
 def _peak(sounds: Tensor) -> Tensor:
