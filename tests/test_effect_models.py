@@ -231,7 +231,9 @@ def test_the_kl_of_knobs_is_that_of_their_distributions_and_brings_them_back_to_
         optimizer.zero_grad()
         heads.terms(z, labels)["knob_kl"].backward()
         optimizer.step()
-    own = torch.tensor([n.split(".")[0] in ("delay", "overdrive") for n, _ in vocabulary().knob_columns])
+    own = torch.tensor(
+        [n.split(".")[0] in ("delay", "overdrive") for n, _ in vocabulary().knob_columns]
+    )
     units = heads(z).units
     assert (units[:, own] - 0.5).abs().max() < 0.02 and units[:, ~own].min() > 0.85
 

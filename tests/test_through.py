@@ -118,9 +118,7 @@ def test_no_slope_is_believed_that_only_tells_how_waves_lie_to_each_other():
     )
     places = torch.full((4, 4), 0.5, requires_grad=True)
     found = distances(delay, dry, wet, places)
-    slopes = [
-        torch.autograd.grad(column.sum(), places, retain_graph=True)[0] for column in found.T
-    ]
+    slopes = [torch.autograd.grad(column.sum(), places, retain_graph=True)[0] for column in found.T]
     values = {k.name: torch.full((4,), k.from_unit(0.5)) for k in delay.knobs}
     values["time"] = values["time"].requires_grad_()
     made = delay.process_tensor(torch.from_numpy(dry), RATE, **values)

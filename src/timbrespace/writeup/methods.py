@@ -154,7 +154,7 @@ SYMBOLS = {  # what stands in an equation, and is not said elsewhere
     "clusters": r"$\mu^*$ has the same effect, and $\mu''$ is any of the batch",
     "audio": r"$\mathrm{fx}(x, \hat u)$ is the dry sound rendered with the knobs that are read off the "
     "latent, of <pairs> pairs a step, and $y$ the wet one; where an effect has no gradient it is estimated "
-    "by simultaneous perturbation",
+    "by simultaneous perturbation, and no slope counts as steeper than twice the distance per range of a knob",
 }
 
 FREE_BITS = {
