@@ -20,7 +20,7 @@ from timbrespace.errors import EffectError
 from timbrespace.matching.blind import match_blind
 from timbrespace.matching.cues import cues
 from timbrespace.matching.distance import SIZES, Target, log_mel_l1, mr_stft, rounding
-from timbrespace.matching.match import Prediction, match, match_one_of
+from timbrespace.matching.match import TRIED, Prediction, match, match_one_of
 from timbrespace.matching.style import match_style
 from timbrespace.matching.trials import Expected, Trials
 from timbrespace.verbs_effects import effects_match
@@ -182,6 +182,9 @@ def test_the_effect_is_told_where_none_is_named():
     found = match_one_of(effects, dry, wet, RATE, renders=60)
     assert found.effect.name == "delay" and found.sure == "sure"
     assert set(found.others) == {"overdrive", "ringmod"}
+    # Some renders with each effect tell which it is; the search goes on from there.
+    assert [s.renders for s in found.steps[:2]] == [0, 3 * TRIED + 1]
+    assert 4 * TRIED < found.steps[-1].renders <= 3 * TRIED + 60
 
 
 def test_an_effect_that_crashes_does_not_stop_the_others(caplog):

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from timbrespace.errors import AudioError
 from timbrespace.explorer.playing import Playing, Wet, open_controllers
-from timbrespace.explorer.sounds import DROPPED_BYTES, PLAYED, RATES, BuiltIn, Files, Rows, Source
+from timbrespace.explorer.sounds import DROPPED_BYTES, PLAYED, BuiltIn, Files, Rows, Source
 from timbrespace.explorer.web import (
     Question,
     Refused,
@@ -31,6 +31,7 @@ from timbrespace.explorer.web import (
     question,
     serve_app,
 )  # fmt: skip
+from timbrespace.matching.pairing import HIGHEST_RATE, LOWEST_RATE
 
 FILES = (
     "style.css", "effects.css", "icon.svg", "api.js", "colours.js", "compare.js", "dom.js", "effects.js",
@@ -67,7 +68,7 @@ class RenderQuestion(Question):
     values: Values
     at: Place | None = None
     controller: Number | None = None
-    rate: int | None = Field(default=None, ge=RATES[0], le=RATES[1])
+    rate: int | None = Field(default=None, ge=LOWEST_RATE, le=HIGHEST_RATE)
     moment: float | None = Field(default=None, ge=0, le=PLAYED)
 
 

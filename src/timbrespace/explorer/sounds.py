@@ -17,12 +17,12 @@ import numpy as np
 from timbrespace.audio.files import Audio, read
 from timbrespace.errors import AudioError, TimbrespaceError
 from timbrespace.explorer.view import NotHere
+from timbrespace.matching.pairing import comparable
 
 if TYPE_CHECKING:
     from timbrespace.data.corpus import Corpus
 
 PLAYED = 10.0  # seconds that are played of a sound: a render has to stay instant
-RATES = (8000, 48000)  # Hz that are played as they are; others are brought to the nearest
 DROPPED_BYTES = 32 * 2**20
 DROPPED_SECONDS = 600.0
 KEPT_DROPPED = 16  # files dropped on the page that are kept
@@ -224,8 +224,9 @@ class Shelf:
 
 
 def played(name: str, audio: Audio) -> Sound:
-    """A sound as it is played: its beginning, mono or stereo, at a rate that browsers play."""
-    rate = min(max(audio.sample_rate, RATES[0]), RATES[1])
+    """A sound as it is played: its beginning, mono or stereo, at a rate at which it can be matched, which are
+    those that browsers play."""
+    rate = comparable(audio.sample_rate)
     samples = audio.samples if len(audio.samples) <= 2 else audio.mono()[None]
     cut = Audio(
         np.asarray(samples[:, : round(PLAYED * audio.sample_rate)], np.float32), audio.sample_rate

@@ -53,7 +53,8 @@ Predict = Callable[[np.ndarray, np.ndarray, int], Prediction]
 @dataclass(frozen=True)
 class Step:
     """A step of a match: how far the best setting is that it came to from the reference, by the match's
-    `measure` and, in a paired one, by log-mel L1 (dB), after so many renders and seconds."""
+    `measure` and, in a paired one, by log-mel L1 (dB), after so many renders and seconds, those of other
+    effects that were tried among them."""
 
     name: str
     distance: float
@@ -179,14 +180,18 @@ def match_one_of(
     until = began + (seconds if seconds is not None else float("inf"))
     heard(dry, reference, sample_rate)  # what is wrong with the sounds is no effect's fault
     failed: dict[str, str] = {}
+    spent = 0
 
     def attempt(effect: Effect, **how: Any) -> tuple[Match, Trials] | None:
+        nonlocal spent
         try:
-            return searched(effect, dry, reference, sample_rate, seed=seed, **how)
+            made = searched(effect, dry, reference, sample_rate, seed=seed, **how)
         except EffectError as error:
             failed[effect.name] = str(error)
             log.warning("%s is left out: %s", effect.name, error)
             return None
+        spent += len(made[1].places)
+        return made
 
     far: dict[str, float] = {}
     places: dict[str, np.ndarray] = {}
@@ -221,13 +226,22 @@ def match_one_of(
             break
     if not whole:
         raise EffectError("; ".join(failed.values()))
+    found = time.monotonic() - began
     best, trials = min(whole, key=lambda pair: pair[0].steps[-1].distance)
+    nothing, *steps = best.steps
+    others_renders, others_seconds = spent - len(trials.places), found - steps[-1].seconds
+    steps = [
+        replace(s, renders=s.renders + others_renders, seconds=s.seconds + others_seconds)
+        for s in steps
+    ]
     far.update({m.effect.name: m.steps[-1].distance for m, _ in whole})
     knobs = tuple(certainties(trials, trials.best, until=until))
     others = {name: value for name, value in far.items() if name != best.effect.name}
     notes = [f"{name} is left out: {why}" for name, why in failed.items()]
     notes += [best.note] if best.note else []
-    return replace(best, others=others, knobs=knobs, note="; ".join(notes) or None)
+    return replace(
+        best, steps=(nothing, *steps), others=others, knobs=knobs, note="; ".join(notes) or None
+    )
 
 
 class Teller:
