@@ -561,6 +561,9 @@ def test_apply_overwrites_no_input_and_names_the_file_of_which_an_effect_fails(f
     (files / "gone").symlink_to(files / "nowhere" / "deep")
     with pytest.raises(AudioError, match="no folder can be made at"):
         verbs_effects.effects_apply(ours, files / "gone", effect="overdrive")
+    with pytest.raises(AudioError, match="wet.WAV would be a file; --out wants a folder, as wet$"):
+        verbs_effects.effects_apply(ours, files / "wet.WAV", effect="overdrive")
+    assert not (files / "wet.WAV").exists()
 
 
 def test_apply_at_the_command_line(files, capsys):

@@ -350,7 +350,7 @@ DRIVEN = {
 def test_a_chain_is_matched_told_and_written(driven, tmp_path):
     """The knobs of both effects by their names in the chain, and each step nearer than the one before."""
     out, effect = tmp_path / "out", find("overdrive+delay")
-    words = ["--chain", effect.name, "--out", str(out), "--renders", "100", "--seconds", "60"]
+    words = ["--chain", "overdrive,delay", "--out", str(out), "--renders", "100", "--seconds", "60"]
     shown = CliRunner().invoke(app, ["effects", "match", *map(str, driven), *words]).stdout
     told = json.loads((out / "match.json").read_text(encoding="utf-8"))
     assert told["effect"] == effect.name and list(told["setting"]) == [k.name for k in effect.knobs]

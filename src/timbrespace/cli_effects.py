@@ -248,7 +248,7 @@ def effects_match(
         list[str] | None,
         typer.Option(help="An effect; repeat to choose from several; all our own when not given."),
     ] = None,
-    chain: Annotated[str | None, typer.Option(help="Effects in a row: overdrive+delay.")] = None,
+    chain: Annotated[str | None, typer.Option(help="Effects in a row: overdrive,delay.")] = None,
     style: Annotated[
         bool, typer.Option("--style", help="The reference is another sound with the effect.")
     ] = False,
@@ -270,10 +270,11 @@ def effects_match(
 
     if effect and chain is not None:
         raise typer.BadParameter("give --effect or --chain, not both")
+    asked = effect if chain is None else chain.replace(",", "+")
     with Bars() as bars:
         found = verbs_effects.effects_match(
-            sound, reference, out, effect=effect if chain is None else chain, style=style, run=run,
-            renders=renders, seconds=seconds, seed=seed, progress=bars,
+            sound, reference, out, effect=asked, style=style, run=run, renders=renders,
+            seconds=seconds, seed=seed, progress=bars,
         )  # fmt: skip
     if as_json:
         print_json({"file": str(found.file), "sound": str(found.sound), **found.facts})
