@@ -196,9 +196,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     corpus, lines = Corpus.open(given.pairs), []
-    runs = [Run.open(path) for path in given.runs]
+    runs, heads = ([Run.open(path) for path in some] for some in (given.runs, given.heads))
     vocabulary, feature = vocabulary_of(corpus), runs[0].feature
     assert isinstance(feature, Pair)
+    for run in heads:
+        same = sorted(run.vocabulary.knob_columns) == sorted(vocabulary.knob_columns)
+        assert run.model.heads is not None and same, f"{run.path} reads other knobs, or none"
     through = Through(
         vocabulary,
         tuple(map(black_box, vocabulary.words["effect"])),
@@ -229,17 +232,18 @@ def main() -> None:
                 with torch.no_grad():
                     units = net.eval()(asking.mean / unit).numpy()
                 lines.append(judged(f"{run.path.name}, {way}", units, asking, asked, through))
-    for run in map(Run.open, given.heads):
+    for run in heads:
         asking = Latents.of(run, corpus, "test")
-        assert run.model.heads is not None and run.vocabulary.knobs == vocabulary.knobs
         with torch.no_grad():
+            assert run.model.heads is not None
             units = run.model.heads(asking.mean).units.numpy()
+        units = units[:, [run.vocabulary.knob_columns.index(k) for k in vocabulary.knob_columns]]
         lines.append(judged(f"{run.path.name}, its own heads", units, asking, asked, through))
-    named, heads = (
+    named, besides = (
         " ".join(path.name for path in some) for some in (given.runs, given.heads or [Path("none")])
     )
     command = (
-        f"python experiments/frozen.py PAIRS {named} --heads {heads} --steps {given.steps} "
+        f"python experiments/frozen.py PAIRS {named} --heads {besides} --steps {given.steps} "
         f"--batch {given.batch} --asked {given.asked} --seed {given.seed}"
     )
     result.write(
