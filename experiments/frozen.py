@@ -3,8 +3,8 @@
     python experiments/frozen.py PAIRS RUN [RUN ...] [--heads RUN ...] [--steps 2000] [--batch 8] [--asked 20]
 
 PAIRS is a corpus of `timbrespace effects pairs`, each RUN a trained one of such pairs (week5-1 and final-1
-of experiments/effects-through.yaml are the report's). Their latents of PAIRS stay as they are, but for one scale for
-each number, so that all vary alike. For each effect a network as the report's last one reads its knobs off
+of experiments/effects-through.yaml are the report's). Their latents of PAIRS stay as they are, but for one
+scale for each number, so that all vary alike. For each effect a network as the report's last one reads its knobs off
 the means: layers of 128, 128, 64 and 32 with layer norm, leaky ReLU, and a sigmoid that starts at one half.
 It is trained twice: told the settings (squared error), and by what comes of them (MR-STFT and 100 times L1
 of the sound, gradients by simultaneous perturbation), as the report did. Not as there: it reads one latent
@@ -200,7 +200,9 @@ def main() -> None:
     vocabulary, feature = vocabulary_of(corpus), runs[0].feature
     assert isinstance(feature, Pair)
     for run in heads:
-        same = sorted(run.vocabulary.knob_columns) == sorted(vocabulary.knob_columns)
+        same = [k for k, _ in run.vocabulary.knob_columns] == [
+            k for k, _ in vocabulary.knob_columns
+        ]
         assert run.model.heads is not None and same, f"{run.path} reads other knobs, or none"
     through = Through(
         vocabulary,
@@ -237,7 +239,6 @@ def main() -> None:
         with torch.no_grad():
             assert run.model.heads is not None
             units = run.model.heads(asking.mean).units.numpy()
-        units = units[:, [run.vocabulary.knob_columns.index(k) for k in vocabulary.knob_columns]]
         lines.append(judged(f"{run.path.name}, its own heads", units, asking, asked, through))
     named, besides = (
         " ".join(path.name for path in some) for some in (given.runs, given.heads or [Path("none")])
