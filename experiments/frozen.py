@@ -4,11 +4,12 @@
 
 PAIRS is a corpus of `timbrespace effects pairs`, each RUN a trained one of such pairs (week5-1 and final-1
 of experiments/effects-through.yaml are the report's). Their latents of PAIRS stay as they are, but for one
-scale for each number, so that all vary alike. For each effect a network as the report's last one reads its knobs off
-the means: layers of 128, 128, 64 and 32 with layer norm, leaky ReLU, and a sigmoid that starts at one half.
-It is trained twice: told the settings (squared error), and by what comes of them (MR-STFT and 100 times L1
-of the sound, gradients by simultaneous perturbation), as the report did. Not as there: it reads one latent
-of the pair, where he laid that of the dry sound beside that of the reference, whose sound was another one.
+scale for each number, so that all vary alike. For each effect a network as the report's last one reads its
+knobs off the means: layers of 128, 128, 64 and 32 with layer norm, leaky ReLU, and a sigmoid that starts at
+one half. It is trained twice: told the settings (squared error), and by what comes of them (MR-STFT and 100
+times L1 of the sound, gradients by simultaneous perturbation), as the report did. Not as there: it reads
+one latent of the pair, where he laid that of the dry sound beside that of the reference, whose sound was
+another one.
 
 `--heads` are runs whose own heads are asked besides. Of the test split's pairs `--asked` an effect are rendered
 with what was found. Writes results/frozen.md.
