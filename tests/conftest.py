@@ -10,12 +10,13 @@ from types import SimpleNamespace
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
-from playwright.sync_api import expect, sync_playwright  # noqa: E402
+from browsing import FLAGS, PATIENCE  # noqa: E402
+from playwright.sync_api import Browser, expect, sync_playwright  # noqa: E402
 
 from timbrespace import verbs  # noqa: E402
 from timbrespace.data import jobs  # noqa: E402
 
-expect.set_options(timeout=20_000)  # a page that shares two cores with other tests answers late
+expect.set_options(timeout=1000 * PATIENCE)
 jobs.LEAST = 0  # a worker takes a second to start; tests of workers ask for them
 
 # big enough to have a few sounds of several families in each split, small enough to train in seconds
@@ -34,13 +35,19 @@ def chromium() -> str | None:
     return next(filter(None, map(shutil.which, filter(None, names))), None)
 
 
+@pytest.fixture(scope="module")
+def browser(chromium) -> Iterator[Browser]:
+    with sync_playwright() as play:
+        found = play.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield found
+        found.close()
+
+
 @pytest.fixture
 def opened(chromium) -> Iterator[SimpleNamespace]:
     """An empty `tab` of a browser, the addresses that it has `asked` for, and what went `wrong` in it."""
     with sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
         tab = browser.new_page(viewport={"width": 1200, "height": 800})
         asked, wrong = [], []
         tab.on("request", lambda request: asked.append(request.url))

@@ -13,22 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from browsing import SOUNDS, until
 from explorer_stand_in import NASTY, build, with_directions
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from timbrespace.explorer.server import serve
 from timbrespace.explorer.session import Session
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--autoplay-policy=no-user-gesture-required",
-]
-SOUNDS = "document.getElementById('level').value > 0.005"
 BLUE = """() => {
     const map = document.getElementById("map");
     const data = map.getContext("2d").getImageData(0, 0, map.width, map.height).data;
@@ -57,15 +48,6 @@ class Place:
     def close(self) -> None:
         self.stop.set()
         self.thread.join(10)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium) -> Iterator[Browser]:
-    with sync_playwright() as play:
-        # without a system Chromium, the one that playwright installs
-        found = play.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
@@ -114,14 +96,6 @@ def alone(place: Place, name: str = "umap") -> int:
 def blue(page: Page) -> int:
     """Pixels of the map in the colour of the first family."""
     return page.evaluate(BLUE)
-
-
-def until(page: Page, condition: str) -> None:
-    """Wait for a condition; playwright's own way needs eval, which the page forbids."""
-    end = time.monotonic() + 8
-    while not page.evaluate(condition):
-        assert time.monotonic() < end, condition
-        page.wait_for_timeout(20)
 
 
 def test_the_page_shows_the_run_and_is_silent(page):
@@ -495,8 +469,8 @@ def test_the_map_follows_the_training_behind_it(page, place):
     newer[1].version = "two"
     place.parts = newer
     place.stamp += 1
-    expect(page.locator("#training-text")).to_contain_text("epoch 7 of 12", timeout=9000)
-    expect(page.locator("#said")).to_contain_text("newest state", timeout=9000)
+    expect(page.locator("#training-text")).to_contain_text("epoch 7 of 12")
+    expect(page.locator("#said")).to_contain_text("newest state")
     expect(page.locator("#map-switch button")).to_have_count(1)
     expect(page.locator("#card-name")).to_have_text(name)  # the selection stays
     place.parts = older
@@ -711,7 +685,7 @@ def test_before_the_first_space_the_page_waits_for_it(browser):
     expect(tab.locator("#empty")).to_contain_text("The map appears when the first space is ready")
     expect(tab.locator("#pitch-card")).to_be_hidden()
     place.parts, place.stamp = parts, 2
-    expect(tab.locator("#said")).to_contain_text("90 sounds on the map", timeout=9000)
+    expect(tab.locator("#said")).to_contain_text("90 sounds on the map")
     expect(tab.locator("#empty")).to_be_hidden()
     expect(tab.locator("#pitch-card")).to_be_visible()
     tab.close()

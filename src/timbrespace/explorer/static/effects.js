@@ -36,7 +36,7 @@ let sound = -1;
 /** @type {any} */ let told = null; // the effect and its knobs, for this sound
 /** @type {Record<string, number>} */ let values = {};
 /** @type {number | null} */ let controller = null; // whose pad it is; null: the pad lies over the knobs
-/** @type {number[]} */ let place = []; // on the pad, one number for each of its axes
+/** @type {number[]} */ let place = []; // on the pad, one number for each of its axes; empty until the server tells it
 const axes = { x: 0, y: 1, flipX: false, flipY: false };
 /** @type {Source} */ let source = "effect";
 let mode = "loop";
@@ -331,7 +331,10 @@ function showPoint() {
     pad.show(seenAt(place, "x"), seenAt(place, "y"));
   }
   const lines = $("axes-lines").querySelectorAll("input");
-  lines.forEach((slider, i) => { slider.value = String(Math.round(place[i] * 1000)); });
+  lines.forEach((slider, i) => {
+    slider.disabled = !place.length;
+    if (place.length) slider.value = String(Math.round(place[i] * 1000));
+  });
 }
 
 /** Where a place stands on the pad as it is turned now. @param {number[]} where @param {"x" | "y"} side */
@@ -397,7 +400,7 @@ async function loadEffect() {
   const { name: title, seconds, sample_rate, channels } = told.sound;
   $("sound-facts").textContent = `${title} · ${seconds.toFixed(2)} s · ${sample_rate / 1000} kHz · ${channels === 2 ? "stereo" : "mono"}`;
   document.title = `${told.name} · timbrespace`;
-  if (!same) choosePad(known.controllers.findLastIndex((one) => one.effect === told.name));
+  if (!same) await choosePad(known.controllers.findLastIndex((one) => one.effect === told.name));
   else await locate();
   showPoint();
 }
@@ -420,7 +423,7 @@ async function look() {
 }
 
 /** The pad of a controller, or of the knobs. @param {number} index -1: of the knobs */
-function choosePad(index) {
+async function choosePad(index) {
   controller = index < 0 ? null : index;
   axes.x = 0;
   axes.y = 1;
@@ -433,9 +436,9 @@ function choosePad(index) {
   $("one-knob").hidden = names.length > 1;
   $("pad").hidden = names.length < 2;
   $("axes-lines").replaceChildren(...controller !== null && names.length > 2 ? names.map(axisLine) : []);
-  place = controller === null ? unitsOf(values) : pads()?.clean ?? [];
+  place = [];
   showAxes();
-  locate();
+  return locate();
 }
 
 /** Where the knobs lie on a controller's pad. */
@@ -634,7 +637,7 @@ async function watch(standing) {
   if (standing.kind === "controller") {
     known.controllers = standing.result.controllers;
     const index = known.controllers.length - 1;
-    if (known.controllers[index].effect === told.name) choosePad(index);
+    if (known.controllers[index].effect === told.name) await choosePad(index);
     say(`The pad is made: ${known.controllers[index].axes.join("; ")}.`);
   } else {
     prediction = { effect: standing.result.effect, values: standing.result.values };
@@ -791,7 +794,7 @@ button("swap").addEventListener("click", () => {
 });
 select("axis-x").addEventListener("change", () => chooseAxis("x", Number(select("axis-x").value)));
 select("axis-y").addEventListener("change", () => chooseAxis("y", Number(select("axis-y").value)));
-select("pad-of").addEventListener("change", () => choosePad(Number(select("pad-of").value)));
+select("pad-of").addEventListener("change", () => { choosePad(Number(select("pad-of").value)).catch(sayError); });
 button("make").addEventListener("click", () => begin("/api/effects/controller", { effect: effectName(), sound, kind: select("make-kind").value, dimensions: Number(select("make-dimensions").value) }));
 button("match").addEventListener("click", () => match());
 button("match-take").addEventListener("click", (event) => { takeMatch(event); });
