@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from queue import Queue
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
@@ -24,6 +24,17 @@ def chromium() -> Iterator[Browser]:
         browser = play.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
+
+
+def effects_page(browser: Browser, url: str, name: str = "") -> Page:
+    """The page of effects at `url` when it plays, with an effect chosen where one is named."""
+    page = browser.new_page(viewport=VIEWPORT)
+    page.goto(url)
+    expect(page.locator("#said")).to_contain_text("is played")
+    if name:
+        page.get_by_label("Effect", exact=True).last.select_option(name)
+        expect(page.locator("#effect-name")).to_have_text(name)
+    return page
 
 
 @contextmanager

@@ -9,7 +9,7 @@ presets are kept. Writes docs/images/effects.png.
 from pathlib import Path
 
 import result
-from browser import VIEWPORT, chromium, served
+from browser import chromium, effects_page, served
 from playwright.sync_api import Page, expect
 
 from timbrespace.explorer.effects_server import build_app
@@ -37,11 +37,7 @@ def preset(page: Page, name: str) -> None:
     expect(page.locator("#said")).to_have_text(f"Saved as {name}.")
 
 
-def effects(page: Page, url: str) -> None:
-    page.goto(url)
-    expect(page.locator("#said")).to_contain_text("is played")
-    page.select_option("#chain select >> nth=0", "overdrive")
-    expect(page.locator("#effect-name")).to_have_text("overdrive")
+def played(page: Page) -> None:
     drag(page, 0.8, 0.7)
     expect(page.locator("#said")).to_contain_text("drive 3")
     preset(page, "broken radio")
@@ -67,8 +63,8 @@ def effects(page: Page, url: str) -> None:
 def main() -> None:
     result.options(__doc__).parse_args()
     with chromium() as browser, served(serve_app, build_app(Playing(BuiltIn()))) as url:
-        page = browser.new_page(viewport=VIEWPORT)
-        effects(page, url)
+        page = effects_page(browser, url, "overdrive")
+        played(page)
         page.screenshot(path=IMAGES / "effects.png")
 
 

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 import result
-from browser import VIEWPORT, chromium, served
-from playwright.sync_api import Browser, Page, expect
+from browser import chromium, effects_page, served
+from playwright.sync_api import Browser, Page
 
 from timbrespace.audio import files
 from timbrespace.data.notes import built_in
@@ -60,11 +60,7 @@ def drag(page: Page, moves: int) -> tuple[float, float]:
 
 def dragged(browser: Browser, url: str, name: str, moves: int) -> tuple[float, float]:
     """As for `drag`, on the page at `url`, of one effect."""
-    page = browser.new_page(viewport=VIEWPORT)
-    page.goto(url)
-    expect(page.locator("#said")).to_contain_text("is played")
-    page.get_by_label("Effect", exact=True).last.select_option(name)
-    expect(page.locator("#effect-name")).to_have_text(name)
+    page = effects_page(browser, url, name)
     drag(page, 10)  # the first sound opens the sound card
     found = drag(page, moves)
     page.close()
@@ -101,9 +97,7 @@ def own_sounds(folder: Path, browser: Browser, name: str) -> tuple[float, float]
         try:
             assert server.stderr is not None
             (url,) = next(filter(None, (re.findall(r"http://\S+", said) for said in server.stderr)))
-            page = browser.new_page(viewport=VIEWPORT)
-            page.goto(url)
-            expect(page.locator("#said")).to_contain_text("is played")
+            page = effects_page(browser, url)
             drag(page, 10)
             heard = time.perf_counter()
             page.close()

@@ -238,7 +238,6 @@ def main() -> None:
     for run in heads:
         asking = Latents.of(run, corpus, "test")
         with torch.no_grad():
-            assert run.model.heads is not None
             units = run.model.heads(asking.mean).units.numpy()
         lines.append(judged(f"{run.path.name}, its own heads", units, asking, asked, through))
     named, besides = (

@@ -445,12 +445,12 @@ class Written:
 
 def folder_for(out: StrPath) -> Path:
     """The folder for what is written, made where it is not there."""
-    from timbrespace.audio.files import SUFFIXES
+    from timbrespace.data.sources.walk import is_audio
 
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise AudioError(f"{folder} is a file; --out wants a folder")
-    if not folder.exists() and folder.name.lower().endswith(SUFFIXES):
+    if not folder.exists() and is_audio(folder.name):
         raise AudioError(f"{folder} would be a file; --out wants a folder, as {folder.stem}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
