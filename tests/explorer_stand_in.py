@@ -25,7 +25,8 @@ CENTRES = np.array([[-4.0, 0.0], [4.0, 0.0], [0.0, 6.0]])
 NASTY = '<img src=x onerror="document.title=1">'
 SIZE = 90
 LATENT = SimpleNamespace(
-    model=SimpleNamespace(bottleneck=GaussianSection(latent=3), heads=HeadsSection())
+    model=SimpleNamespace(bottleneck=GaussianSection(latent=3), heads=HeadsSection()),
+    hears_alone=False,
 )
 
 

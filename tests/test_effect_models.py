@@ -26,7 +26,7 @@ from timbrespace.data.corpus import Corpus
 from timbrespace.data.pair_parts import DRY_PEAK
 from timbrespace.effects import catalogue
 from timbrespace.effects.catalogue import find
-from timbrespace.errors import RecipeError, RunError
+from timbrespace.errors import EffectError, RecipeError, RunError
 from timbrespace.losses.latent import scatter
 from timbrespace.matching.distance import mr_stft
 from timbrespace.matching.match import match_one_of
@@ -38,7 +38,7 @@ from timbrespace.runs import Run, knobs_as_json
 from timbrespace.training import loop, step
 from timbrespace.training.state import State
 from timbrespace.training.step import train_step
-from timbrespace.verbs_effects import effects_controller
+from timbrespace.verbs_effects import effects_blind, effects_controller, effects_match
 
 RATE, SAMPLES = 16000, 8192
 EFFECTS = ("delay", "overdrive", "ringmod")
@@ -145,6 +145,23 @@ def test_two_equal_sounds_have_no_effect_between_them():
     )
     apart = told.encode(torch.cat([one, one], 2)).mean
     assert (apart[0] - apart[1]).abs().max() > 1e-3  # the dry sound's own numbers
+
+
+def test_who_hears_the_wet_sound_alone_hears_nothing_of_the_dry_one():
+    net = model(name="effects-blind")
+    one, other = picture(5), picture(5).flip(0)
+    same_wet = torch.cat([other[:, :, :32], one[:, :, 32:]], 2)
+    assert torch.equal(net.encode(one).mean, net.encode(same_wet).mean)
+    for first in (32, 64, 96):  # at all three resolutions
+        moved = one.clone()
+        moved[:, :, first : first + 32] = other[:, :, first : first + 32]
+        assert (net.encode(moved).mean - net.encode(one).mean).abs().max() > 1e-4
+    assert net.decode(torch.zeros(1, net.latent)).shape == (
+        1,
+        1,
+        128,
+        32,
+    )  # it draws the dry one, too
 
 
 # ---- a divided latent ---------------------------------------------------------------------------
@@ -503,6 +520,48 @@ def test_of_all_effects_those_are_searched_that_a_run_hears(run, tmp_path):
     assert "effects" not in stages  # no short search with each
 
 
+def test_a_run_that_hears_wet_sounds_alone_names_their_effect_at_once(run, pairs, tmp_path, caplog):
+    """Where a sound sets in does not matter, nor who else was learnt; each kind of run says what it cannot."""
+    alone = verbs.train("effects-blind", pairs, tmp_path / "alone", settings=SMALL)
+    sure = opinionated(alone, tmp_path / "sure", {"drive": 0.75, "tone": 0.25})
+    dry, wet = driven(np.array([0.75, 0.25, 0.5]))
+    late = np.concatenate([np.zeros(3 * SAMPLES, np.float32), wet])
+    for name, sound in (("dry", dry), ("wet", wet), ("late", late)):
+        write(tmp_path / f"{name}.wav", sound, RATE, format="float")
+    words = ["effects", "blind", str(tmp_path / "wet.wav"), "--run"]
+    found = json.loads(CliRunner().invoke(app, [*words, str(sure.path), "--json"]).stdout)
+    assert found["effect"] == "overdrive" and set(found["probabilities"]) == set(EFFECTS)
+    assert sum(found["probabilities"].values()) == pytest.approx(1.0)
+    drive, tone, asymmetry = found["knobs"]
+    assert drive["value"] == pytest.approx(30.0) and drive["word"] == "sure"
+    assert drive["low"] == drive["value"] == drive["high"]
+    assert (asymmetry["low"], asymmetry["high"]) == pytest.approx((0.1, 0.9), abs=0.05)  # any
+    two = effects_blind(tmp_path / "wet.wav", effect=["delay", "ringmod"], run=sure.path)
+    assert set(two.probabilities) == {"delay", "ringmod"} and sum(two.probabilities.values()) == 1.0
+    first, later = (
+        effects_blind(tmp_path / f"{name}.wav", run=alone.path).probabilities
+        for name in ("wet", "late")
+    )
+    assert (
+        later == pytest.approx(first, abs=1e-3)
+        and first != effects_blind(tmp_path / "dry.wav", run=alone.path).probabilities
+    )
+    some = effects_blind(tmp_path / "wet.wav", effect=["chorus", "delay"], run=sure.path)
+    assert dict(some.probabilities) == {"delay": 1.0}
+    assert "chorus is left out: the run has not learnt to hear it" in caplog.text
+    with pytest.raises(EffectError, match="not learnt to hear chorus; choose among delay, over"):
+        effects_blind(tmp_path / "wet.wav", effect="chorus", run=sure.path)
+    style = effects_match(
+        tmp_path / "dry.wav", tmp_path / "late.wav", tmp_path / "out", style=True, run=sure.path, renders=8
+    )  # fmt: skip
+    assert style.match.effect.name == "overdrive" and style.match.sure == "sure"
+    assert style.facts["probabilities"] == pytest.approx(found["probabilities"])
+    with pytest.raises(RunError, match="without its dry one; train one that has .* effects-blind"):
+        effects_blind(tmp_path / "wet.wav", run=run.path)
+    with pytest.raises(RunError, match="a sound alone, not beside its dry one"):
+        predictor(sure.path)
+
+
 def test_a_run_with_heads_resumes_to_the_same_bits(pairs, run, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
 
@@ -527,6 +586,7 @@ def test_a_run_with_heads_resumes_to_the_same_bits(pairs, run, tmp_path, monkeyp
     ("settings", "words"),
     [
         (("model.encoder={kind: siamese}",), "channels: joint"),
+        (("model.encoder={kind: wet}", "model.bottleneck={kind: gaussian}"), "level: each"),
         (("objective.weights.knobs=0",), "add objective.weights.knobs"),
         (("model.heads.knobs=false",), "add model.heads: {knobs: true}"),
         (

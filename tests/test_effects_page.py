@@ -553,6 +553,7 @@ def test_a_long_sound_is_heard_in_stretches_while_a_hand_moves_and_whole_when_it
     assert sizes == [44100] * (len(asked) - 1) + [5 * 44100] and "moment" not in asked[-1]
     assert asked[-1]["values"] == facts(answers[-2])["setting"]
     expect(page.locator("#picture-caption")).to_contain_text("0 to 5.00 s")
+    page.wait_for_timeout(500)  # the loop goes on
     del answers[:]
     page.locator("#pad").press("ArrowUp")
     until(page, lambda: len(answers) == 2)
@@ -688,13 +689,15 @@ def test_of_another_sound_the_effect_is_named_before_its_style_is_matched(few):
     assert [words for words, _ in made["steps"]] == ["the dry sound", "after the search"]
 
 
+TINY = (
+    "feature.samples=8192", "feature.mels=32", "feature.resolutions=[]", "train.batch=4", "train.epochs=1",
+    "model.encoder.channels=[4, 4, 4, 4]", "model.decoder.channels=[4, 4, 4, 4]",
+    "model.encoder.hidden=16", "model.decoder.hidden=16",
+)  # fmt: skip
+
+
 def test_with_a_run_that_hears_knobs_a_match_begins_where_it_expects_them(pairs, tmp_path):
-    settings = (
-        "feature.samples=8192", "feature.mels=32", "feature.resolutions=[]", "train.batch=4", "train.epochs=1",
-        "model.encoder.channels=[4, 4, 4, 4]", "model.decoder.channels=[4, 4, 4, 4]",
-        "model.encoder.hidden=16", "model.decoder.hidden=16",
-    )  # fmt: skip
-    verbs.train("effects", pairs.path, tmp_path / "run", settings=settings)
+    verbs.train("effects", pairs.path, tmp_path / "run", settings=TINY)
     session = Session.open(tmp_path / "run")
     known = server.playing_of(session)
     client = TestClient(server.build_app(session, known), base_url="http://127.0.0.1:8765")
@@ -707,6 +710,28 @@ def test_with_a_run_that_hears_knobs_a_match_begins_where_it_expects_them(pairs,
         "the dry sound", "all knobs in the middle", "what the run expects", *words[3:],
     ]  # fmt: skip
     assert words[3] == "settings all over" and made["steps"][-1][1] < 0.5
+
+
+def test_with_a_run_that_hears_wet_sounds_alone_the_effect_of_another_sound_is_named_by_it(
+    browser, pairs, tmp_path
+):
+    verbs.train("effects-blind", pairs.path, tmp_path / "run", settings=TINY)
+    session = Session.open(tmp_path / "run")
+    known = server.playing_of(session)
+    client = TestClient(server.build_app(session, known), base_url="http://127.0.0.1:8765")
+    wet = client.post("/api/effects/effect", json={"effect": "overdrive", "sound": 1}).json()
+    made = work_of(
+        client, known, reference=wet["reference"]["sound"], effect=None, sound=0, style=True
+    )
+    (named,) = re.findall(r"^The reference alone sounds like (\w+) \(100 %\)\.", made["words"])
+    assert named == made["effect"] == "overdrive"  # the only one that it has learnt
+    url, stop, thread = served(known)
+    page = browser.new_page()
+    page.goto(url)
+    expect(page.locator("#match-run")).to_have_text(re.compile("^The run .* wet sounds alone"))
+    page.close()
+    stop.set()
+    thread.join(10)
 
 
 def test_what_cannot_be_matched_is_a_sentence(client):

@@ -1,6 +1,7 @@
 """Matching finds the setting that made a reference, says how sure it is, and keeps its budget."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -289,6 +290,30 @@ def test_style_is_taken_from_another_sound():
     assert "may as well be without overdrive" in str(without.note)
 
 
+def test_of_several_effects_the_style_is_that_of_the_one_the_reference_has(tmp_path):
+    dry = pluck()
+    (note,) = built_in([(25, 52)], RATE)
+    other = note[: 3 * RATE // 2] * (0.25 / np.abs(note).max())
+    wet = find("bitcrush").render(other, RATE, {"bits": 3.0, "rate": 2500.0, "mix": 1.0})
+    for name, sound in (("dry", dry), ("wet", wet)):
+        write(tmp_path / f"{name}.wav", sound, RATE, format="float")
+    words = [
+        "effects",
+        "match",
+        *(str(tmp_path / f"{name}.wav") for name in ("dry", "wet")),
+        "--style",
+    ]
+    words += ["--effect", "overdrive", "--effect", "bitcrush", "--seconds", "600", "--out"]
+    told = CliRunner().invoke(app, [*words, str(tmp_path / "out")])
+    assert re.search(r"^bitcrush \((sure|rough)\): bits", told.stdout, re.MULTILINE)
+    found = json.loads((tmp_path / "out" / "match.json").read_text(encoding="utf-8"))
+    assert found["effect"] == "bitcrush" == next(iter(found["probabilities"]))
+    assert set(found["probabilities"]) == {"overdrive", "bitcrush", "none"}
+    assert (found["sure"] == "sure") == (found["probabilities"]["bitcrush"] >= 0.8)
+    for name, share in found["probabilities"].items():
+        assert re.search(rf"{name} +{share:.0%}", told.stdout) or share < 0.01
+
+
 def test_effect_and_knobs_are_told_by_the_wet_sound_alone(tmp_path):
     (note,) = built_in([(25, 52)], RATE)  # none of those that settings are tried on
     dry = note[: 3 * RATE // 2] * (0.25 / np.abs(note).max())
@@ -322,11 +347,6 @@ def test_the_verb_writes_a_match_of_files_that_differ_in_rate_and_length(tmp_pat
     write(tmp_path / "noise.wav", noise, RATE)
     with pytest.raises(EffectError, match="match its style"):
         effects_match(tmp_path / "dry.wav", tmp_path / "noise.wav", tmp_path, effect="overdrive")
-    with pytest.raises(EffectError, match="not the style of another; leave run out"):
-        effects_match(
-            tmp_path / "dry.wav", tmp_path / "wet.wav", tmp_path, effect="overdrive", style=True,
-            run=tmp_path,
-        )  # fmt: skip
     with pytest.raises(EffectError, match="there is no effect 'overdrve'; did you mean overdrive"):
         effects_match(tmp_path / "dry.wav", tmp_path / "wet.wav", tmp_path, effect="overdrve")
 

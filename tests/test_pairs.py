@@ -65,6 +65,7 @@ def test_difference_of_a_gain_is_that_gain_wherever_it_sounds():
     "settings, most_db",
     [
         ({"channels": "joint"}, 3.5),
+        ({"channels": "joint", "resolutions": (256, 2048)}, 3.5),
         ({"channels": "difference"}, 3.5),
         ({"channels": "difference", "resolutions": (256, 2048)}, 3.5),
         ({"channels": "difference", "picture": "power"}, 2.0),
@@ -117,6 +118,18 @@ def test_short_windows_see_when_and_long_ones_which_frequency():
     )  # a mel weighs the outer lines less
 
 
+def test_of_joint_pictures_the_wet_sound_is_seen_at_further_resolutions():
+    dry, wet = chord(), 0.5 * chord().roll(3000)
+    feature = Pair(**SMALL, channels="joint", level="each", resolutions=(256, 2048))
+    whole = feature.analyse(torch.cat([dry, wet])).values.unflatten(-2, (4, -1))
+    quiet = feature.analyse(torch.cat([0.01 * dry, wet])).values.unflatten(-2, (4, -1))
+    torch.testing.assert_close(quiet[1:], whole[1:])  # nothing of the dry sound is in them
+    for number, n_fft in ((2, 256), (3, 2048)):
+        alone = Pair(**{**SMALL, "n_fft": n_fft}, channels="joint", level="each")
+        seen = alone.analyse(torch.cat([dry, wet])).values.unflatten(-2, (2, -1))
+        torch.testing.assert_close(whole[number], seen[1])
+
+
 def test_phase_of_a_delay_is_exact_and_silence_says_nothing():
     """A tone on bin k that comes d samples later turns by -2 pi k d / n_fft."""
     n_fft, late, k = 512, 7, 40
@@ -165,8 +178,8 @@ def test_settings_that_cannot_be_say_why():
         Pair(n_fft=256, hop=64, mels=200)
     with pytest.raises(RecipeError, match="leaves gaps between windows of 64"):
         Pair(**SMALL, resolutions=(64,))
-    with pytest.raises(RecipeError, match="resolutions show the difference"):
-        Pair(**SMALL, channels="joint", resolutions=(256,))
+    with pytest.raises(RecipeError, match="resolutions show log-mels once more"):
+        Pair(**SMALL, picture="power", resolutions=(256,))
 
 
 @pytest.mark.parametrize("channels", ["joint", "difference", "angle", "phase"])
@@ -186,7 +199,7 @@ def test_further_resolutions_are_in_the_recipe_and_go_without_saying_where_there
     assert feature.settings()["resolutions"] == [512, 4096]
     assert (section.shape, section.stacked) == (feature.shape, feature.stacked) == ((256, 128), 4)
     assert feature.misfit(Pair()) and "resolutions" not in Pair().settings()
-    assert list(PairSection(channels="joint", resolutions=(512,)).misfits())
+    assert list(PairSection(picture="power", resolutions=(512,)).misfits())
     for wrong, words in (((256,), "numbers from 512 on"), ((513,), "use even"), ((1024,), "there twice"),
                          ((512, 512), "there twice")):  # fmt: skip
         assert words in next(PairSection(resolutions=wrong).misfits())

@@ -1,6 +1,6 @@
 """The command line of effects: `timbrespace effects VERB`, one thin command per verb."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -280,6 +280,7 @@ def effects_match(
         print_json({"file": str(found.file), "sound": str(found.sound), **found.facts})
         return
     match = found.match
+    _echo_probabilities(match.probabilities)
     typer.echo(f"{match.effect.name} ({match.sure}): {match.effect.told(match.setting)}")
     nothing = match.steps[0].distance
     typer.echo(f"  {'step':12}{match.measure:>8}  of nothing  renders  seconds")
@@ -292,6 +293,12 @@ def effects_match(
     for note in found.facts["notes"]:
         typer.echo(f"  {note}")
     typer.echo(f"{found.sound}, {found.file}, {found.picture}")
+
+
+def _echo_probabilities(probabilities: Mapping[str, float]) -> None:
+    for name, share in probabilities.items():
+        if share >= 0.01:
+            typer.echo(f"{name:20}{share:10.0%}")
 
 
 def _echo_knobs(knobs: "Sequence[Certainty]") -> None:
@@ -308,7 +315,11 @@ def effects_blind(
         list[str] | None,
         typer.Option(help="An effect; repeat to choose from several; all our own when not given."),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="About how long.")] = 15.0,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="A trained run of recipe effects-blind, which answers at once."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="About how long, without a run.")] = 15.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     as_json: Json = False,
 ) -> None:
@@ -320,13 +331,11 @@ def effects_blind(
 
     with Bars() as bars:
         found = verbs_effects.effects_blind(
-            sound, effect=effect, seconds=seconds, seed=seed, progress=bars
-        )
+            sound, effect=effect, run=run, seconds=seconds, seed=seed, progress=bars
+        )  # fmt: skip
     if as_json:
         print_json({"file": str(sound), **found.facts})
         return
-    for name, share in found.probabilities.items():
-        if share >= 0.01:
-            typer.echo(f"{name:20}{share:10.0%}")
+    _echo_probabilities(found.probabilities)
     typer.echo(f"if it is {found.effect.name}:")
     _echo_knobs(found.knobs)

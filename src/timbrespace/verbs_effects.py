@@ -210,6 +210,7 @@ class Matched:
             "effect": match.effect.name, "setting": match.setting, "sure": match.sure,
             "measure": match.measure, "ratio": match.ratio, "steps": [vars(s) for s in match.steps],
             "knobs": [vars(k) for k in match.knobs], "others": dict(match.others),
+            "probabilities": dict(match.probabilities),
             "notes": [*self.words, *([match.note] if match.note else [])],
         }  # fmt: skip
 
@@ -236,17 +237,11 @@ def effects_match(
     from timbrespace.evaluation.figures.pictures import spectrograms
     from timbrespace.matching.match import match_one_of
     from timbrespace.matching.pairing import paired
-    from timbrespace.matching.prediction import predictor
-    from timbrespace.matching.style import match_style
+    from timbrespace.matching.prediction import listener, predictor
+    from timbrespace.matching.style import match_style_of_one
     from timbrespace.verbs import folder_for
 
     effects, left_out = _found(effect)
-    if style and len(effects) != 1:
-        raise EffectError("the style of another sound needs one effect; name it with effect")
-    if style and run is not None:
-        raise EffectError(
-            "a run reads a sound beside itself with the effect, not the style of another; leave run out"
-        )
     whole = read(sound)
     pair = paired(whole, read(reference), style=style)
     folder = folder_for(out)
@@ -255,9 +250,9 @@ def effects_match(
         if Path(given).absolute() in [file.absolute() for file in files]:
             raise EffectError(f"{given} would be written over; give another folder than {out}")
     if style:
-        found = match_style(
-            effects[0], pair.dry, pair.reference, pair.sample_rate, renders=renders,
-            seconds=seconds, seed=seed, progress=progress,
+        found = match_style_of_one(
+            effects, pair.dry, pair.reference, pair.sample_rate, renders=renders, seconds=seconds,
+            seed=seed, listen=None if run is None else listener(run), progress=progress,
         )  # fmt: skip
     else:
         predict = None if run is None else predictor(run)
@@ -281,21 +276,29 @@ def effects_match(
 
 
 def effects_blind(
-    sound: StrPath, *, effect: str | Sequence[str] | None = None, seconds: float = 15.0, seed: int = 0,
-    progress: Progress | None = None,
+    sound: StrPath, *, effect: str | Sequence[str] | None = None, run: StrPath | None = None,
+    seconds: float = 15.0, seed: int = 0, progress: Progress | None = None,
 ) -> "Blind":  # fmt: skip
     """Which effect `sound` has, and with which knobs, where there is no dry sound: how probable each is, in
-    about `seconds`. effect: several to choose from, or one whose knobs are asked for; None for all our own."""
+    about `seconds`. effect: several to choose from, or one whose knobs are asked for; None for all our own.
+    run: one that has learnt to hear wet sounds alone, which answers at once; None for `effect` is then all that
+    it has learnt."""
     from timbrespace.audio.files import read
-    from timbrespace.matching.blind import match_blind
+    from timbrespace.matching.blind import match_blind, told_by
+    from timbrespace.matching.match import check
     from timbrespace.matching.pairing import comparable
+    from timbrespace.matching.prediction import listener
 
     audio = read(sound)
     rate = comparable(audio.sample_rate)
+    samples = audio.at(rate).samples
+    if run is not None:
+        check(samples, samples)
+        prediction = listener(run)(samples, rate)
+        effects, _ = _found(effect or list(prediction.probabilities))
+        return told_by(prediction, effects, samples, rate)
     effects, _ = _found(effect)
-    return match_blind(
-        effects, audio.at(rate).samples, rate, seconds=seconds, seed=seed, progress=progress
-    )
+    return match_blind(effects, samples, rate, seconds=seconds, seed=seed, progress=progress)
 
 
 def _found(effect: str | Sequence[str] | None) -> "tuple[list[Effect], list[str]]":

@@ -29,8 +29,7 @@ from timbrespace.explorer.work import Tell, Work
 
 if TYPE_CHECKING:
     from timbrespace.controller import Controller
-    from timbrespace.matching.blind import Blind
-    from timbrespace.matching.match import Match, Predict
+    from timbrespace.matching.match import Listen, Match, Predict
 
 FADE_MS = 5.0
 KEPT_EFFECTS = 16
@@ -71,12 +70,14 @@ class Playing:
     """Sounds, effects and controllers of one page.
 
     `effect` is chosen first, or that of the first controller, or the first of all. `predictor` gives what
-    says where a match begins, where a run can. `map_page`: whether the server has a map beside.
+    says where a match begins, where a run can, `listener` what names the effect of another sound. `map_page`:
+    whether the server has a map beside.
     """
 
     def __init__(
         self, source: Source, *, effect: str | None = None, controllers: Sequence[Controller] = (),
-        predictor: Callable[[], Predict] | None = None, map_page: bool = False,
+        predictor: Callable[[], Predict] | None = None,
+        listener: Callable[[], Listen] | None = None, map_page: bool = False,
     ) -> None:  # fmt: skip
         self.shelf = Shelf(source)
         self.work = Work()
@@ -91,7 +92,7 @@ class Playing:
         named = [first, *(one.effect for one in self.controllers)]
         self._may = {*self.known, *(part for name in named for part in name.split("+"))}
         self.first, self.map_page = self.effect(first).name, map_page
-        self.predictor = predictor
+        self.predictor, self.listener = predictor, listener
 
     def describe(self) -> dict[str, Any]:
         """Sounds, effects by name, controllers, and what comes first."""
@@ -106,6 +107,7 @@ class Playing:
             "first": self.first,
             "map": self.map_page,
             "predicts": self.predictor is not None,
+            "listens": self.listener is not None,
         }
 
     def told_controllers(self) -> list[dict[str, Any]]:
@@ -260,35 +262,29 @@ class Playing:
         """Begin to search the setting with which the sound of the one id comes nearest to that of the other,
         the same sound with the effect, or with `style` another one; without a name the effect, too, among
         our own. `work` tells about it. EffectError where they cannot be compared."""
-        from timbrespace.matching.blind import match_blind
         from timbrespace.matching.match import check, match_one_of
         from timbrespace.matching.pairing import paired
-        from timbrespace.matching.style import match_style
+        from timbrespace.matching.style import match_style_of_one
 
         effects = [*EFFECTS.values()] if name is None else [self.effect(name)]
-        seconds = MATCH_SECONDS + (NAME_SECONDS if name is None and not style else 0.0)
+        seconds = MATCH_SECONDS + (NAME_SECONDS if name is None else 0.0)
         sounds = (self.shelf.sound(number), self.shelf.sound(reference))
         check(*(one.samples for one in sounds))
         pair = paired(*(Audio(one.samples, one.sample_rate) for one in sounds), style=style)
 
         def do(tell: Tell) -> dict[str, Any]:
             progress = lambda stage, done, total, facts: tell(stage, done, total)  # noqa: E731
-            named = None
             if style:
-                if name is None:
-                    named = match_blind(
-                        effects, pair.reference, pair.sample_rate, seconds=NAME_SECONDS, progress=progress
-                    )  # fmt: skip
-                made = match_style(
-                    effects[0] if named is None else named.effect, pair.dry, pair.reference,
-                    pair.sample_rate, seconds=seconds, progress=progress,
+                made = match_style_of_one(
+                    effects, pair.dry, pair.reference, pair.sample_rate, seconds=seconds,
+                    listen=self.listener and self.listener(), progress=progress,
                 )  # fmt: skip
             else:
                 made = match_one_of(
                     effects, pair.dry, pair.reference, pair.sample_rate, seconds=seconds,
                     predict=self.predictor and self.predictor(), progress=progress,
                 )  # fmt: skip
-            words = (*_told_effect(made, named), _told_match(made), *map(_sentence, pair.words))
+            words = (*_told_effect(made), _told_match(made), *map(_sentence, pair.words))
             return {
                 "effect": made.effect.name, "values": made.setting, "words": " ".join(words),
                 "steps": _shares(made),
@@ -368,10 +364,10 @@ def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
-def _told_effect(found: Match, named: Blind | None) -> list[str]:
+def _told_effect(found: Match) -> list[str]:
     """Which effect it is, in a sentence, where that was asked."""
-    if named is not None:
-        likely = [f"{n} ({100 * p:.0f} %)" for n, p in named.probabilities.items() if p >= LIKELY]
+    if found.probabilities:
+        likely = [f"{n} ({100 * p:.0f} %)" for n, p in found.probabilities.items() if p >= LIKELY]
         return [f"The reference alone sounds like {', '.join(likely) or 'nothing certain'}."]
     how = "clearly" if found.sure == "sure" else "but not by much"
     return [f"{found.effect.name} comes nearest, {how}."] if found.others else []

@@ -189,13 +189,15 @@ def _inline(clip: Clip) -> dict[str, Any]:
 
 def playing_of(session: Session) -> Playing:
     """The effects that are played on the sounds of a session's corpus; where its run reads knobs off pairs,
-    that is where matches begin."""
-    from timbrespace.matching.prediction import predictor
+    that is where matches begin, and where off wet sounds alone, it names their effect."""
+    from timbrespace.matching.prediction import listener, predictor
 
-    reads = session.run.recipe.model.heads.knobs
+    recipe, path = session.run.recipe, session.run.path
+    reads, alone = recipe.model.heads.knobs, recipe.hears_alone
     return Playing(
         Rows(lambda: session.run.corpus), map_page=True,
-        predictor=(lambda: predictor(session.run.path)) if reads else None,
+        predictor=(lambda: predictor(path)) if reads and not alone else None,
+        listener=(lambda: listener(path)) if reads and alone else None,
     )  # fmt: skip
 
 

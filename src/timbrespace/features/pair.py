@@ -49,9 +49,9 @@ class Pair(Feature):
     or the loudest magnitude (power); "angle" adds each sound's phase over pi, 0 where it is silent;
     "phase" the cosine and sine of the phase difference, times the geometric mean of both magnitudes
     to the power of 0.3, so that what is silent says nothing. The last two want "power".
-    resolutions: with "difference" of log-mels, wet - dry once more for each of these numbers of samples in the
-    place of n_fft: short ones see when something moves, long ones which frequency it has. They are for
-    the eye of an encoder; `invert` does not need them.
+    resolutions: of log-mels the last channel, wet - dry of "difference" and wet of "joint", once more for each
+    of these numbers of samples in the place of n_fft: short ones see when something moves, long ones
+    which frequency it has. They are for the eye of an encoder; `invert` does not need them.
     level: "each" measures a sound against its own loudest cell; "common" both against the dry one's,
     HEADROOM_DB above it, so that a difference is the gain of the effect.
 
@@ -93,10 +93,10 @@ class Pair(Feature):
                 f"feature.channels {self.channels} needs the phase of each frequency, which mels have "
                 "not; use feature.picture: power"
             )
-        if self.resolutions and (self.channels != "difference" or self.picture != "log_mel"):
+        if self.resolutions and self.picture != "log_mel":
             raise RecipeError(
-                "feature.resolutions show the difference of log-mels once more, but feature.channels is "
-                f"{self.channels} and feature.picture {self.picture}; set feature.resolutions to []"
+                "feature.resolutions show log-mels once more, but feature.picture is "
+                f"{self.picture}; set feature.resolutions to []"
             )
         object.__setattr__(self, "floor_db", float(self.floor_db))
         object.__setattr__(self, "resolutions", tuple(self.resolutions))
@@ -235,7 +235,7 @@ class Pair(Feature):
         both = pad(heard, (0, self.span - heard.shape[-1])).unflatten(-1, (2, self.samples))
         dry, wet, level_db = self._seen_by(self.one, both)
         if self.channels == "joint":
-            found = [dry, wet]
+            found = [dry, wet] + [self._seen_by(other, both)[1] for other in self._others]
         elif self.channels == "difference":
             found = [dry, self._difference(dry, wet)]
             found += [self._difference(*self._seen_by(other, both)[:2]) for other in self._others]

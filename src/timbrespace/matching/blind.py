@@ -1,9 +1,11 @@
 """Which effect a sound has, and with which knobs, where nobody has the sound without it.
 
-Only the manner of the sound is known, not how loud it was before: settings of each effect are tried on built-in
-notes (`simulated`), all brought to one level, and forests say of which the sound could be.
+Only the manner of the sound is known, not how loud it was before: settings of each effect are tried on
+built-in notes (`simulated`), all brought to one level, and forests say of which the sound could be. A run that
+has learnt to hear wet sounds alone (recipe effects-blind) knows at once (`told_by`).
 """
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,21 +15,26 @@ import numpy as np
 
 from timbrespace.audio.level import peak_db
 from timbrespace.effects.effect import Effect
+from timbrespace.errors import EffectError
 from timbrespace.matching.certainty import Certainty, remaining
 from timbrespace.matching.manner import manner
-from timbrespace.matching.match import PEAK_DB, SILENT_DB, beginning, check
+from timbrespace.matching.match import PEAK_DB, SILENT_DB, Prediction, beginning, check
 from timbrespace.matching.simulated import Simulated, classes, contents, simulate, weigh
 from timbrespace.matching.trials import FEWEST, Progress
 
 RENDERS = 150  # of each effect, to tell which it is
 MORE = 300  # of the likeliest, to tell its knobs
 NONE = "none"  # the sound as it is, among the effects
+QUANTILES = 256  # by which a run's expectation of a knob is told
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Blind:
-    """What a sound alone tells: `probabilities` by the effect's name and NONE, the likeliest first; of the
-    likeliest effect the median of what each knob may be, and intervals that hold four fifths of that."""
+    """What a sound alone tells: `probabilities` by the effect's name and, where that was asked, too, NONE, the
+    likeliest first; of the likeliest effect the middle of what each knob may be, and intervals that hold four
+    fifths of that."""
 
     effect: Effect
     setting: dict[str, float]
@@ -87,6 +94,40 @@ def match_blind(
         sound.shape[-1] / sample_rate,
     )  # fmt: skip
     return Blind(effect, effect.from_units(place), tuple(knobs), dict(ranked))
+
+
+def told_by(
+    prediction: Prediction, effects: Sequence[Effect], sound: np.ndarray, sample_rate: int
+) -> Blind:
+    """What a run's `prediction` of the `sound` (..., n) says of `effects`, one of which it is taken to have.
+
+    A knob stands where the run expects it. An effect that the run has not learnt is left out, which is
+    logged; EffectError where it has learnt none.
+    """
+    from scipy.stats import norm
+
+    known = prediction.probabilities
+    learnt = [effect for effect in effects if effect.name in known]
+    if not learnt:
+        asked = " or ".join(effect.name for effect in effects)
+        raise EffectError(
+            f"the run has not learnt to hear {asked}; choose among {', '.join(known)}"
+        )
+    for effect in effects:
+        if effect not in learnt:
+            log.warning("%s is left out: the run has not learnt to hear it", effect.name)
+    whole = max(sum(known[effect.name] for effect in learnt), 1e-12)
+    ranked = sorted(learnt, key=lambda one: -known[one.name])
+    effect = ranked[0]
+    expected = prediction.knobs[effect.name]
+    spread = norm.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES)[:, None]
+    places = np.clip(expected.places + expected.spread * spread, 0.0, 1.0)
+    knobs = remaining(
+        effect, places, np.ones(len(places)), expected.places, 1 if sound.ndim == 1 else len(sound),
+        sound.shape[-1] / sample_rate,
+    )  # fmt: skip
+    probabilities = {one.name: known[one.name] / whole for one in ranked}
+    return Blind(effect, effect.from_units(expected.places), tuple(knobs), probabilities)
 
 
 def _median(values: np.ndarray, weights: np.ndarray) -> float:

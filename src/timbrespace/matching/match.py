@@ -35,6 +35,7 @@ RENDERS = 120
 TRIED = 32  # renders for each effect where several are tried
 KEPT = 3  # effects that are searched to the end
 CLEAR = 0.5  # of the next best effect's distance: so much nearer is sure
+PROBABLE = 0.8  # so probable is sure
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,8 @@ class Prediction:
     knobs: Mapping[str, Expected]
 
 
-Predict = Callable[[np.ndarray, np.ndarray, int], Prediction]
+Predict = Callable[[np.ndarray, np.ndarray, int], Prediction]  # of dry, wet and their rate
+Listen = Callable[[np.ndarray, int], Prediction]  # of a wet sound and its rate
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,15 @@ class Step:
 @dataclass(frozen=True)
 class Match:
     """A setting of an effect for a reference. `steps` begin with doing nothing; `others`: how far other
-    effects came, by name; `note`: what should be known about it."""
+    effects came, by name; `probabilities`: of each effect that the reference alone may have, where that was
+    asked, the likeliest first; `note`: what should be known about it."""
 
     effect: Effect
     setting: dict[str, float]
     steps: tuple[Step, ...]
     knobs: tuple[Certainty, ...]
     others: Mapping[str, float] = field(default_factory=dict)
+    probabilities: Mapping[str, float] = field(default_factory=dict)
     note: str | None = None
     measure: Literal["MR-STFT", "expected"] = "MR-STFT"
 
@@ -86,6 +90,8 @@ class Match:
     @property
     def sure(self) -> str:
         """How sure the effect is: "asked for", "sure" or "rough"."""
+        if self.probabilities:
+            return "sure" if self.probabilities[self.effect.name] >= PROBABLE else "rough"
         if not self.others:
             return "asked for"
         clear = self.steps[-1].distance <= CLEAR * min(self.others.values())
@@ -290,9 +296,13 @@ def check(dry: np.ndarray, reference: np.ndarray) -> None:
 
 def beginning(sound: np.ndarray, sample_rate: int) -> int:
     """How many samples are listened to: SECONDS from where the sound sets in."""
+    return onset(sound) + round(SECONDS * sample_rate)
+
+
+def onset(sound: np.ndarray) -> int:
+    """The sample at which a sound (..., n) sets in."""
     loud = np.abs(sound).reshape(-1, sound.shape[-1]).max(0)
-    onset = int(np.argmax(loud >= loud.max() * 10.0 ** (ONSET_DB / 20.0)))
-    return onset + round(SECONDS * sample_rate)
+    return int(np.argmax(loud >= loud.max() * 10.0 ** (ONSET_DB / 20.0)))
 
 
 def _note(effect: Effect, steps: Sequence[Step]) -> str | None:

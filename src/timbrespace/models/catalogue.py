@@ -9,7 +9,7 @@ from timbrespace.models.bottlenecks import Bottleneck, Gaussian
 from timbrespace.models.conditions import Conditions
 from timbrespace.models.decoders import Conv2dDecoder
 from timbrespace.models.divided import Divided, DividedDecoder, DividedEncoder
-from timbrespace.models.encoders import Conv2dEncoder, SiameseEncoder, single
+from timbrespace.models.encoders import Conv2dEncoder, SiameseEncoder, WetEncoder, single
 from timbrespace.models.framewise import FrameDecoder, FrameEncoder
 from timbrespace.models.harmonic import HarmonicDecoder, HarmonicEncoder, MelEncoder
 from timbrespace.models.heads import Heads
@@ -21,7 +21,7 @@ from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.models.waveform import Conv1dDecoder, Conv1dEncoder
 
 ENCODERS: dict[str, type[nn.Module]] = {
-    "conv2d": Conv2dEncoder, "siamese": SiameseEncoder, "frames": FrameEncoder,
+    "conv2d": Conv2dEncoder, "siamese": SiameseEncoder, "wet": WetEncoder, "frames": FrameEncoder,
     "principal": PrincipalEncoder, "conv1d": Conv1dEncoder, "mel2d": MelEncoder, "harmonic": HarmonicEncoder,
 }  # fmt: skip
 DECODERS: dict[str, type[nn.Module]] = {

@@ -93,3 +93,19 @@ class SiameseEncoder(nn.Module):
         dry, wet = hidden.unbind(1)
         parts = [wet - dry] + [dry] * self.dry
         return torch.cat([*parts, condition.to(wet.dtype)], 1)
+
+
+class WetEncoder(Conv2dEncoder):
+    """`Conv2dEncoder` of all pictures of a pair but the first, which is the dry sound's: nobody has that."""
+
+    def __init__(
+        self, shape: tuple[int, int], condition_size: int, *, stacked: int, **settings: Any
+    ) -> None:
+        height, width = single(shape, stacked)
+        super().__init__(
+            ((stacked - 1) * height, width), condition_size, stacked=stacked - 1, **settings
+        )
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        height = x.shape[-2] // (self.stacked + 1)
+        return super().forward(x[..., height:, :], condition)

@@ -119,7 +119,9 @@ class PairSection(FramesSection):
     floor_db: Annotated[float, Field(ge=-142.0, le=-20.0)] = -80.0
     channels: Literal["joint", "difference", "angle", "phase"] = "difference"
     level: Literal["each", "common"] = "common"
-    resolutions: Annotated[tuple[Fft, ...], Field(max_length=4)] = ()  # of further differences
+    resolutions: Annotated[
+        tuple[Fft, ...], Field(max_length=4)
+    ] = ()  # the wet sound or the difference once more
     dtype: Precision = "float16"  # of the pictures on disk
 
     @property
@@ -142,10 +144,10 @@ class PairSection(FramesSection):
 
     def misfits(self) -> Iterator[str]:
         yield from super().misfits()
-        if self.resolutions and (self.channels != "difference" or self.picture != "log_mel"):
+        if self.resolutions and self.picture != "log_mel":
             yield (
-                "feature.resolutions show the difference of log-mels once more, but feature.channels is "
-                f"{self.channels} and feature.picture {self.picture}; set feature.resolutions to []"
+                "feature.resolutions show log-mels once more, but feature.picture is "
+                f"{self.picture}; set feature.resolutions to []"
             )
         if len({self.n_fft, *self.resolutions}) <= len(self.resolutions):
             yield (

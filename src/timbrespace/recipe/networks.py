@@ -81,10 +81,28 @@ class SiameseSection(LevelsSection):
     dry: bool = False  # hand on the dry sound's own numbers, too
 
     def misfits(self, feature: AnyFeature) -> Iterator[str]:
-        if feature.kind != "pair" or feature.channels != "joint":
+        if feature.kind != "pair" or feature.channels != "joint" or feature.resolutions:
             yield (
                 "model.encoder.kind siamese compares the pictures of a dry and a wet sound; use "
-                "feature: {kind: pair, channels: joint}"
+                "feature: {kind: pair, channels: joint, resolutions: []}"
+            )
+        yield from super().misfits(feature)
+        yield from self.unhalved(feature)
+
+
+class WetSection(LevelsSection):
+    """conv2d of the wet sound alone: see models.encoders.WetEncoder."""
+
+    kind: Literal["wet"] = "wet"
+
+    def settings(self, feature: AnyFeature) -> dict[str, Any]:
+        return {**self.model_dump(), "stacked": feature.stacked}
+
+    def misfits(self, feature: AnyFeature) -> Iterator[str]:
+        if feature.kind != "pair" or feature.channels != "joint" or feature.level != "each":
+            yield (
+                "model.encoder.kind wet hears nothing of the dry sound, not even how loud it was; use "
+                "feature: {kind: pair, channels: joint, level: each}"
             )
         yield from super().misfits(feature)
         yield from self.unhalved(feature)
@@ -253,6 +271,7 @@ AnyEncoder = Annotated[
     Annotated[EncoderSection, Tag("conv2d")]
     | Annotated[EncoderSection, Tag("frames")]
     | Annotated[SiameseSection, Tag("siamese")]
+    | Annotated[WetSection, Tag("wet")]
     | Annotated[PrincipalSection, Tag("principal")]
     | Annotated[Conv1dSection, Tag("conv1d")]
     | Annotated[Mel2dSection, Tag("mel2d")]

@@ -65,6 +65,11 @@ class Recipe(Section):
         """The whole recipe, defaults included, as YAML that `parse` takes back unchanged."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
+    @property
+    def hears_alone(self) -> bool:
+        """Whether it is a space of wet sounds as one hears them who has not the dry ones."""
+        return self.model.encoder.kind == "wet"
+
     def with_usual_weights(self) -> "Recipe":
         """This recipe with the weights of its bottleneck's terms where it names none."""
         usual = {name: weight for name, weight in self.model.bottleneck.terms.items() if weight}

@@ -58,6 +58,8 @@ NETS = {
     "every <hop> samples), from the picture inwards of <channels> channels",
     "siamese": "one network for the dry and the wet sound, convolutions inwards of <channels> channels, each "
     "halving both sides, whose outputs are subtracted",
+    "wet": "convolutions over the wet sound's pictures alone, inwards of <channels> channels, each halving "
+    "both sides",
     "harmonic": r"harmonics and filtered noise~\cite{serra1990,engel2020}, <partials> partials and "
     "<bands> bands whose levels are given every <hop> samples, on the first <components> principal "
     "components of these curves and a network of <layers> layers of <hidden> units (<activation>)",

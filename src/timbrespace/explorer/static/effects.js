@@ -26,11 +26,13 @@ const MOST_PARTS = 4; // of a chain
 const REST = 120; // milliseconds without a move after which the whole sound is rendered
 const PICTURE_AFTER = 140; // milliseconds of rest before the picture is drawn
 const POLL = 300; // milliseconds between looks at work
+const PREDICTS = "The run has learnt to hear knobs: the search begins where it expects them.";
+const LISTENS = "The run has learnt to hear wet sounds alone: of another sound it says which effect that has.";
 const MOVES = 40; // of which the delay is told
 const HOW_TO_REFER = $("reference-name").textContent; // before there is a reference
 
-/** @type {{sounds: [number, string][], effects: {name: string, words: string}[], controllers: Controller[], source: string, first: string, map: boolean, predicts: boolean}} */
-let known = { sounds: [], effects: [], controllers: [], source: "", first: "", map: false, predicts: false };
+/** @type {{sounds: [number, string][], effects: {name: string, words: string}[], controllers: Controller[], source: string, first: string, map: boolean, predicts: boolean, listens: boolean}} */
+let known = { sounds: [], effects: [], controllers: [], source: "", first: "", map: false, predicts: false, listens: false };
 let sound = -1;
 /** @type {string[]} */ let chain = [];
 /** @type {any} */ let told = null; // the effect and its knobs, for this sound
@@ -737,7 +739,8 @@ async function loadSounds() {
   known = await getJson("/api/effects");
   $("list-title").textContent = known.source;
   $("to-map").hidden = !known.map;
-  $("match-run").hidden = !known.predicts;
+  $("match-run").hidden = !known.predicts && !known.listens;
+  $("match-run").textContent = known.predicts ? PREDICTS : LISTENS;
   fillList();
 }
 
