@@ -554,6 +554,11 @@ def test_a_run_that_hears_wet_sounds_alone_names_their_effect_at_once(run, pairs
     style = effects_match(
         tmp_path / "dry.wav", tmp_path / "late.wav", tmp_path / "out", style=True, run=sure.path, renders=8
     )  # fmt: skip
+    with pytest.raises(EffectError, match="which effect it has, and delay is the only one; leave"):
+        effects_match(
+            tmp_path / "dry.wav", tmp_path / "late.wav", tmp_path / "out", style=True, run=sure.path,
+            effect="delay",
+        )  # fmt: skip
     assert style.match.effect.name == "overdrive" and style.match.sure == "sure"
     assert style.facts["probabilities"] == pytest.approx(found["probabilities"])
     with pytest.raises(RunError, match="without its dry one; train one that has .* effects-blind"):

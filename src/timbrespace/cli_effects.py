@@ -253,7 +253,11 @@ def effects_match(
         bool, typer.Option("--style", help="The reference is another sound with the effect.")
     ] = False,
     run: Annotated[
-        Path | None, typer.Option(help="A trained run with heads: where to start, what is likely.")
+        Path | None,
+        typer.Option(
+            help="A trained run with heads: where to start, what is likely. With --style one of recipe "
+            "effects-blind: which of several effects it is."
+        ),
     ] = None,
     renders: Annotated[int, typer.Option(min=8, help="At most, for each effect.")] = 120,
     seconds: Annotated[float, typer.Option(min=0.1, help="About how long.")] = 5.0,

@@ -224,7 +224,8 @@ def effects_match(
     `style` another sound with it; into the folder `out`: result.wav, match.json and match.png.
 
     effect: one effect or chain, several to choose from, or None for all our own. run: a run with heads, which
-    says where the search starts, and which of nearly equal settings is likelier. The search makes at most
+    says where the search starts, and which of nearly equal settings is likelier; with `style` one that has
+    learnt to hear wet sounds alone, which says which of several effects it is. The search makes at most
     `renders` renders of each effect that it goes into, in about `seconds`. The result is rendered at the
     sound's own rate and length, and limited.
     """
@@ -242,6 +243,11 @@ def effects_match(
     from timbrespace.verbs import folder_for
 
     effects, left_out = _found(effect)
+    if style and run is not None and len(effects) == 1:
+        raise EffectError(
+            f"of another sound a run only says which effect it has, and {effects[0].name} is the only one; "
+            "leave run out"
+        )
     whole = read(sound)
     pair = paired(whole, read(reference), style=style)
     folder = folder_for(out)
