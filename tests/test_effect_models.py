@@ -31,7 +31,7 @@ from timbrespace.losses.latent import scatter
 from timbrespace.matching.distance import mr_stft
 from timbrespace.matching.match import match_one_of
 from timbrespace.matching.prediction import predictor
-from timbrespace.models.heads import PLACES, Heads
+from timbrespace.models.heads import PLACES, Calibration, Heads
 from timbrespace.models.vocabulary import Vocabulary
 from timbrespace.recognition import between, predict
 from timbrespace.runs import Run, knobs_as_json
@@ -287,6 +287,54 @@ def test_a_knob_head_learns_places_and_reaches_the_rails():
     assert heard.units[0, place] < 0.02 and heard.units[-1, place] > 0.98
 
 
+@torch.no_grad()
+def test_heads_are_made_as_sure_as_they_are_right():
+    """Logits ten times too large, and knobs told without any doubt that are off by 0.1 and more."""
+    words = vocabulary()
+    heads = Heads(len(EFFECTS) + 1, words, effect=True, knobs=True).eval()
+    random = torch.Generator().manual_seed(0)
+    label = torch.randint(len(EFFECTS), (4000,), generator=random)
+    true = torch.zeros(4000, len(EFFECTS)).scatter_(1, label[:, None], 2.0)
+    true += torch.randn(true.shape, generator=random)  # log odds of a Gaussian mixture: 2 a class
+    place = torch.rand(4000, 1, generator=random)
+    columns = [name for name, _ in words.knob_columns]
+    knobs = torch.full((4000, len(columns)), torch.nan)
+    knobs[:, 0] = (place[:, 0] + 0.1 * torch.randn(4000, generator=random)).clamp(0.0, 1.0)
+    heads.effect.weight.copy_(torch.cat([20.0 * torch.eye(len(EFFECTS)), torch.zeros(3, 1)], 1))
+    heads.effect.bias.zero_()
+    peak = -((heads.places - 0.5).square()) / (2 * 0.05**2)  # always at the middle, 0.05 wide
+    heads.knobs[-1].weight.zero_()
+    heads.knobs[-1].bias.copy_(peak.repeat(heads.count))
+    z = torch.cat([true, place], 1)
+    found = heads.calibrated(z, {"effect": label, "knobs": knobs})
+    assert found.temperature == pytest.approx(10.0, rel=0.1)
+    before = heads(z)
+    heads.calibration = found
+    heard = heads(z)
+    right = (heard.effects.argmax(1) == label).float().mean()
+    assert float(heard.effects.amax(1).mean()) == pytest.approx(float(right), abs=0.02)
+    assert before.effects.amax(1).mean() > right + 0.1
+    inside = (heard.units - knobs)[:, 0].abs() <= 1.2816 * heard.spread[:, 0]
+    assert float(inside.float().mean()) == pytest.approx(0.8, abs=0.01)
+    assert torch.equal(before.units, heard.units)
+    assert torch.equal(before.effects.argmax(1), heard.effects.argmax(1))
+    again = heads.calibrated(z, {"effect": label, "knobs": knobs})
+    assert again == found  # of the heads, not of what was made of them
+    assert heads.calibrated(z, {}) == Calibration()
+
+
+def test_a_training_ends_with_how_sure_its_heads_may_be(run, tmp_path):
+    told = json.loads((run.path / "calibration.json").read_text(encoding="utf-8"))
+    assert run.model.heads.calibration == Calibration(**told) != Calibration()
+    shutil.copytree(run.path, tmp_path / "old")
+    (tmp_path / "old" / "calibration.json").unlink()  # as of runs from before
+    assert Run.open(tmp_path / "old").model.heads.calibration == Calibration()
+    for damaged in ('{"temperature": null}', '{"temperature": 0, "widening": NaN}', "["):
+        (tmp_path / "old" / "calibration.json").write_text(damaged)
+        with pytest.raises(RunError, match="calibration.json is damaged"):
+            _ = Run.open(tmp_path / "old").model
+
+
 def test_pairs_without_labels_have_no_part():
     heads = Heads(4, vocabulary(), effect=True, knobs=True)
     z = torch.randn(3, 4)
@@ -537,7 +585,9 @@ def test_a_run_that_hears_wet_sounds_alone_names_their_effect_at_once(run, pairs
     assert drive["low"] == drive["value"] == drive["high"]
     assert (asymmetry["low"], asymmetry["high"]) == pytest.approx((0.1, 0.9), abs=0.05)  # any
     two = effects_blind(tmp_path / "wet.wav", effect=["delay", "ringmod"], run=sure.path)
-    assert set(two.probabilities) == {"delay", "ringmod"} and sum(two.probabilities.values()) == 1.0
+    assert set(two.probabilities) == {"delay", "ringmod"} and sum(
+        two.probabilities.values()
+    ) == pytest.approx(1.0)
     first, later = (
         effects_blind(tmp_path / f"{name}.wav", run=alone.path).probabilities
         for name in ("wet", "late")

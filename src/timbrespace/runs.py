@@ -7,6 +7,7 @@ checkpoints/         last, previous, best       history.csv    one line per epoc
 status.json          where the training stands  space/  evaluation/
 vocabulary.json      the values of each label that the model is told, in the order of their numbers
 knobs.json           those of each effect, where the model reads them off pairs
+calibration.json     how sure it may be of them, measured when the training has ended
 dissimilarities/     what distances in the latent were to follow, where the recipe names such files
 """
 
@@ -41,8 +42,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from timbrespace.models.autoencoder import Autoencoder, DecoderHalf, EncoderHalf
+    from timbrespace.models.heads import Calibration
 
 FORMAT = 1
+CALIBRATION = "calibration.json"
 log = logging.getLogger(__name__)
 
 
@@ -187,7 +190,29 @@ class Run:
         """The run's model with the weights of a file, in eval mode."""
         model = build(self.recipe, self.vocabulary)
         model.load_state_dict(self._tensors(weights, ""))
+        if model.heads is not None:
+            model.heads.calibration = self._calibration()
         return model.eval()
+
+    def keep_calibration(self, calibration: "Calibration") -> None:
+        """Remember how sure the model's heads may be."""
+        write_text(self.path / CALIBRATION, json.dumps(asdict(calibration)))
+
+    def _calibration(self) -> "Calibration":
+        """What is remembered; nothing before the training's end, and of runs from before the file."""
+        from timbrespace.models.heads import Calibration
+
+        path = self.path / CALIBRATION
+        if not path.is_file():
+            return Calibration()
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            temperature, widening = float(told["temperature"]), float(told["widening"])
+            if not (0 < temperature < math.inf and 0 < widening < math.inf):
+                raise ValueError
+            return Calibration(temperature, widening)
+        except (OSError, ValueError, TypeError, KeyError):
+            raise RunError(f"{path} is damaged; train the run again, or delete the file") from None
 
     def reload(self) -> None:
         """Forget the loaded model, so that the next use reads the newest weights."""

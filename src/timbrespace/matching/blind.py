@@ -116,8 +116,9 @@ def told_by(
     for effect in effects:
         if effect not in learnt:
             log.warning("%s is left out: the run has not learnt to hear it", effect.name)
-    whole = max(sum(known[effect.name] for effect in learnt), 1e-12)
     ranked = sorted(learnt, key=lambda one: -known[one.name])
+    shares = np.array([max(known[one.name], 1e-300) for one in ranked])  # one of them it is
+    shares /= shares.sum()
     effect = ranked[0]
     expected = prediction.knobs[effect.name]
     spread = norm.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES)[:, None]
@@ -126,7 +127,7 @@ def told_by(
         effect, places, np.ones(len(places)), expected.places, 1 if sound.ndim == 1 else len(sound),
         sound.shape[-1] / sample_rate,
     )  # fmt: skip
-    probabilities = {one.name: known[one.name] / whole for one in ranked}
+    probabilities = dict(zip([one.name for one in ranked], shares.tolist(), strict=True))
     return Blind(effect, effect.from_units(expected.places), tuple(knobs), probabilities)
 
 

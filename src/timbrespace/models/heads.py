@@ -9,11 +9,15 @@ stays as wide as the knob's settings. The raw terms `effect` and `knobs` are cro
 pair, the latter summed over the pair's knobs; `knob_kl`, nats per pair and summed likewise, is the KL
 divergence of these distributions from the even one that they start as, for heads that are told no
 setting (training.through): what nothing heard speaks against goes back to the centre.
+
+Heads are surer of the pairs that they have learnt than they are right about others. How sure they may be is
+measured on the validation pairs when a training has ended (`Calibration`).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,6 +27,19 @@ from timbrespace.models.vocabulary import Vocabulary
 
 WIDTH = 256
 PLACES = 17  # that a knob's distribution has
+FOUR_FIFTHS = 1.2816  # standard deviations of a Gaussian to either side that hold so much of it
+LEAST, MOST = 0.5, 16.0  # by which heads are made less sure
+NARROW = 0.5 / (PLACES - 1)  # a spread below which none is measured
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What makes heads as sure as they are right: `temperature` divides the logits of the effects (Guo et al.
+    2017, section 4.2), `widening` multiplies the spread of the knobs. Which effect is likeliest and where
+    knobs are expected stay as they are."""
+
+    temperature: float = 1.0
+    widening: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +75,7 @@ class Heads(nn.Module):
             else None
         )
         self.register_buffer("places", torch.linspace(0.0, 1.0, PLACES), persistent=False)
+        self.calibration = Calibration()
 
     def forward(self, z: Tensor) -> Heard:
         z = z[:, : self.latent]
@@ -67,7 +85,32 @@ class Heads(nn.Module):
         chances = self._knobs(z).softmax(2)
         units = chances @ self.places
         spread = (chances @ self.places.square() - units.square()).clamp_min(0.0).sqrt()
-        return Heard(effects.float().softmax(1), units, spread)
+        effects = effects.float() / self.calibration.temperature
+        return Heard(effects.softmax(1), units, self.calibration.widening * spread)
+
+    @torch.no_grad()
+    def calibrated(self, z: Tensor, labels: dict[str, Tensor]) -> Calibration:
+        """By latents z (B, Z) of pairs that were not learnt, and their labels as in `terms`: the temperature
+        at which the effects' cross-entropy is least, and the widening with which four fifths of the knobs
+        stand as near to where they are expected as those of a Gaussian do."""
+        found = Calibration()
+        if self.effect is not None and "effect" in labels:
+            known = labels["effect"] < self.effects
+            if known.any():
+                logits = self.effect(z[known, : self.latent]).float()
+                label = labels["effect"][known]
+                tried = np.geomspace(LEAST, MOST, 101).tolist()
+                lost = [float(functional.cross_entropy(logits / t, label)) for t in tried]
+                found = replace(found, temperature=tried[lost.index(min(lost))])
+        if self.knobs is not None and "knobs" in labels:
+            known = labels["knobs"].isfinite()
+            if known.any():
+                heard = self(z)
+                spread = (heard.spread / self.calibration.widening).clamp_min(NARROW)
+                off = ((heard.units - labels["knobs"]).abs() / spread)[known]
+                widening = float(off.sort().values[int(0.8 * (len(off) - 1))]) / FOUR_FIFTHS
+                found = replace(found, widening=min(max(widening, LEAST), MOST))
+        return found
 
     def terms(self, z: Tensor, labels: dict[str, Tensor]) -> dict[str, Tensor]:
         """The raw terms of z (B, Z). labels: `effect` (B,), the effect's number; `knobs` (B, K), where

@@ -31,7 +31,7 @@ from timbrespace.training.start import begin
 from timbrespace.training.state import State
 from timbrespace.training.step import NotFinite, train_step
 from timbrespace.training.through import Through
-from timbrespace.training.validation import Validation, validate
+from timbrespace.training.validation import Validation, calibration, validate
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 CHECKPOINT_SECONDS = 60.0  # between checkpoints inside an epoch; when one is made changes no result
@@ -202,6 +202,9 @@ class _Book:
         self.kl_csv(state.epoch, {f"nats_{d}": float(v) for d, v in enumerate(result.kl)})
         if self.is_stuck(state):
             shutil.copyfile(self.checkpoints / "best.safetensors", run.weights_path)
+        if model.heads is not None and (self.is_stuck(state) or state.epoch >= recipe.train.epochs):
+            trained = run.load_model(run.weights_path).to(self.device)
+            run.keep_calibration(calibration(trained, self.valid, self.device))
         _write_status(run.path, recipe, state, line, finished=self.is_stuck(state))
         return line
 

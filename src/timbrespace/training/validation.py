@@ -10,6 +10,7 @@ from torch import Tensor
 from timbrespace.batches import Pictures
 from timbrespace.features.feature import Feature
 from timbrespace.models.autoencoder import Autoencoder
+from timbrespace.models.heads import Calibration
 
 ACTIVE = 0.01  # variance of mu over the sounds (Burda et al. 2016, section 5.2)
 
@@ -90,3 +91,18 @@ def validate(
         squared / cells, squared_mean / cells, torch.cat(kls).mean(0),
         None if books else int((variance > ACTIVE).sum()), feature.yardstick.db_per_unit, dict(figures),
     )  # fmt: skip
+
+
+@torch.no_grad()
+def calibration(
+    model: Autoencoder, pictures: Pictures, device: torch.device, batch: int = 128
+) -> Calibration:
+    """How sure the heads of `model` may be, by these pictures, which they have not learnt."""
+    assert model.heads is not None
+    latents, told = [], defaultdict[str, list[Tensor]](list)
+    for x, labels in pictures.in_order(batch, device):
+        latents.append(model.encode(x, labels).mean.float())
+        for name, values in labels.items():
+            told[name].append(values)
+    every = {name: torch.cat(values) for name, values in told.items()}
+    return model.heads.calibrated(torch.cat(latents), every)
