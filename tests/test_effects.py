@@ -10,6 +10,7 @@ import soundfile
 from scipy.signal import butter, freqz, sosfilt
 
 from timbrespace import verbs_effects
+from timbrespace.audio.level import rms_db
 from timbrespace.cli import app
 from timbrespace.effects import Chain, Effect, Knob
 from timbrespace.effects.catalogue import EFFECTS, find
@@ -541,6 +542,38 @@ def test_apply_keeps_rate_and_channels_limits_and_names_what_is_bad(files):
         made[2].error
     )
     assert not soundfile.read(files / "out" / "silent.eq+tremolo.wav")[0].any()
+
+
+def test_apply_makes_up_for_the_level_that_an_effect_takes_or_adds(files, capsys):
+    words = ["effects", "apply", str(files / "stereo.wav"), str(files / "silent.flac")]
+    app(
+        [*words, "--effect", "overdrive", "--set", "drive=40", "--same-level", "--out", str(files / "o")],
+        standalone_mode=False,
+    )  # fmt: skip
+    told = capsys.readouterr().out.splitlines()
+    dry, wet = (
+        soundfile.read(file)[0]
+        for file in (files / "stereo.wav", files / "o" / "stereo.overdrive.wav")
+    )
+    assert rms_db(wet) == pytest.approx(rms_db(dry), abs=0.5) and np.abs(wet).max() < 0.99
+    assert float(told[0].split("made ")[1].split()[0]) > 20.0 and "dB louder" in told[0]
+    assert "made" not in told[1]  # of silence
+    (softer,) = verbs_effects.effects_apply(
+        [files / "stereo.wav"], files / "o", effect="eq", same_level=True,
+        setting={"low_gain": 12.0, "mid_gain": 12.0},
+    )  # fmt: skip
+    assert softer.louder < -6.0
+    sound, _ = soundfile.read(softer.file)
+    assert rms_db(sound) == pytest.approx(rms_db(dry), abs=0.2)
+    (faint,) = verbs_effects.effects_apply(
+        [files / "stereo.wav"], files / "o", effect="eq+compressor+eq", same_level=True,
+        setting={
+            "eq.low_gain": -18.0, "eq.mid_gain": -18.0, "eq.high_gain": -18.0,
+            "compressor.threshold": -50.0, "compressor.ratio": 20.0,
+            "eq2.low_gain": -18.0, "eq2.mid_gain": -18.0, "eq2.high_gain": -18.0,
+        },
+    )  # fmt: skip
+    assert faint.louder == 40.0
 
 
 def test_apply_overwrites_no_input_and_names_the_file_of_which_an_effect_fails(files, monkeypatch):

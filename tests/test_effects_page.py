@@ -589,6 +589,66 @@ def test_dry_effect_and_reference_are_heard_in_turn_and_blind(page, place, tmp_p
         assert right or said.inner_text().startswith("Wrong: X was B.")
 
 
+def heard_at(page: Page) -> dict[str, float]:
+    """What the caption says of the sound's level: dB of peak and RMS, and the gain at which it is heard."""
+    words = page.locator("#picture-caption").inner_text().replace("\u2212", "-")
+    found = re.findall(r"(peak|RMS|heard at) ([-+]?[\d.]+) dB", words)
+    return {name: float(value) for name, value in found}
+
+
+def test_all_is_heard_as_loud_as_the_dry_sound_where_that_is_asked_for(page):
+    page.keyboard.press("1")
+    expect(page.locator("#picture-caption")).to_contain_text("the dry sound")
+    dry = heard_at(page)
+    page.select_option("#pad-of", "-1")
+    drag(page, (0.95, 0.25))
+    expect(page.locator("#picture-caption")).to_contain_text("the effect")
+    until(page, lambda: heard_at(page).get("RMS", 0.0) < dry["RMS"] - 6.0)
+    assert "heard at" not in heard_at(page)
+    page.keyboard.press("v")
+    expect(page.locator("#picture-caption")).to_contain_text("heard at")
+    wet = heard_at(page)
+    assert wet["RMS"] + wet["heard at"] == pytest.approx(dry["RMS"], abs=0.15)
+    page.locator("#pad").press("ArrowLeft")
+    until(page, lambda: heard_at(page)["heard at"] < wet["heard at"])
+    less = heard_at(page)
+    assert less["RMS"] + less["heard at"] == pytest.approx(dry["RMS"], abs=0.15)
+    page.keyboard.press("c")
+    expect(page.locator("#said")).to_contain_text("--same-level")
+    page.keyboard.press("1")
+    expect(page.locator("#picture-caption")).to_contain_text("the dry sound")
+    assert "heard at" not in heard_at(page)
+    page.uncheck("#same-level")
+    page.keyboard.press("2")
+    expect(page.locator("#picture-caption")).to_contain_text("the effect")
+    assert "heard at" not in heard_at(page)
+
+
+def test_a_level_is_made_up_for_as_far_as_peaks_allow(page):
+    made = page.evaluate(
+        """async () => {
+          const { amplify, gainOfStretch, gainTo } = await import("/static/level.js");
+          const of = (...values) => [new Float32Array(values)];
+          const stood = of(0.5, -0.1)[0];
+          amplify(stood, 4);
+          return {
+            softer: gainTo(of(0.4, -0.4), of(0.1, -0.1)), louder: gainTo(of(0.1, -0.1), of(0.4, -0.4)),
+            peaked: gainTo(of(0.5, 0, 0, 0), of(0.8, 0.8)),
+            silent: [gainTo(of(0, 0), of(0.4)), gainTo(of(0.4), of(0, 0))], faint: gainTo(of(1e-6), of(0.5)),
+            stretch: [gainOfStretch(8, of(0.4), of(0.5)), gainOfStretch(8, of(0.01), of(0.5)),
+              gainOfStretch(0.5, of(0.4), of(0.5)), gainOfStretch(8, of(0.9), of(0.5))],
+            stood: [...stood],
+          };
+        }"""
+    )
+    cap = 10 ** (-1 / 20)
+    assert made["softer"] == pytest.approx(0.25) and made["louder"] == pytest.approx(4)
+    assert made["peaked"] == pytest.approx(cap / 0.5) and made["silent"] == [1, 1]
+    assert made["faint"] == 100
+    assert made["stretch"] == pytest.approx([1.25, 8, 0.5, 1])
+    assert made["stood"] == pytest.approx([cap, -0.4])
+
+
 def test_a_reference_is_matched_with_progress_and_its_setting_taken(page):
     page.select_option("#pad-of", "-1")
     drag(page, (0.75, 0.25))

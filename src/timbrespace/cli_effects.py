@@ -10,6 +10,7 @@ from timbrespace.terminal import Bars, Format, Json, Out, Workers, print_json
 
 if TYPE_CHECKING:
     from timbrespace.matching.certainty import Certainty
+    from timbrespace.verbs_effects import Applied
 
 effects = typer.Typer(
     name="effects", help="Apply, learn, match and play audio effects.",
@@ -72,6 +73,9 @@ def effects_apply(
         list[str] | None,
         typer.Option("--set", help="A knob: drive=12, in a chain overdrive.drive=12. Repeatable."),
     ] = None,
+    same_level: Annotated[
+        bool, typer.Option("--same-level", help="As loud (RMS) as it was dry, peaks limited.")
+    ] = False,
     format: Format = "wav16",
     as_json: Json = False,
 ) -> None:
@@ -85,25 +89,31 @@ def effects_apply(
 
     with Bars() as bars:
         made = verbs_effects.effects_apply(
-            files, out, effect=effect, setting=_setting(settings), format=format, progress=bars
-        )
+            files, out, effect=effect, setting=_setting(settings), same_level=same_level, format=format,
+            progress=bars,
+        )  # fmt: skip
     bad = [one for one in made if one.error]
     if as_json:
         print_json({"sounds": [vars(one) for one in made]})
     else:
         for one in made:
             if one.file:
-                typer.echo(str(one.file) + _told(one.limited, one.unheard))
+                typer.echo(str(one.file) + _told(one))
     for one in bad:
         typer.echo(f"timbrespace: {one.error}", err=True)
     if bad:
         raise typer.Exit(2)
 
 
-def _told(limited: float, unheard: Sequence[str]) -> str:
-    limits = [f"its highest peak limited by {limited:.1f} dB"] if limited >= 0.05 else []
-    told = "; ".join([*limits, *unheard])
-    return f"  ({told})" if told else ""
+def _told(made: "Applied") -> str:
+    told = list(made.unheard)
+    if made.limited >= 0.05:
+        told.insert(0, f"its highest peak limited by {made.limited:.1f} dB")
+    if abs(made.louder) >= 0.05:
+        told.insert(
+            0, f"made {abs(made.louder):.1f} dB {'louder' if made.louder > 0 else 'softer'}"
+        )
+    return f"  ({'; '.join(told)})" if told else ""
 
 
 def _setting(words: list[str] | None) -> dict[str, float]:

@@ -40,28 +40,34 @@ def effects_list(name: str | None = None) -> list[dict[str, Any]]:
     return [*(effect.facts for effect in EFFECTS.values()), *found]
 
 
+MOST_LOUDER = 40.0  # dB that an effect's level is made up for: what is softer than that is noise
+
+
 @dataclass(frozen=True)
 class Applied:
-    """What came of a sound: the file written, or None and the sentence that says why; by how many dB the
-    highest peak was lowered by the limiter; and what was set that cannot be heard in such a sound."""
+    """What came of a sound: the file written, or None and the sentence that says why; by how many dB all of
+    it was made louder, and the highest peak lowered by the limiter; and what was set that cannot be heard
+    in such a sound."""
 
     sound: str
     file: Path | None
     error: str | None = None
+    louder: float = 0.0
     limited: float = 0.0
     unheard: tuple[str, ...] = ()
 
 
 def effects_apply(
     files: Sequence[StrPath], out: StrPath, *, effect: str, setting: "Setting | None" = None,
-    format: str = "wav16", progress: Progress | None = None,
+    same_level: bool = False, format: str = "wav16", progress: Progress | None = None,
 ) -> list[Applied]:  # fmt: skip
     """Each sound with an effect, as STEM.EFFECT in the folder `out`, at its own rate, with its own length
     and channels.
 
-    setting: knobs by name, those left out at their defaults. format: one of audio.files.FORMATS. What
-    would pass -0.1 dBFS is limited. A file that cannot be used is told of, and the rest goes on;
-    EffectError for an effect or knob that is not there, before anything is read.
+    setting: knobs by name, those left out at their defaults. same_level: as loud (RMS) as the sound was dry,
+    by 40 dB more at most. format: one of audio.files.FORMATS. What would pass -0.1 dBFS is limited. A file
+    that cannot be used is told of, and the rest goes on; EffectError for an effect or knob that is not there,
+    before anything is read.
     """
     import re
 
@@ -79,7 +85,8 @@ def effects_apply(
     made = []
     for name, file in zip(free_names(files, f".{title}"), files, strict=True):
         try:
-            made.append(_apply(found, setting or {}, file, folder / f"{name}{ending}", format))
+            to = folder / f"{name}{ending}"
+            made.append(_apply(found, setting or {}, file, to, format, same_level=same_level))
         except TimbrespaceError as error:
             words = str(error)
             made.append(
@@ -90,16 +97,23 @@ def effects_apply(
     return made
 
 
-def _apply(effect: "Effect", setting: "Setting", file: StrPath, to: Path, format: str) -> Applied:
+def _apply(
+    effect: "Effect", setting: "Setting", file: StrPath, to: Path, format: str, *, same_level: bool
+) -> Applied:
     from timbrespace.audio.files import read, write
-    from timbrespace.audio.level import limit, peak_db
+    from timbrespace.audio.level import FLOOR_DB, limit, peak_db, rms_db
 
     dry = read(file)
     wet = effect.render(dry.samples, dry.sample_rate, setting)
+    louder = 0.0
+    if same_level and rms_db(dry.samples) > FLOOR_DB and rms_db(wet) > FLOOR_DB:
+        louder = min(MOST_LOUDER, rms_db(dry.samples) - rms_db(wet))
+        wet = wet * wet.dtype.type(10.0 ** (louder / 20.0))
     safe = limit(wet, dry.sample_rate)
     write(to, safe, dry.sample_rate, format=format)
     lowered = peak_db(wet) - peak_db(safe)
-    return Applied(str(file), to, None, lowered, effect.unheard(setting, len(wet), dry.seconds))
+    unheard = effect.unheard(setting, len(wet), dry.seconds)
+    return Applied(str(file), to, None, louder, lowered, unheard)
 
 
 def effects_pairs(

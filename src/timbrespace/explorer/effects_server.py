@@ -35,7 +35,7 @@ from timbrespace.matching.pairing import HIGHEST_RATE, LOWEST_RATE
 
 FILES = (
     "style.css", "effects.css", "icon.svg", "api.js", "colours.js", "compare.js", "dom.js", "effects.js",
-    "knobs.js", "list.js", "loop.js", "pad.js", "picture.js", "presets.js", "sound.js",
+    "knobs.js", "level.js", "list.js", "loop.js", "pad.js", "picture.js", "presets.js", "sound.js",
 )  # fmt: skip
 NAME, KNOB = 200, 64  # characters of an effect's name (a chain has a long one), and of a knob's
 KNOBS, DIMENSIONS = 64, 8

@@ -5,6 +5,7 @@ import { Blind } from "./compare.js";
 import { $, button, canvas, element, input, select } from "./dom.js";
 import { fromUnit, Knobs, plain, toUnit } from "./knobs.js";
 import { SoundList } from "./list.js";
+import { amplify, gainOfStretch, gainTo, levels } from "./level.js";
 import { Loop, spliced } from "./loop.js";
 import { Pad } from "./pad.js";
 import { drawPicture } from "./picture.js";
@@ -47,6 +48,7 @@ let mode = "loop";
 /** @type {Map<Source, Wet>} */ const kept = new Map(); // what was rendered last of each
 /** @type {Wet | null} */ let draft = null; // the effect as it is heard while a hand moves: new where it plays, else older
 /** @type {Loop | null} */ let loop = null;
+let gain = 1; // of the effect when it was last heard whole and as loud as the dry sound
 /** @type {number[]} */ const delays = [];
 const blind = new Blind();
 
@@ -101,6 +103,18 @@ async function wetOf(which) {
   return wet;
 }
 
+/** The dry sound, where all are to be heard as loud as it. */
+const dryToo = () => input("same-level").checked ? wetOf("dry") : null;
+
+/** What brings a sound to the dry one's level; 1 where that is not asked for. @param {Wet} wet @param {Wet | null} dry */
+function gainOf(wet, dry) {
+  if (!dry || wet === dry) return 1;
+  if (wet.facts.first !== null) return gainOfStretch(gain, wet.channels, dry.channels);
+  const louder = gainTo(wet.channels, dry.channels);
+  if (source === "effect") gain = louder;
+  return louder;
+}
+
 /** The player's loop at the sound's rate. @param {number} rate */
 function stage(rate) {
   const context = player.wake(rate);
@@ -109,12 +123,13 @@ function stage(rate) {
   return loop;
 }
 
-/** Sound it now, in the place of what sounds. @param {Wet} wet @param {{level?: number, again?: boolean}} [options] @returns {number} milliseconds until it begins */
-function sounds(wet, { level = 1, again = false } = {}) {
+/** Sound it now, in the place of what sounds. @param {Wet} wet @param {{level?: number, gain?: number, again?: boolean}} [options] @returns {number} milliseconds until it begins */
+function sounds(wet, { level = 1, gain = 1, again = false } = {}) {
   const { channels, facts } = wet;
   const on = stage(facts.sample_rate);
   const buffer = on.context.createBuffer(channels.length, channels[0].length, facts.sample_rate);
   channels.forEach((samples, i) => buffer.copyToChannel(/** @type {Float32Array<ArrayBuffer>} */ (samples), i));
+  if (gain !== 1) channels.forEach((_, i) => amplify(buffer.getChannelData(i), gain));
   const silent = !on.voice;
   const when = on.swap(buffer, { loop: mode === "loop", level, again });
   if (silent) player.watch(++player.ticket, [], Infinity);
@@ -142,12 +157,13 @@ function silence() {
 async function hear(which, options = {}) {
   if (!questionOf(which)) return say(which === "reference" ? "Drop a reference first." : "Match a reference first.");
   try {
-    const wet = await wetOf(which);
+    const [wet, dry] = await Promise.all([wetOf(which), dryToo()]);
     if (!wet) return;
     source = which;
-    sounds(wet, options);
+    const louder = gainOf(wet, dry);
+    sounds(wet, { ...options, gain: louder });
     showSource();
-    showFigures(wet);
+    showFigures(wet, louder);
     say(`Playing ${SOURCES[which]}.`);
   } catch (error) {
     sayError(error);
@@ -167,25 +183,12 @@ function showSource(shown = true) {
   }
 }
 
-/** @param {Float32Array[]} channels */
-function levels(channels) {
-  let peak = 0, square = 0, count = 0;
-  for (const samples of channels) {
-    for (const v of samples) {
-      peak = Math.max(peak, Math.abs(v));
-      square += v * v;
-    }
-    count += samples.length;
-  }
-  return { peak, rms: Math.sqrt(square / Math.max(1, count)) };
-}
-
 const decibels = (/** @type {number} */ v) => v > 1e-6 ? `${(20 * Math.log10(v)).toFixed(1)} dB`.replace("-", "−") : "silence";
 
 let pictureAfter = 0;
 
-/** Level and picture of what is heard, when the hand rests. @param {Wet} wet */
-function showFigures(wet) {
+/** Level and picture of what is heard, when the hand rests. @param {Wet} wet @param {number} [louder] the gain at which it is heard */
+function showFigures(wet, louder = 1) {
   const limited = wet.facts.lowered_db;
   element("lowered", HTMLOutputElement).value = limited > 0.05 ? `${limited.toFixed(1)} dB` : "nothing";
   clearTimeout(pictureAfter);
@@ -197,7 +200,7 @@ function showFigures(wet) {
       if (which !== source || blind.listening) return;
       drawPicture(canvas("picture"), seen);
       const { peak, rms } = levels(wet.channels);
-      $("picture-caption").textContent = `${SOURCES[which]} · 0 to ${(wet.channels[0].length / wet.facts.sample_rate).toFixed(2)} s · 0 to ${wet.facts.sample_rate / 2000} kHz in ${seen.mels} mel bands · peak ${decibels(peak)} · RMS ${decibels(rms)}`;
+      $("picture-caption").textContent = `${SOURCES[which]} · 0 to ${(wet.channels[0].length / wet.facts.sample_rate).toFixed(2)} s · 0 to ${wet.facts.sample_rate / 2000} kHz in ${seen.mels} mel bands · peak ${decibels(peak)} · RMS ${decibels(rms)}${Math.abs(20 * Math.log10(louder)) < 0.05 ? "" : ` · heard at ${louder > 1 ? "+" : ""}${decibels(louder)}`}`;
     } catch (error) {
       sayError(error);
     }
@@ -225,7 +228,8 @@ async function follow(change) {
       waiting = null;
       rested = done;
       const name = effectName(), whose = controller, number = sound, again = mode === "release";
-      const wet = await render({ sound, effect: name, ...at ? { at } : { values: asked }, ...whose === null ? {} : { controller: whose }, moment: again ? 0 : loop?.place ?? 0 });
+      const question = { sound, effect: name, ...at ? { at } : { values: asked }, ...whose === null ? {} : { controller: whose }, moment: again ? 0 : loop?.place ?? 0 };
+      const [wet, dry] = await Promise.all([render(question), dryToo()]);
       if (name !== effectName() || whose !== controller || number !== sound) continue;
       if (at) values = /** @type {Record<string, number>} */ (wet.facts.setting);
       else if (wet.facts.place && !waiting) place = wet.facts.place;
@@ -233,13 +237,14 @@ async function follow(change) {
       forgetEffect();
       if (made === wet) kept.set("effect", wet);
       else draft = made;
+      const louder = gainOf(wet, dry);
       if (!again || done) {
-        const delay = performance.now() + sounds(made, { again }) - event.timeStamp;
+        const delay = performance.now() + sounds(made, { again, gain: louder }) - event.timeStamp;
         if (event.isTrusted) showDelay(delay);
       }
       showPoint();
       showSource();
-      if (made === wet) showFigures(wet);
+      if (made === wet) showFigures(wet, louder);
       if (done && !waiting) say(`${told.name}: ${toldValues()}.`);
     }
   } catch (error) {
@@ -270,13 +275,14 @@ function forgetEffect() {
 async function whole() {
   const setting = values, number = sound, name = effectName();
   try {
-    const wet = await render({ sound, effect: name, values });
+    const [wet, dry] = await Promise.all([render({ sound, effect: name, values }), dryToo()]);
     if (busy || !draft || setting !== values || number !== sound || name !== effectName()) return;
     draft = null;
     kept.set("effect", wet);
     if (source !== "effect" || blind.listening) return;
-    if (loop?.voice) sounds(wet);
-    showFigures(wet);
+    const louder = gainOf(wet, dry);
+    if (loop?.voice) sounds(wet, { gain: louder });
+    showFigures(wet, louder);
   } catch (error) {
     sayError(error);
   }
@@ -721,7 +727,7 @@ async function usePreset(preset, event) {
 /** The setting as `timbrespace effects apply` takes it. */
 function asText() {
   const set = told.knobs.map((/** @type {Knob} */ knob) => `--set ${knob.name}=${plain(values[knob.name])}`);
-  return [`--effect ${told.name}`, ...set].join(" ");
+  return [`--effect ${told.name}`, ...set, ...input("same-level").checked ? ["--same-level"] : []].join(" ");
 }
 
 async function copy() {
@@ -841,6 +847,7 @@ for (const [id, asReference] of /** @type {const} */ ([["file", false], ["refere
   });
 }
 input("volume").addEventListener("input", () => player.setVolume(Number(input("volume").value) / 100));
+input("same-level").addEventListener("change", () => { if (loop?.voice && !blind.listening) hear(source); });
 input("search").addEventListener("input", fillList);
 button("help-open").addEventListener("click", () => element("help", HTMLDialogElement).showModal());
 
@@ -884,6 +891,7 @@ const KEYS = {
   "[": () => guess("a"),
   "]": () => guess("b"),
   l: () => { chooseMode(MODES[(MODES.indexOf(mode) + 1) % MODES.length]); say(`Plays: ${mode === "release" ? "on release" : mode}.`); },
+  v: () => { input("same-level").click(); },
   m: () => { match(); },
   c: () => { copy(); },
   0: (event) => { reset(event); },
