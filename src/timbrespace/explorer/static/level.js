@@ -4,8 +4,12 @@
 const PEAK = 10 ** (-1 / 20); // of what the server sends: -1 dBFS
 const MOST = 100; // times as loud: what is softer than that is noise
 
+/** @type {WeakMap<Float32Array[], {peak: number, rms: number}>} */ const known = new WeakMap(); // of sounds, which nothing changes
+
 /** @param {Float32Array[]} channels @returns {{peak: number, rms: number}} of full scale */
 export function levels(channels) {
+  const before = known.get(channels);
+  if (before) return before;
   let peak = 0, square = 0, count = 0;
   for (const samples of channels) {
     for (const v of samples) {
@@ -14,7 +18,9 @@ export function levels(channels) {
     }
     count += samples.length;
   }
-  return { peak, rms: Math.sqrt(square / Math.max(1, count)) };
+  const found = { peak, rms: Math.sqrt(square / Math.max(1, count)) };
+  known.set(channels, found);
+  return found;
 }
 
 /**
