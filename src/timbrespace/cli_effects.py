@@ -106,13 +106,12 @@ def effects_apply(
 
 
 def _told(made: "Applied") -> str:
-    told = list(made.unheard)
-    if made.limited >= 0.05:
-        told.insert(0, f"its highest peak limited by {made.limited:.1f} dB")
+    told = []
     if abs(made.louder) >= 0.05:
-        told.insert(
-            0, f"made {abs(made.louder):.1f} dB {'louder' if made.louder > 0 else 'softer'}"
-        )
+        told.append(f"made {abs(made.louder):.1f} dB {'louder' if made.louder > 0 else 'softer'}")
+    if made.limited >= 0.05:
+        told.append(f"its highest peak limited by {made.limited:.1f} dB")
+    told += made.unheard
     return f"  ({'; '.join(told)})" if told else ""
 
 

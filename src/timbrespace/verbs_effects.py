@@ -106,8 +106,9 @@ def _apply(
     dry = read(file)
     wet = effect.render(dry.samples, dry.sample_rate, setting)
     louder = 0.0
-    if same_level and rms_db(dry.samples) > FLOOR_DB and rms_db(wet) > FLOOR_DB:
-        louder = min(MOST_LOUDER, rms_db(dry.samples) - rms_db(wet))
+    if same_level:
+        was, now = rms_db(dry.samples), rms_db(wet)
+        louder = min(MOST_LOUDER, was - now) if min(was, now) > FLOOR_DB else 0.0
         wet = wet * wet.dtype.type(10.0 ** (louder / 20.0))
     safe = limit(wet, dry.sample_rate)
     write(to, safe, dry.sample_rate, format=format)

@@ -200,12 +200,14 @@ class _Book:
                 if isinstance(log, TensorBoard):
                     log.hear(state.epoch, sounds, run.feature.sample_rate)
         self.kl_csv(state.epoch, {f"nats_{d}": float(v) for d, v in enumerate(result.kl)})
-        if self.is_stuck(state):
+        stuck = self.is_stuck(state)
+        if stuck:
             shutil.copyfile(self.checkpoints / "best.safetensors", run.weights_path)
-        if model.heads is not None and (self.is_stuck(state) or state.epoch >= recipe.train.epochs):
+        finished = stuck or state.epoch >= recipe.train.epochs
+        if finished and model.heads is not None:
             trained = run.load_model(run.weights_path).to(self.device)
             run.keep_calibration(calibration(trained, self.valid, self.device))
-        _write_status(run.path, recipe, state, line, finished=self.is_stuck(state))
+        _write_status(run.path, recipe, state, line, finished=finished)
         return line
 
 
@@ -246,6 +248,6 @@ def _write_status(
 ) -> None:
     status = {
         "epoch": state.epoch, "epochs": recipe.train.epochs, "best_epoch": state.best_epoch,
-        "finished": finished or state.epoch >= recipe.train.epochs, "figures": line,
+        "finished": finished, "figures": line,
     }  # fmt: skip
     write_text(folder / "status.json", json.dumps(status, indent=1))

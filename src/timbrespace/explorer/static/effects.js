@@ -4,8 +4,8 @@ import { ask, drop, getJson, picture, Refusal, render } from "./api.js";
 import { Blind } from "./compare.js";
 import { $, button, canvas, element, input, select } from "./dom.js";
 import { fromUnit, Knobs, plain, toUnit } from "./knobs.js";
-import { SoundList } from "./list.js";
 import { amplify, gainOfStretch, gainTo, levels } from "./level.js";
+import { SoundList } from "./list.js";
 import { Loop, spliced } from "./loop.js";
 import { Pad } from "./pad.js";
 import { drawPicture } from "./picture.js";
@@ -48,7 +48,7 @@ let mode = "loop";
 /** @type {Map<Source, Wet>} */ const kept = new Map(); // what was rendered last of each
 /** @type {Wet | null} */ let draft = null; // the effect as it is heard while a hand moves: new where it plays, else older
 /** @type {Loop | null} */ let loop = null;
-let gain = 1; // of the effect when it was last heard whole and as loud as the dry sound
+let wholeGain = 1; // of the effect when it was last heard whole and as loud as the dry sound
 /** @type {number[]} */ const delays = [];
 const blind = new Blind();
 
@@ -109,9 +109,9 @@ const dryToo = () => input("same-level").checked ? wetOf("dry") : null;
 /** What brings a sound to the dry one's level; 1 where that is not asked for. @param {Wet} wet @param {Wet | null} dry */
 function gainOf(wet, dry) {
   if (!dry || wet === dry) return 1;
-  if (wet.facts.first !== null) return gainOfStretch(gain, wet.channels, dry.channels);
+  if (wet.facts.first !== null) return gainOfStretch(wholeGain, wet.channels, dry.channels);
   const louder = gainTo(wet.channels, dry.channels);
-  if (source === "effect") gain = louder;
+  if (source === "effect") wholeGain = louder;
   return louder;
 }
 
@@ -123,15 +123,15 @@ function stage(rate) {
   return loop;
 }
 
-/** Sound it now, in the place of what sounds. @param {Wet} wet @param {{level?: number, gain?: number, again?: boolean}} [options] @returns {number} milliseconds until it begins */
-function sounds(wet, { level = 1, gain = 1, again = false } = {}) {
+/** Sound it now, in the place of what sounds. @param {Wet} wet @param {{gain?: number, again?: boolean}} [options] @returns {number} milliseconds until it begins */
+function sounds(wet, { gain = 1, again = false } = {}) {
   const { channels, facts } = wet;
   const on = stage(facts.sample_rate);
   const buffer = on.context.createBuffer(channels.length, channels[0].length, facts.sample_rate);
   channels.forEach((samples, i) => buffer.copyToChannel(/** @type {Float32Array<ArrayBuffer>} */ (samples), i));
   if (gain !== 1) channels.forEach((_, i) => amplify(buffer.getChannelData(i), gain));
   const silent = !on.voice;
-  const when = on.swap(buffer, { loop: mode === "loop", level, again });
+  const when = on.swap(buffer, { loop: mode === "loop", again });
   if (silent) player.watch(++player.ticket, [], Infinity);
   showPlaying(true);
   return (when - on.context.currentTime) * 1000;
@@ -669,10 +669,10 @@ async function hearBlind(side) {
     if (!a || !b) return;
     const which = side === "x" ? blind.hidden : side;
     const rms = { a: levels(a.channels).rms, b: levels(b.channels).rms };
-    const level = input("blind-level").checked ? Math.min(rms.a, rms.b) / Math.max(rms[which], 1e-9) : 1;
+    const gain = input("blind-level").checked ? Math.min(rms.a, rms.b) / Math.max(rms[which], 1e-9) : 1;
     blind.listening = true;
     if (side === "x") blind.heard = true;
-    sounds({ a, b }[which], { level });
+    sounds({ a, b }[which], { gain });
     showSource(false);
     clearTimeout(pictureAfter);
     drawPicture(canvas("picture"), null);

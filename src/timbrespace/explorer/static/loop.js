@@ -35,11 +35,11 @@ export class Loop {
 
   /**
    * Go on with another buffer at the same place; from its beginning when nothing sounds. All gains add up
-   * to `level` at every moment, so a change is never louder than the louder of the two.
-   * @param {AudioBuffer} buffer @param {{loop?: boolean, level?: number, again?: boolean}} [options]
+   * to 1 at every moment, so a change is never louder than the louder of the two.
+   * @param {AudioBuffer} buffer @param {{loop?: boolean, again?: boolean}} [options]
    *   again: from its beginning @returns {number} the context's time at which it begins
    */
-  swap(buffer, { loop = true, level = 1, again = false } = {}) {
+  swap(buffer, { loop = true, again = false } = {}) {
     const { context, voice: old } = this;
     const when = context.currentTime + LEAD;
     let place = 0;
@@ -57,7 +57,7 @@ export class Loop {
       this.voice = null;
       this.onEnd();
     };
-    gain.gain.setTargetAtTime(Math.min(1, level), when, FADE);
+    gain.gain.setTargetAtTime(1, when, FADE);
     source.start(when, place);
     this.fade(when);
     this.voice = voice;
